@@ -1,0 +1,626 @@
+//! Every message that crosses a link, as protobuf with numbered optional fields.
+//!
+//! A field number is never reused. An end that doesn't know a field ignores it; an end that misses a
+//! field takes the default (zero, empty, absent). Message variants are verbs toward the device and
+//! past tense back. Times of media are microseconds, `wall_us` are microseconds since the Unix epoch on
+//! the clock of the machine that sends.
+//!
+//! Which message may travel on which stream is written in `PROTOCOL.md` and enforced by the receivers.
+
+use prost::{Message, Oneof};
+
+// ---------------------------------------------------------------------------------------------
+// Stream 0: control of the connection itself.
+
+/// Control of the connection, on stream [`crate::frame::CONTROL_STREAM`].
+#[derive(Clone, PartialEq, Message)]
+pub struct Control {
+    #[prost(oneof = "ControlKind", tags = "1, 2, 3, 4, 5")]
+    pub kind: Option<ControlKind>,
+}
+
+/// What a [`Control`] message says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum ControlKind {
+    #[prost(message, tag = "1")]
+    Hello(Hello),
+    #[prost(message, tag = "2")]
+    Ping(Ping),
+    #[prost(message, tag = "3")]
+    Pong(Pong),
+    #[prost(message, tag = "4")]
+    Credit(Credit),
+    #[prost(message, tag = "5")]
+    Close(Close),
+}
+
+/// The first message of each end. Nothing else is accepted before it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Hello {
+    /// `extension`, `client`, `bridge`, `stage`.
+    #[prost(string, tag = "1")]
+    pub component: String,
+    /// The component's own version, `MAJOR.MINOR.PATCH`.
+    #[prost(string, tag = "2")]
+    pub version: String,
+    /// Lowest protocol version that this end speaks.
+    #[prost(uint32, tag = "3")]
+    pub protocol_min: u32,
+    /// Highest protocol version that this end speaks.
+    #[prost(uint32, tag = "4")]
+    pub protocol_max: u32,
+    /// Names of optional abilities; unknown ones are ignored.
+    #[prost(string, repeated, tag = "5")]
+    pub features: Vec<String>,
+    /// One id for the connection in the logs of all parts, chosen by the session's end.
+    #[prost(uint64, tag = "6")]
+    pub connection_id: u64,
+    /// Counts the (re)openings of the channel, chosen by the session's end.
+    #[prost(uint64, tag = "7")]
+    pub epoch: u64,
+}
+
+/// Asks for a [`Pong`]; sent every 2 s.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ping {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(uint64, tag = "2")]
+    pub wall_us: u64,
+}
+
+/// Answers a [`Ping`]. The two wall clocks give the offset between the machines.
+#[derive(Clone, PartialEq, Message)]
+pub struct Pong {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// The ping's own `wall_us`.
+    #[prost(uint64, tag = "2")]
+    pub ping_wall_us: u64,
+    /// When the answer was made, on the answering machine's clock.
+    #[prost(uint64, tag = "3")]
+    pub wall_us: u64,
+}
+
+/// Grants the right to send bulk payload. Totals since the connection began, so a repeat is harmless.
+#[derive(Clone, PartialEq, Message)]
+pub struct Credit {
+    /// A stream's id, or 0 for the connection.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
+    /// Payload bytes that may have been sent in all.
+    #[prost(uint64, tag = "2")]
+    pub total_bytes: u64,
+}
+
+/// The last message: why the sender goes away.
+#[derive(Clone, PartialEq, Message)]
+pub struct Close {
+    /// A number of the error table, `OFS-<code>`.
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    #[prost(string, tag = "2")]
+    pub detail: String,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Stream 1: between the extension and its own bridge; never crosses the channel.
+
+/// What extension and bridge tell each other, on stream [`crate::frame::BRIDGE_STREAM`].
+#[derive(Clone, PartialEq, Message)]
+pub struct BridgeMessage {
+    #[prost(oneof = "BridgeKind", tags = "1, 2, 3, 4, 5")]
+    pub kind: Option<BridgeKind>,
+}
+
+/// What a [`BridgeMessage`] says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum BridgeKind {
+    /// Both ends, first.
+    #[prost(message, tag = "1")]
+    Hello(Hello),
+    /// The bridge: the channel to a client is open; a new epoch begins.
+    #[prost(message, tag = "2")]
+    ChannelUp(ChannelUp),
+    /// The bridge: there is no channel; it goes on trying.
+    #[prost(message, tag = "3")]
+    ChannelDown(ChannelDown),
+    /// The bridge: a line of its log.
+    #[prost(message, tag = "4")]
+    Log(LogLine),
+    /// The bridge: what it knows about the session.
+    #[prost(message, tag = "5")]
+    Session(SessionInfo),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ChannelUp {
+    /// `unix`, `xrdp`, `wts`, `tls`.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ChannelDown {
+    #[prost(uint32, tag = "1")]
+    pub code: u32,
+    #[prost(string, tag = "2")]
+    pub detail: String,
+    /// Milliseconds until the bridge tries again.
+    #[prost(uint32, tag = "3")]
+    pub retry_ms: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct LogLine {
+    /// `error`, `warn`, `info`, `debug`, `trace`.
+    #[prost(string, tag = "1")]
+    pub level: String,
+    #[prost(string, tag = "2")]
+    pub text: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SessionInfo {
+    /// `linux`, `windows`, `macos`.
+    #[prost(string, tag = "1")]
+    pub os: String,
+    /// `local`, `xrdp`, `rdp`, `other`.
+    #[prost(string, tag = "2")]
+    pub session_type: String,
+    /// Process id of the browser that started the bridge.
+    #[prost(uint32, tag = "3")]
+    pub browser_pid: u32,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Streams 2 and up: the session to the device.
+
+/// What the session asks of the device.
+#[derive(Clone, PartialEq, Message)]
+pub struct ToDevice {
+    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub kind: Option<ToDeviceKind>,
+}
+
+/// What a [`ToDevice`] message says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum ToDeviceKind {
+    #[prost(message, tag = "1")]
+    OpenPlayer(OpenPlayer),
+    #[prost(message, tag = "2")]
+    ClosePlayer(ClosePlayer),
+    #[prost(message, tag = "3")]
+    AddSourceBuffer(AddSourceBuffer),
+    #[prost(message, tag = "4")]
+    RemoveSourceBuffer(RemoveSourceBuffer),
+    #[prost(message, tag = "5")]
+    Append(Append),
+    #[prost(message, tag = "6")]
+    Remove(Remove),
+    #[prost(message, tag = "7")]
+    Abort(Abort),
+    #[prost(message, tag = "8")]
+    ChangeType(ChangeType),
+    #[prost(message, tag = "9")]
+    SetDuration(SetDuration),
+    #[prost(message, tag = "10")]
+    EndOfStream(EndOfStream),
+    #[prost(message, tag = "11")]
+    SetPlayback(SetPlayback),
+    #[prost(message, tag = "12")]
+    SetGeometry(SetGeometry),
+}
+
+/// Makes a player: one media element with one MediaSource. Ids are chosen by the session.
+#[derive(Clone, PartialEq, Message)]
+pub struct OpenPlayer {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ClosePlayer {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AddSourceBuffer {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    /// The MIME type with codecs, as the page gave it.
+    #[prost(string, tag = "3")]
+    pub mime: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct RemoveSourceBuffer {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+}
+
+/// A piece of one `appendBuffer`. Pieces of one operation come in order; the device answers after the
+/// last one with [`BufferChanged`].
+#[derive(Clone, PartialEq, Message)]
+pub struct Append {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    /// Counts the operations of one source buffer.
+    #[prost(uint32, tag = "3")]
+    pub op: u32,
+    /// True on the operation's last piece.
+    #[prost(bool, tag = "4")]
+    pub last: bool,
+    /// Set on the operation's first piece, absent on the others.
+    #[prost(message, optional, tag = "5")]
+    pub settings: Option<AppendSettings>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: Vec<u8>,
+}
+
+/// The SourceBuffer's attributes as they were when the page called `appendBuffer`.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct AppendSettings {
+    /// Seconds. Set only if the page wrote it since the last append (in `sequence` mode the device moves it).
+    #[prost(double, optional, tag = "1")]
+    pub timestamp_offset: Option<f64>,
+    /// Seconds.
+    #[prost(double, tag = "2")]
+    pub append_window_start: f64,
+    /// Seconds; absent means positive infinity.
+    #[prost(double, optional, tag = "3")]
+    pub append_window_end: Option<f64>,
+    /// True for the mode `sequence`, false for `segments`.
+    #[prost(bool, tag = "4")]
+    pub sequence_mode: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Remove {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    #[prost(uint32, tag = "3")]
+    pub op: u32,
+    /// Seconds.
+    #[prost(double, tag = "4")]
+    pub start: f64,
+    /// Seconds; absent means positive infinity.
+    #[prost(double, optional, tag = "5")]
+    pub end: Option<f64>,
+}
+
+/// Resets the segment parser, after what was appended before.
+#[derive(Clone, PartialEq, Message)]
+pub struct Abort {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    #[prost(uint32, tag = "3")]
+    pub op: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ChangeType {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    #[prost(uint32, tag = "3")]
+    pub op: u32,
+    #[prost(string, tag = "4")]
+    pub mime: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SetDuration {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// Seconds; absent means positive infinity.
+    #[prost(double, optional, tag = "2")]
+    pub seconds: Option<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct EndOfStream {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// False takes an earlier end back (an append, remove or duration change after `endOfStream`).
+    #[prost(bool, tag = "2")]
+    pub ended: bool,
+}
+
+/// The whole wish for how the player plays; the newest one counts.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct SetPlayback {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// Counts up; comes back in [`PlayerState::seq`].
+    #[prost(uint32, tag = "2")]
+    pub seq: u32,
+    #[prost(bool, tag = "3")]
+    pub paused: bool,
+    #[prost(double, tag = "4")]
+    pub rate: f64,
+    /// 0 to 1.
+    #[prost(double, tag = "5")]
+    pub volume: f64,
+    #[prost(bool, tag = "6")]
+    pub muted: bool,
+    #[prost(bool, tag = "7")]
+    pub preserves_pitch: bool,
+    /// Counts the page's seeks; when it is larger than the last one seen, `seek_to` is gone to.
+    #[prost(uint32, tag = "8")]
+    pub seek_id: u32,
+    /// Seconds.
+    #[prost(double, tag = "9")]
+    pub seek_to: f64,
+}
+
+/// Where the picture is. All lengths in physical pixels of the session.
+#[derive(Clone, PartialEq, Message)]
+pub struct SetGeometry {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// Counts up; older ones are ignored.
+    #[prost(uint32, tag = "2")]
+    pub seq: u32,
+    /// The element's content box, relative to the top-level viewport.
+    #[prost(message, optional, tag = "3")]
+    pub rect: Option<Rect>,
+    /// The parts of it that can be seen, relative to the top-level viewport; empty hides the picture.
+    #[prost(message, repeated, tag = "4")]
+    pub visible: Vec<Rect>,
+    #[prost(message, optional, tag = "5")]
+    pub window: Option<WindowHint>,
+    /// `object-fit` as CSS text; empty means `contain`.
+    #[prost(string, tag = "6")]
+    pub object_fit: String,
+    /// `object-position` as CSS text; empty means `50% 50%`.
+    #[prost(string, tag = "7")]
+    pub object_position: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Rect {
+    #[prost(sint32, tag = "1")]
+    pub x: i32,
+    #[prost(sint32, tag = "2")]
+    pub y: i32,
+    #[prost(uint32, tag = "3")]
+    pub width: u32,
+    #[prost(uint32, tag = "4")]
+    pub height: u32,
+}
+
+/// What the page's side knows about the browser window that holds it, in physical pixels.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct WindowHint {
+    /// Outer rectangle of the browser window on the session's screen.
+    #[prost(message, optional, tag = "1")]
+    pub outer: Option<Rect>,
+    /// The viewport's origin relative to the outer rectangle's origin.
+    #[prost(sint32, tag = "2")]
+    pub viewport_x: i32,
+    #[prost(sint32, tag = "3")]
+    pub viewport_y: i32,
+    #[prost(uint32, tag = "4")]
+    pub viewport_width: u32,
+    #[prost(uint32, tag = "5")]
+    pub viewport_height: u32,
+    /// True once a pointer event has confirmed the viewport's origin.
+    #[prost(bool, tag = "6")]
+    pub calibrated: bool,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Streams 2 and up: the device to the session.
+
+/// What the device reports to the session.
+#[derive(Clone, PartialEq, Message)]
+pub struct FromDevice {
+    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4")]
+    pub kind: Option<FromDeviceKind>,
+}
+
+/// What a [`FromDevice`] message says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum FromDeviceKind {
+    #[prost(message, tag = "1")]
+    DeviceChanged(DeviceChanged),
+    #[prost(message, tag = "2")]
+    PlayerFailed(PlayerFailed),
+    #[prost(message, tag = "3")]
+    BufferChanged(BufferChanged),
+    #[prost(message, tag = "4")]
+    PlayerState(PlayerState),
+}
+
+/// Whether the device can play at all. Players of a device that is no longer ready are gone.
+#[derive(Clone, PartialEq, Message)]
+pub struct DeviceChanged {
+    #[prost(bool, tag = "1")]
+    pub ready: bool,
+    /// Why it isn't ready: a number of the error table, 0 while it starts.
+    #[prost(uint32, tag = "2")]
+    pub code: u32,
+    #[prost(string, tag = "3")]
+    pub detail: String,
+    /// The engine's name and version, for people.
+    #[prost(string, tag = "4")]
+    pub engine: String,
+}
+
+/// The player can't go on here; it has been closed on the device.
+#[derive(Clone, PartialEq, Message)]
+pub struct PlayerFailed {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub code: u32,
+    #[prost(string, tag = "3")]
+    pub detail: String,
+}
+
+/// Answers Append (after its last piece), Remove, Abort and ChangeType.
+#[derive(Clone, PartialEq, Message)]
+pub struct BufferChanged {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub buffer: u32,
+    #[prost(uint32, tag = "3")]
+    pub op: u32,
+    /// 0, or a number of the error table.
+    #[prost(uint32, tag = "4")]
+    pub code: u32,
+    /// What `SourceBuffer.buffered` holds now: start, end, start, end, … in microseconds.
+    #[prost(uint64, repeated, tag = "5")]
+    pub ranges_us: Vec<u64>,
+    /// Seconds, after the operation.
+    #[prost(double, tag = "6")]
+    pub timestamp_offset: f64,
+    /// Set when the operation contained an initialization segment: what a lone element made of it.
+    #[prost(message, optional, tag = "7")]
+    pub tracks: Option<Tracks>,
+    /// The name of the DOMException that the operation gave, e.g. `QuotaExceededError`.
+    #[prost(string, tag = "8")]
+    pub exception: String,
+}
+
+/// What an initialization segment promises.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Tracks {
+    /// Natural size; 0 × 0 without a video track.
+    #[prost(uint32, tag = "1")]
+    pub width: u32,
+    #[prost(uint32, tag = "2")]
+    pub height: u32,
+    #[prost(bool, tag = "3")]
+    pub has_audio: bool,
+    /// Microseconds; absent if the segment gives none.
+    #[prost(uint64, optional, tag = "4")]
+    pub duration_us: Option<u64>,
+}
+
+/// The player as it is on the device; sent on every change and at least every 250 ms while it plays.
+#[derive(Clone, PartialEq, Message)]
+pub struct PlayerState {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// The newest [`SetPlayback::seq`] that has been carried out.
+    #[prost(uint32, tag = "2")]
+    pub seq: u32,
+    /// Position at `wall_us`.
+    #[prost(sint64, tag = "3")]
+    pub media_time_us: i64,
+    #[prost(uint64, tag = "4")]
+    pub wall_us: u64,
+    /// True while the position really advances (not paused, seeking, stalled or ended).
+    #[prost(bool, tag = "5")]
+    pub advancing: bool,
+    #[prost(bool, tag = "6")]
+    pub seeking: bool,
+    #[prost(bool, tag = "7")]
+    pub ended: bool,
+    /// HTMLMediaElement.readyState.
+    #[prost(uint32, tag = "8")]
+    pub ready_state: u32,
+    #[prost(uint32, tag = "9")]
+    pub width: u32,
+    #[prost(uint32, tag = "10")]
+    pub height: u32,
+    #[prost(uint64, tag = "11")]
+    pub frames_presented: u64,
+    #[prost(uint64, tag = "12")]
+    pub frames_dropped: u64,
+    /// The newest [`SetPlayback::seek_id`] whose seek has ended.
+    #[prost(uint32, tag = "13")]
+    pub seek_id: u32,
+}
+
+// ---------------------------------------------------------------------------------------------
+// Between the client and its own stage, on the loopback WebSocket; never crosses the channel.
+
+/// From the client to the stage.
+#[derive(Clone, PartialEq, Message)]
+pub struct ToStage {
+    #[prost(oneof = "ToStageKind", tags = "1, 2, 3")]
+    pub kind: Option<ToStageKind>,
+}
+
+/// What a [`ToStage`] message says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum ToStageKind {
+    /// The session's message, its player id already made unique on this device.
+    #[prost(message, tag = "1")]
+    Device(ToDevice),
+    /// The size at which the player's picture is laid out.
+    #[prost(message, tag = "2")]
+    Layout(Layout),
+    /// The session of these players is gone: close them.
+    #[prost(message, tag = "3")]
+    CloseAll(CloseAll),
+}
+
+/// How large the picture is inside its window; the window itself is the client's matter.
+#[derive(Clone, PartialEq, Message)]
+pub struct Layout {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub width: u32,
+    #[prost(uint32, tag = "3")]
+    pub height: u32,
+    #[prost(string, tag = "4")]
+    pub object_fit: String,
+    #[prost(string, tag = "5")]
+    pub object_position: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct CloseAll {
+    #[prost(uint32, repeated, tag = "1")]
+    pub players: Vec<u32>,
+}
+
+/// From the stage to the client.
+#[derive(Clone, PartialEq, Message)]
+pub struct FromStage {
+    #[prost(oneof = "FromStageKind", tags = "1, 2, 3, 4")]
+    pub kind: Option<FromStageKind>,
+}
+
+/// What a [`FromStage`] message says.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum FromStageKind {
+    /// First message on the socket.
+    #[prost(message, tag = "1")]
+    Hello(Hello),
+    /// To be passed on to the session.
+    #[prost(message, tag = "2")]
+    Device(FromDevice),
+    /// A popup has been asked for; the next window that the engine makes is this player's.
+    #[prost(message, tag = "3")]
+    WindowAsked(WindowAsked),
+    /// The layout has reached the screen (two animation frames after it was set).
+    #[prost(message, tag = "4")]
+    LaidOut(Layout),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct WindowAsked {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+}
