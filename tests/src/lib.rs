@@ -1,1 +1,10 @@
-//! Offstage.
+//! What the tests, the demo and the benchmark share: real programs started and ended cleanly, a screen to draw on, the
+//! browser's debugging port, a small web server, and the number that every frame of the test clips carries.
+//!
+//! Linux only, like the tests that need it. Everything that is started here is ended by its process id when its value is dropped.
+
+pub mod cdp;
+pub mod frame_number;
+pub mod process;
+pub mod server;
+pub mod xvfb;

@@ -1,0 +1,88 @@
+//! A screen that nobody needs to sit at: Xvfb, a window manager, and a look at what is on it.
+
+mod picture;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
+
+pub use self::picture::Picture;
+use crate::process::{Process, command};
+
+/// An Xvfb server with openbox on a display number of its own choice; gone when dropped.
+#[derive(Debug)]
+pub struct Screen {
+    display: String,
+    // Dropped in this order: the window manager first.
+    _window_manager: Process,
+    _server: Process,
+}
+
+impl Screen {
+    /// Starts a screen of `width` by `height` pixels, 24 bit deep.
+    pub fn start(width: u16, height: u16) -> Result<Self> {
+        let mut xvfb = command("Xvfb");
+        // The server writes the display number that it took to the file descriptor named by -displayfd, and only then is ready.
+        xvfb.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
+            .args(["-dpi", "96", "+extension", "RANDR"])
+            .stderr(Stdio::null());
+        let mut server = Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
+        let number = server.wait_line("", Duration::from_secs(20))?;
+        let display = format!(":{number}");
+        let mut openbox = command("openbox");
+        openbox.env("DISPLAY", &display).stderr(Stdio::null());
+        // Without this a person's own openbox settings would decide what tests see.
+        openbox.args(["--config-file", "/dev/null", "--sm-disable"]);
+        let window_manager = Process::spawn("openbox", &mut openbox).context("is openbox installed?")?;
+        Ok(Self { display, _window_manager: window_manager, _server: server })
+    }
+
+    /// The display's name for the environment variable DISPLAY, such as `:1`.
+    #[must_use]
+    pub fn display(&self) -> &str {
+        &self.display
+    }
+
+    /// What is on the screen now.
+    pub fn capture(&self) -> Result<Picture> {
+        capture(&self.display)
+    }
+}
+
+/// What is on the screen of `display` now: every window, as a person sees it.
+pub fn capture(display: &str) -> Result<Picture> {
+    let (connection, screen_number) = x11rb::connect(Some(display)).context("cannot reach the display")?;
+    let screen = connection.setup().roots.get(screen_number).context("the display has no screen")?;
+    let (width, height) = (screen.width_in_pixels, screen.height_in_pixels);
+    let answer =
+        connection.get_image(ImageFormat::Z_PIXMAP, screen.root, 0, 0, width, height, u32::MAX)?.reply()?;
+    if answer.depth != 24 {
+        bail!("the screen is {} bit deep, not 24", answer.depth);
+    }
+    // 24 bit deep pixels take 32 bits here, blue first.
+    let rgb = answer.data.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+    Picture::new(usize::from(width), usize::from(height), rgb)
+}
+
+/// Runs xdotool on `display`; for real pointer and keyboard events.
+pub fn xdotool(display: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("xdotool")
+        .args(arguments)
+        .env("DISPLAY", display)
+        .output()
+        .context("is xdotool installed? `cargo xtask setup` does it")?;
+    if !output.status.success() {
+        bail!("xdotool {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether everything that [`Screen`] needs is installed.
+#[must_use]
+pub fn is_installed() -> bool {
+    ["/usr/bin/Xvfb", "/usr/bin/openbox"].iter().all(|program| Path::new(program).exists())
+}
