@@ -1,1 +1,4 @@
 //! Offstage.
+
+pub mod reconcile;
+pub mod standin;
