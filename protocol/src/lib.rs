@@ -1,9 +1,25 @@
 //! What Offstage's parts say to each other: wire types, limits, framing, flow control, error codes.
 //!
-//! No I/O and no clock: bytes and times come in as arguments.
+//! No I/O and no clock: bytes and times come in as arguments. `PROTOCOL.md` beside this crate says the
+//! same for people who write another end.
 
+pub mod error;
 pub mod frame;
 pub mod message;
+pub mod mux;
+pub mod oracle;
+pub mod ranges;
 pub mod time;
 
+pub use prost;
+
+pub use crate::error::ErrorCode;
+pub use crate::frame::{Frame, FrameError, FrameReader, OwnedFrame, Priority, RawFrame};
+pub use crate::mux::{Mux, MuxConfig, MuxError, MuxEvent};
+pub use crate::ranges::Ranges;
 pub use crate::time::Monotonic;
+
+/// Lowest protocol version that this crate speaks.
+pub const PROTOCOL_MIN: u32 = 1;
+/// Highest protocol version that this crate speaks.
+pub const PROTOCOL_MAX: u32 = 1;

@@ -1,0 +1,125 @@
+//! Pings: whether the other end is alive, how far away it is and what its clock says.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use crate::message::{Ping, Pong};
+use crate::time::Monotonic;
+
+/// A ping is sent this often.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// While bulk payload arrives, a ping is sent this often: the windows follow the round trip.
+pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(250);
+/// A link on which nothing came for this long is dead.
+pub const DEAD_AFTER: Duration = Duration::from_secs(6);
+
+/// Round trips that are remembered; the best of them gives the clock offset and the base delay.
+const SAMPLES: usize = 128;
+/// Pings that may be unanswered before the oldest is forgotten; six seconds of busy ones.
+const OUTSTANDING: usize = 32;
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    round_trip: Duration,
+    offset_us: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct Liveness {
+    heard: Monotonic,
+    last_ping: Option<Monotonic>,
+    next_ping: Monotonic,
+    next_id: u64,
+    outstanding: VecDeque<(u64, Monotonic, u64)>,
+    samples: VecDeque<Sample>,
+}
+
+impl Liveness {
+    pub(super) fn new(now: Monotonic) -> Self {
+        Self {
+            heard: now,
+            last_ping: None,
+            next_ping: now,
+            next_id: 1,
+            outstanding: VecDeque::new(),
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// Bytes came, whatever they say.
+    pub(super) fn heard(&mut self, now: Monotonic) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// A ping is wanted at once.
+    pub(super) fn ping_soon(&mut self, now: Monotonic) {
+        self.next_ping = self.next_ping.min(now);
+    }
+
+    /// Bulk payload came: the next ping is due sooner.
+    pub(super) fn busy(&mut self) {
+        if let Some(last) = self.last_ping {
+            self.next_ping = self.next_ping.min(last.after(BUSY_PING_INTERVAL));
+        }
+    }
+
+    pub(super) fn is_dead(&self, now: Monotonic) -> bool {
+        now >= self.dead_at()
+    }
+
+    pub(super) fn dead_at(&self) -> Monotonic {
+        self.heard.after(DEAD_AFTER)
+    }
+
+    pub(super) fn ping_at(&self) -> Monotonic {
+        self.next_ping
+    }
+
+    /// The ping that is due now, if one is.
+    pub(super) fn next_ping(&mut self, now: Monotonic, wall_us: u64) -> Option<Ping> {
+        if now < self.next_ping {
+            return None;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.last_ping = Some(now);
+        self.next_ping = now.after(PING_INTERVAL);
+        if self.outstanding.len() >= OUTSTANDING {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back((id, now, wall_us));
+        Some(Ping { id, wall_us })
+    }
+
+    /// Takes an answer; gives how much longer than the best its round trip was. `None` for an answer
+    /// to nothing.
+    pub(super) fn pong(&mut self, now: Monotonic, pong: &Pong) -> Option<Duration> {
+        let at = self.outstanding.iter().position(|(id, ..)| *id == pong.id)?;
+        let (_, sent, sent_wall_us) = self.outstanding.remove(at)?;
+        let round_trip = now.since(sent);
+        let half = u64::try_from(round_trip.as_micros() / 2).unwrap_or(u64::MAX);
+        let offset_us = difference(pong.wall_us, sent_wall_us.saturating_add(half));
+        if self.samples.len() >= SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample { round_trip, offset_us });
+        self.best().map(|best| round_trip.saturating_sub(best.round_trip))
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.samples.back().map(|sample| sample.round_trip)
+    }
+
+    pub(super) fn offset_us(&self) -> Option<i64> {
+        self.best().map(|sample| sample.offset_us)
+    }
+
+    fn best(&self) -> Option<&Sample> {
+        self.samples.iter().min_by_key(|sample| sample.round_trip)
+    }
+}
+
+/// `a - b`, held inside the range of the result.
+fn difference(a: u64, b: u64) -> i64 {
+    i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(if a > b { i64::MAX } else { i64::MIN })
+}

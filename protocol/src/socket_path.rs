@@ -1,0 +1,70 @@
+//! Where the client's unix socket is: one rule for the client that listens and the bridge that connects.
+//!
+//! Pure: the caller reads its own command line, environment and user id.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Names the client that a bridge connects to, and so the path at which that client listens.
+pub const SOCKET_VARIABLE: &str = "OFFSTAGE_SOCKET";
+
+/// What the choice depends on. Empty values count as absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketChoice<'a> {
+    /// The command line's `--socket`.
+    pub flag: Option<&'a OsStr>,
+    /// The environment's [`SOCKET_VARIABLE`].
+    pub variable: Option<&'a OsStr>,
+    /// The environment's `XDG_RUNTIME_DIR`; a relative one is ignored, as the XDG base directory specification asks.
+    pub runtime_dir: Option<&'a OsStr>,
+    /// The user that both ends run as.
+    pub uid: u32,
+}
+
+/// The socket's path. The directory is not looked at: it need not exist, and may be somebody else's (the ends check each
+/// other's user id).
+#[must_use]
+pub fn socket_path(choice: SocketChoice<'_>) -> PathBuf {
+    let given = |value: Option<&OsStr>| value.filter(|value| !value.is_empty()).map(PathBuf::from);
+    given(choice.flag).or_else(|| given(choice.variable)).unwrap_or_else(|| {
+        given(choice.runtime_dir)
+            .filter(|dir| dir.is_absolute())
+            .map_or_else(|| Path::new("/tmp").join(format!("offstage-{}", choice.uid)), |dir| dir.join("offstage"))
+            .join("client.sock")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flag: &str, variable: &str, runtime_dir: &str, expected: &str) {
+        let choice = SocketChoice {
+            flag: Some(OsStr::new(flag)),
+            variable: Some(OsStr::new(variable)),
+            runtime_dir: Some(OsStr::new(runtime_dir)),
+            uid: 1000,
+        };
+        assert_eq!(socket_path(choice), Path::new(expected));
+    }
+
+    #[test]
+    fn the_flag_wins_then_the_variable_then_the_runtime_directory() {
+        check("/a.sock", "/b.sock", "/run/user/1000", "/a.sock");
+        check("", "/b.sock", "/run/user/1000", "/b.sock");
+        check("", "", "/run/user/1000", "/run/user/1000/offstage/client.sock");
+        check("", "", "", "/tmp/offstage-1000/client.sock");
+    }
+
+    #[test]
+    fn a_relative_runtime_directory_is_ignored() {
+        check("", "", "run", "/tmp/offstage-1000/client.sock");
+    }
+
+    #[test]
+    fn absent_values_are_like_empty_ones() {
+        let choice = SocketChoice { uid: 7, ..SocketChoice::default() };
+        assert_eq!(socket_path(choice), Path::new("/tmp/offstage-7/client.sock"));
+    }
+}
