@@ -7,4 +7,5 @@ pub mod cdp;
 pub mod frame_number;
 pub mod process;
 pub mod server;
+pub mod session;
 pub mod xvfb;

@@ -1,1 +1,66 @@
-fn main() {}
+//! All of the project's automation: what continuous integration runs is what a person runs.
+
+mod browser;
+mod build;
+mod bench;
+mod ci;
+mod clips;
+mod demo;
+mod icons;
+mod manifest;
+mod package;
+mod run;
+mod setup;
+mod size;
+mod tidy;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, tests, packs and shows Offstage.
+///
+/// On a new machine: `cargo xtask setup`, then `cargo xtask demo`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Setup(setup::Options),
+    Build(build::Options),
+    Demo(demo::Options),
+    Browser(browser::Options),
+    Test(ci::TestOptions),
+    Ci(ci::Options),
+    Package(package::Options),
+    Bench(bench::Options),
+    Size(size::Options),
+    Tidy(tidy::Options),
+    Icons(icons::Options),
+    Clips(clips::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let workspace = Workspace::find()?;
+    match arguments.task {
+        Task::Setup(options) => setup::run(&workspace, &options),
+        Task::Build(options) => build::run(&workspace, &options).map(drop),
+        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Browser(options) => browser::run(&workspace, options),
+        Task::Test(options) => ci::test(&workspace, &options),
+        Task::Ci(options) => ci::run(&workspace, &options),
+        Task::Package(options) => package::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Size(options) => size::run(&workspace, &options),
+        Task::Tidy(options) => tidy::run(&workspace, &options),
+        Task::Icons(options) => icons::run(&workspace, &options),
+        Task::Clips(options) => clips::run(&workspace, &options),
+    }
+}

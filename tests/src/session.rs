@@ -1,0 +1,404 @@
+//! A whole session on this machine: the session's browser with the extension, the bridge that it starts, and the device's client.
+//!
+//! `cargo xtask browser`, the demo, the benchmark and the browser tests all start it here, so that they all see the same thing.
+
+mod installation;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+pub use self::installation::Installation;
+use crate::cdp::{Cdp, Page, free_port};
+use crate::process::{Process, command, descendants_with, kill_pid};
+use crate::xvfb::Screen;
+
+/// How long a program may take to get ready on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest socket path that Linux takes is 107 bytes (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// What kind of session to start.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The session browser's profile folder; a temporary one if `None`.
+    pub user_data_dir: Option<PathBuf>,
+    /// The debugging port; a free one if `None`.
+    pub port: Option<u16>,
+    /// Without a window (the client then draws nowhere), or with one: on DISPLAY if that is set, else on an own Xvfb.
+    pub headless: bool,
+    /// An own Xvfb even if there is a display, of this size.
+    pub screen: Option<(u16, u16)>,
+    /// False: a plain browser, without extension and client.
+    pub redirect: bool,
+    /// Match patterns in place of the extension's own list.
+    pub sites: Option<Vec<String>>,
+    /// More arguments for the browser; they come last and so win.
+    pub browser_args: Vec<String>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            user_data_dir: None,
+            port: None,
+            headless: true,
+            screen: None,
+            redirect: true,
+            sites: None,
+            browser_args: Vec::new(),
+        }
+    }
+}
+
+/// A running session. Dropping it ends everything that it started.
+#[derive(Debug)]
+pub struct Session {
+    // In the order in which they are dropped: the browser first, the screen and the files last.
+    browser: Process,
+    client: Option<Client>,
+    cdp: Cdp,
+    screen: Option<Screen>,
+    installation: Installation,
+    options: SessionOptions,
+    folder: PathBuf,
+    socket: PathBuf,
+    display: Option<String>,
+    _temporary: Vec<tempfile::TempDir>,
+}
+
+#[derive(Debug)]
+struct Client {
+    process: Process,
+    ready: Value,
+}
+
+impl Session {
+    /// Starts client and browser and waits until both are ready and the extension's worker runs.
+    pub fn start(installation: &Installation, options: SessionOptions) -> Result<Self> {
+        let mut temporary = Vec::new();
+        let profile = match &options.user_data_dir {
+            Some(folder) => std::path::absolute(folder)?,
+            None => {
+                let folder = tempfile::Builder::new().prefix("offstage-session-").tempdir()?;
+                let path = folder.path().to_owned();
+                temporary.push(folder);
+                path
+            }
+        };
+        let folder = profile.join("offstage");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut socket = folder.join("client.sock");
+        if socket.as_os_str().len() > MAX_SOCKET_PATH {
+            let short = tempfile::Builder::new().prefix("offstage-").tempdir()?;
+            socket = short.path().join("client.sock");
+            temporary.push(short);
+        }
+        let screen = start_screen(&options)?;
+        let display = match &screen {
+            Some(screen) => Some(screen.display().to_owned()),
+            None if options.headless => None,
+            None => std::env::var("DISPLAY").ok(),
+        };
+        let client = if options.redirect {
+            Some(start_client(installation, &options, &folder, &socket, display.as_deref())?)
+        } else {
+            None
+        };
+        let port = match options.port {
+            Some(port) => port,
+            None => free_port()?,
+        };
+        let mut browser_command = browser_command(installation, &options, &profile, port, display.as_deref());
+        if options.redirect {
+            let extension = copy_extension(installation, &options, &folder)?;
+            install_bridge(installation, &profile)?;
+            browser_command
+                .arg(format!("--load-extension={}", extension.display()))
+                .env("OFFSTAGE_SOCKET", &socket)
+                .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"));
+        }
+        browser_command.args(&options.browser_args).arg("about:blank");
+        browser_command.stderr(log_file(&folder, "browser.log")?);
+        let browser = Process::spawn("the browser", &mut browser_command)?;
+        let cdp = Cdp::connect(port, START_TIMEOUT)
+            .with_context(|| format!("see {}", folder.join("browser.log").display()))?;
+        let installation = installation.clone();
+        let session = Self {
+            browser,
+            client,
+            cdp,
+            screen,
+            installation,
+            options,
+            folder,
+            socket,
+            display,
+            _temporary: temporary,
+        };
+        if session.options.redirect {
+            session.wait_worker().context("the extension's worker did not start")?;
+        }
+        Ok(session)
+    }
+
+    /// The browser's debugging connection.
+    #[must_use]
+    pub fn cdp(&self) -> &Cdp {
+        &self.cdp
+    }
+
+    /// The browser's process, to look at or to kill.
+    pub fn browser(&mut self) -> &mut Process {
+        &mut self.browser
+    }
+
+    /// Opens `url` in a new tab and waits for its load event.
+    pub fn open(&self, url: &str) -> Result<Page> {
+        Page::open(&self.cdp, url)
+    }
+
+    /// The display that the browser and the client's windows are on; `None` when headless.
+    #[must_use]
+    pub fn display(&self) -> Option<&str> {
+        self.display.as_deref()
+    }
+
+    /// The Xvfb that was started for this session, if one was.
+    #[must_use]
+    pub fn screen(&self) -> Option<&Screen> {
+        self.screen.as_ref()
+    }
+
+    /// The client's socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where the logs are: client.log, bridge.log, browser.log.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the client printed after READY: engine_pid, versions, …; null without a client.
+    #[must_use]
+    pub fn client_ready(&self) -> &Value {
+        self.client.as_ref().map_or(&Value::Null, |client| &client.ready)
+    }
+
+    /// The client's process, if it was started and not killed.
+    pub fn client(&mut self) -> Option<&mut Process> {
+        self.client.as_mut().map(|client| &mut client.process)
+    }
+
+    /// Process ids of the bridges that the browser started.
+    #[must_use]
+    pub fn bridge_pids(&self) -> Vec<u32> {
+        descendants_with(self.browser.pid(), "offstage-bridge")
+    }
+
+    /// Process id of the device's engine.
+    #[must_use]
+    pub fn engine_pid(&self) -> Option<u32> {
+        self.client_ready()["engine_pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+    }
+
+    /// Kills the client at once, its engine with it, as a crash of the device would.
+    pub fn kill_client(&mut self) {
+        self.client = None;
+    }
+
+    /// Starts the client, again if need be, and waits until it is ready.
+    pub fn start_client(&mut self) -> Result<()> {
+        self.client = None;
+        let display = self.display.clone();
+        let client =
+            start_client(&self.installation, &self.options, &self.folder, &self.socket, display.as_deref())?;
+        self.client = Some(client);
+        Ok(())
+    }
+
+    /// Kills the bridges; the extension starts a new one.
+    pub fn kill_bridge(&self) {
+        self.bridge_pids().into_iter().for_each(kill_pid);
+    }
+
+    /// Evaluates `expression` in the extension's worker.
+    pub fn evaluate_in_worker(&self, expression: &str) -> Result<Value> {
+        let worker = self.wait_worker()?;
+        let session = self.cdp.attach(&worker)?;
+        let value = self.cdp.evaluate_in(&session, expression, crate::cdp::CALL_TIMEOUT);
+        self.cdp.call("Target.detachFromTarget", json!({ "sessionId": session }))?;
+        value
+    }
+
+    /// Everything that somebody who drives this session from outside needs to know.
+    pub fn describe(&self) -> Result<Value> {
+        Ok(json!({
+            "port": self.cdp.port(),
+            "browser_pid": self.browser.pid(),
+            "client_pid": self.client.as_ref().map(|client| client.process.pid()),
+            "engine_pid": self.engine_pid(),
+            "extension_id": self.options.redirect.then(|| self.installation.extension_id.clone()),
+            "socket": self.options.redirect.then(|| self.socket.display().to_string()),
+            "display": self.display,
+            "logs": self.folder.display().to_string(),
+            "redirect": self.options.redirect,
+            "versions": {
+                "offstage": env!("CARGO_PKG_VERSION"),
+                "browser": self.cdp.version()?,
+                "client": self.client_ready(),
+            },
+        }))
+    }
+
+    /// Ends everything in good order: the browser saves its profile, the client closes its engine. Logs stay.
+    pub fn close(mut self) {
+        // The browser's own way to end. Its debugging port goes with it, so an error only says that it was quicker.
+        self.cdp.call_in("", "Browser.close", json!({}), Duration::from_secs(5)).ok();
+        self.browser.wait(Duration::from_secs(5)).ok();
+        self.browser.end(Duration::from_secs(3));
+        if let Some(client) = &mut self.client {
+            client.process.end(Duration::from_secs(5));
+        }
+        for part in ["extension", "engine"] {
+            std::fs::remove_dir_all(self.folder.join(part)).ok();
+        }
+        std::fs::remove_file(&self.socket).ok();
+    }
+
+    /// The target id of the extension's worker, once it runs.
+    fn wait_worker(&self) -> Result<String> {
+        let origin = format!("chrome-extension://{}/", self.installation.extension_id);
+        let target = self.cdp.wait_target(Duration::from_secs(30), |target| {
+            target.kind == "service_worker" && target.url.starts_with(&origin)
+        })?;
+        Ok(target.id)
+    }
+}
+
+fn start_screen(options: &SessionOptions) -> Result<Option<Screen>> {
+    match options.screen {
+        Some((width, height)) => Screen::start(width, height).map(Some),
+        None if options.headless || std::env::var_os("DISPLAY").is_some() => Ok(None),
+        None => Screen::start(1280, 1024).map(Some),
+    }
+}
+
+fn start_client(
+    installation: &Installation,
+    options: &SessionOptions,
+    folder: &Path,
+    socket: &Path,
+    display: Option<&str>,
+) -> Result<Client> {
+    let mut client = command(&installation.client);
+    client
+        .args(["run", "--windows", if options.headless { "none" } else { "x11" }])
+        .arg("--socket")
+        .arg(socket)
+        .arg("--profile")
+        .arg(folder.join("engine"))
+        .arg("--engine")
+        .arg(&installation.browser)
+        .arg("--stage-dir")
+        .arg(&installation.stage)
+        .stderr(log_file(folder, "client.log")?);
+    if let Some(display) = display {
+        client.env("DISPLAY", display);
+    }
+    let mut process = Process::spawn("offstage-client", &mut client)?;
+    let ready = process
+        .wait_line("READY", START_TIMEOUT)
+        .with_context(|| format!("see {}", folder.join("client.log").display()))?;
+    Ok(Client { process, ready: serde_json::from_str(&ready).context("the client's READY line is not JSON")? })
+}
+
+fn browser_command(
+    installation: &Installation,
+    options: &SessionOptions,
+    profile: &Path,
+    port: u16,
+    display: Option<&str>,
+) -> Command {
+    let mut browser = command(&installation.browser);
+    browser.arg(format!("--user-data-dir={}", profile.display())).arg(format!("--remote-debugging-port={port}")).args([
+        // Nothing that the browser does by itself, apart from showing pages.
+        "--no-first-run",
+        "--no-default-browser-check",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-search-engine-choice-screen",
+        "--disable-session-crashed-bubble",
+        "--disable-quic",
+        "--password-store=basic",
+    ]);
+    if options.headless {
+        browser.args(["--headless=new", "--disable-gpu"]);
+    }
+    if rustix::process::geteuid().is_root() {
+        // Chromium's sandbox can't be set up by root; --test-type hides the bar that says so, which would shift the page.
+        browser.args(["--no-sandbox", "--test-type"]);
+    }
+    if let Some(display) = display {
+        browser.env("DISPLAY", display).arg("--ozone-platform=x11");
+    }
+    browser
+}
+
+/// An unpacked copy of the extension that this session alone uses.
+fn copy_extension(installation: &Installation, options: &SessionOptions, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("extension");
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy)?;
+    }
+    copy_folder(&installation.extension, &copy)
+        .with_context(|| format!("no extension in {}: `cargo xtask build` makes it", installation.extension.display()))?;
+    if let Some(sites) = &options.sites {
+        let list = serde_json::to_string_pretty(&json!({ "sites": sites }))?;
+        std::fs::write(copy.join("sites/sites.json"), list)?;
+    }
+    Ok(copy)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Registers the native host for this profile alone, by the product's own installer.
+fn install_bridge(installation: &Installation, profile: &Path) -> Result<()> {
+    let output = Command::new(&installation.bridge)
+        .arg("install")
+        .arg("--user-data-dir")
+        .arg(profile)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", installation.bridge.display()))?;
+    if !output.status.success() {
+        bail!("offstage-bridge install failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn log_file(folder: &Path, name: &str) -> Result<File> {
+    let path = folder.join(name);
+    File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))
+}

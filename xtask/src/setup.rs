@@ -1,0 +1,126 @@
+//! `cargo xtask setup`: everything that building, the demo and the tests need on a Debian machine.
+
+use std::io::IsTerminal as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::run::{check, is_on_path, is_root, output, say};
+use crate::workspace::Workspace;
+
+/// Installs what building, the demo and the tests need; says what it will do and asks first.
+///
+/// Adds the Rust target for WebAssembly through rustup and Debian packages (a browser, a screen that nobody sits at, a window
+/// manager, tools of the tests) through apt-get. Nothing is asked in continuous integration (CI is set) or when standard input
+/// is not a terminal. Running it again changes nothing.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Don't ask.
+    #[arg(long, short)]
+    yes: bool,
+    /// Only say what is missing; the exit code tells whether something is.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Debian packages, and what each is for.
+const PACKAGES: &[(&str, &str)] = &[
+    ("build-essential", "the linker"),
+    ("chromium", "the session's browser and the device's engine"),
+    ("xvfb", "a screen for the demo and the tests without a display"),
+    ("openbox", "a window manager on that screen"),
+    ("x11-utils", "looking at windows while debugging"),
+    ("xdotool", "real clicks and keys in tests"),
+    ("ffmpeg", "making the test clips"),
+    ("fonts-dejavu-core", "letters on pages and in clips"),
+    ("git", "the list of the project's files"),
+    ("ca-certificates", "crates from crates.io"),
+];
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Runs the command.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let packages: Vec<_> = PACKAGES.iter().filter(|(name, _)| !is_installed(name)).collect();
+    let components = missing_toolchain_parts(workspace);
+    if packages.is_empty() && components.is_empty() {
+        say("setup: everything is there.");
+        return Ok(());
+    }
+    say("setup: missing on this machine:");
+    for (name, purpose) in &packages {
+        say(format!("  {name:<20} {purpose} (Debian package)"));
+    }
+    for part in &components {
+        say(format!("  {:<20} (rustup)", part.join(" ")));
+    }
+    if options.check {
+        bail!("something is missing; `cargo xtask setup` installs it");
+    }
+    if !options.yes && std::env::var_os("CI").is_none() && std::io::stdin().is_terminal() && !agreed()? {
+        bail!("nothing was installed");
+    }
+    for part in &components {
+        let mut rustup = Command::new("rustup");
+        check(rustup.args(part).current_dir(workspace.root()))
+            .context("rustup is needed for the WebAssembly target: https://rustup.rs")?;
+    }
+    if !packages.is_empty() {
+        install(&packages.iter().map(|(name, _)| *name).collect::<Vec<_>>())?;
+    }
+    say("setup: done.");
+    Ok(())
+}
+
+/// Arguments of the rustup calls that would bring what rust-toolchain.toml asks for and is not there.
+fn missing_toolchain_parts(workspace: &Workspace) -> Vec<Vec<&'static str>> {
+    let mut missing = Vec::new();
+    let listed = |arguments: [&str; 3]| {
+        output(Command::new("rustup").args(arguments).current_dir(workspace.root())).unwrap_or_default()
+    };
+    if !listed(["target", "list", "--installed"]).lines().any(|line| line == TARGET) {
+        missing.push(vec!["target", "add", TARGET]);
+    }
+    let components = listed(["component", "list", "--installed"]);
+    for component in ["clippy", "rustfmt"] {
+        if !components.lines().any(|line| line.starts_with(component)) {
+            missing.push(vec!["component", "add", component]);
+        }
+    }
+    missing
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status}", package]);
+    output(&mut query).is_ok_and(|status| status == "installed")
+}
+
+fn agreed() -> Result<bool> {
+    say("Install them now? [Y/n]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if !is_on_path("apt-get") {
+        bail!("no apt-get here: install by your own means what Debian calls {}", packages.join(" "));
+    }
+    let apt_get = |arguments: &[&str]| {
+        let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
+        if !is_root() {
+            command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        command
+    };
+    if !is_root() && !is_on_path("sudo") {
+        bail!("run as root: apt-get install --no-install-recommends {}", packages.join(" "));
+    }
+    check(&mut apt_get(&["update"]))?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    check(&mut apt_get(&arguments))
+}
