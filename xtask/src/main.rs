@@ -15,6 +15,8 @@ mod size;
 mod tidy;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -46,10 +48,20 @@ enum Task {
     Clips(clips::Options),
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match perform(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes without a backtrace: what went wrong is in another program or in the checkout.
+            run::say(format!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
-    match arguments.task {
+    match task {
         Task::Setup(options) => setup::run(&workspace, &options),
         Task::Build(options) => build::run(&workspace, &options).map(drop),
         Task::Demo(options) => demo::run(&workspace, &options),
