@@ -9,6 +9,7 @@ pub mod message;
 pub mod mux;
 pub mod oracle;
 pub mod ranges;
+pub mod socket_path;
 pub mod time;
 
 pub use prost;
