@@ -1,4 +1,17 @@
-//! Offstage.
+//! The extension's brain: every decision, as machines without I/O and without a clock.
+//!
+//! `core` routes, `link` is the way to the device, `player` and `reconcile` keep the page's native buffers equal to the
+//! device's, `standin` makes what the page decodes meanwhile. Only `browser` touches the browser, and only in wasm.
 
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod hook;
+pub mod link;
+pub mod pattern;
+pub mod player;
 pub mod reconcile;
 pub mod standin;
+
+#[cfg(target_family = "wasm")]
+mod browser;

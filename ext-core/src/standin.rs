@@ -4,6 +4,13 @@
 //! Times are microseconds and come out exact: after an append of `media_segments(config, start, end)` the buffer's
 //! `buffered` holds `[start, end)` to the microsecond.
 
+use std::sync::atomic::{AtomicU64,Ordering::Relaxed};
+pub static FILL: AtomicU64 = AtomicU64::new(0);
+pub static VFRAME: AtomicU64 = AtomicU64::new(31_250);
+pub static AFRAME: AtomicU64 = AtomicU64::new(20_000);
+pub static PICT: AtomicU64 = AtomicU64::new(1_000_000);
+pub static NARROW: AtomicU64 = AtomicU64::new(1);
+pub static LASTPIC: AtomicU64 = AtomicU64::new(0);
 mod avc;
 mod bits;
 mod flac;
@@ -42,7 +49,7 @@ pub struct StandInConfig {
 
 impl StandInConfig {
     fn picture(&self) -> Option<Picture> {
-        self.video.map(|(w, h)| Picture::new(w.clamp(1, 16384), h.clamp(1, 16384)))
+        self.video.map(|(w, h)| if NARROW.load(Relaxed)==1 {Picture::narrow} else {Picture::new}(w.clamp(1, 16384), h.clamp(1, 16384)))
     }
 }
 
@@ -84,16 +91,29 @@ pub fn media_segments(config: &StandInConfig, start_us: u64, end_us: u64) -> Vec
         let mut runs = Vec::new();
         if let Some(picture) = config.picture() {
             let coded = [with_length(&picture.idr(0)), with_length(&picture.idr(1))];
-            let samples = cut_at_grid(from, to, VIDEO_FRAME_US)
+            let (grid, pict, fill) = (VFRAME.load(Relaxed), PICT.load(Relaxed), FILL.load(Relaxed));
+            let mut last = None; let mut fnum = 0;
+            let samples = cut_at_grid(from, to, grid)
                 .map(|(at, duration)| {
-                    let odd = usize::from(at / VIDEO_FRAME_US % 2 == 1);
-                    Sample { duration, sync: true, data: coded[odd].clone() }
+                    let n = (at + SHORTEST_US) / pict;
+                    let sync = (last != Some(n) && (fill != 2 || last.is_some() || at % pict < SHORTEST_US)) || fill == 0 || (LASTPIC.load(Relaxed)==1 && at + u64::from(duration) == end_us);
+                    last = Some(n);
+                    if sync { fnum = 0; return Sample { duration, sync: true, data: coded[usize::from(n % 2 == 1)].clone() } }
+                    fnum += 1;
+                    match fill {
+                        1 => Sample { duration, sync: false, data: with_length(&[0x0a]) },
+                        2 => Sample { duration, sync: true, data: with_length(&[0x0a]) },
+                        3 => Sample { duration, sync: false, data: with_length(&picture.skip(fnum)) },
+                        4 => Sample { duration, sync: false, data: with_length(&[9, 0xf0]) },
+                        5 => Sample { duration, sync: false, data: [with_length(&[9, 0xf0]), with_length(&[0x0a])].concat() },
+                        _ => Sample { duration, sync: false, data: with_length(&[12, 0xff, 0x80]) },
+                    }
                 })
                 .collect();
             runs.push(TrackRun { id: VIDEO_TRACK, start: from, samples });
         }
         if config.audio || config.video.is_none() {
-            let samples = cut_at_grid(from, to, AUDIO_FRAME_US)
+            let samples = cut_at_grid(from, to, AFRAME.load(Relaxed))
                 .map(|(_, duration)| Sample { duration, sync: true, data: flac::silence(duration.into()) })
                 .collect();
             runs.push(TrackRun { id: AUDIO_TRACK, start: from, samples });

@@ -32,6 +32,19 @@ impl Picture {
         Self { width, height, aspect: (1, 1), monochrome: width % 2 == 1 || height % 2 == 1 }
     }
 
+    /// Codes as few macroblocks as give the exact size: one side shrinks to a macroblock, the sample aspect ratio
+    /// stretches it back. The other side is the one that must come out exact by cropping, so it should be even.
+    pub(super) fn narrow(width: u32, height: u32) -> Self {
+        if height % 2 == 0 || width % 2 == 1 {
+            if width > 16 {
+                return Self { width: 16, height, aspect: (width, 16), monochrome: height % 2 == 1 };
+            }
+        } else if height > 16 {
+            return Self { width, height: 16, aspect: (16, height), monochrome: false };
+        }
+        Self::new(width, height)
+    }
+
     fn macroblocks(self) -> (u32, u32) {
         (self.width.div_ceil(16), self.height.div_ceil(16))
     }
@@ -135,6 +148,21 @@ impl Picture {
             }
         }
         b.into_nal(NAL_IDR)
+    }
+
+    /// A P slice that repeats the picture before it: one run of skipped macroblocks.
+    pub(super) fn skip(self, frame_num: u32) -> Vec<u8> {
+        let (w, h) = self.macroblocks();
+        let mut b = BitWriter::default();
+        b.ue(0);
+        b.ue(5);
+        b.ue(0);
+        b.bits(frame_num % 16, 4);
+        b.bits(0, 3); // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0, adaptive_ref_pic_marking
+        b.se(0);
+        b.ue(1);
+        b.ue(w * h);
+        b.into_nal(0x61)
     }
 }
 

@@ -1,0 +1,239 @@
+//! The thin shell: JavaScript events in, browser calls out. The only file of this crate that touches the browser.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gloo::timers::callback::Timeout;
+use js_sys::{JsString, Object, Reflect};
+use offstage_protocol::Monotonic;
+use serde::Serialize as _;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
+use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
+
+use crate::core::{Core, Output};
+use crate::link::LinkAction;
+
+/// Name of the native messaging host, as in its manifest.
+const NATIVE_HOST: &str = "org.offstage.bridge";
+
+#[wasm_bindgen]
+extern "C" {
+    /// What background.js does for Rust: calls of the `chrome` namespace.
+    pub type Shell;
+    #[wasm_bindgen(method, js_name = connectNative)]
+    fn connect_native(this: &Shell, name: &str) -> Port;
+    #[wasm_bindgen(method)]
+    fn register(this: &Shell, matches: Vec<String>, excluded: Vec<String>);
+    #[wasm_bindgen(method, js_name = setIcon)]
+    fn set_icon(this: &Shell, tab: i32, state: &str, title: &str);
+
+    /// `chrome.runtime.Port`.
+    pub type Port;
+    #[wasm_bindgen(method, catch, js_name = postMessage)]
+    fn post_message(this: &Port, message: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method)]
+    fn disconnect(this: &Port);
+}
+
+struct Media {
+    port: MessagePort,
+    /// Kept alive as long as the port.
+    _listener: Closure<dyn FnMut(MessageEvent)>,
+}
+
+struct State {
+    core: Core,
+    shell: Shell,
+    native: Option<Port>,
+    relays: BTreeMap<u32, Port>,
+    media: BTreeMap<u32, Media>,
+    timer: Option<Timeout>,
+}
+
+/// The extension's brain, as background.js holds it.
+#[wasm_bindgen]
+#[expect(missing_debug_implementations, reason = "holds browser objects; nobody prints it")]
+pub struct Brain {
+    state: Rc<RefCell<State>>,
+}
+
+#[wasm_bindgen]
+impl Brain {
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(shell: Shell, version: &str) -> Self {
+        let state = State {
+            core: Core::new(version),
+            shell,
+            native: None,
+            relays: BTreeMap::new(),
+            media: BTreeMap::new(),
+            timer: None,
+        };
+        Self { state: Rc::new(RefCell::new(state)) }
+    }
+
+    pub fn configure(&self, sources: JsValue) {
+        let sources = serde_wasm_bindgen::from_value(sources).unwrap_or_default();
+        self.with(|state, _, _| state.core.handle_config(&sources));
+    }
+
+    pub fn native_message(&self, port: &Port, message: &JsValue) {
+        let text = Reflect::get(message, &"f".into()).ok().and_then(|f| f.as_string());
+        let Some(bytes) = text.and_then(|text| BASE64.decode(text).ok()) else { return };
+        self.with(|state, now, wall| {
+            if state.native.as_ref().is_some_and(|native| same(native, port)) {
+                state.core.handle_native_bytes(now, wall, &bytes);
+            }
+        });
+    }
+
+    pub fn native_closed(&self, port: &Port, reason: &str) {
+        self.with(|state, now, wall| {
+            if state.native.as_ref().is_some_and(|native| same(native, port)) {
+                state.native = None;
+                state.core.handle_native_closed(now, wall, reason);
+            }
+        });
+    }
+
+    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, nonce: String) {
+        self.with(|state, now, _| {
+            state.relays.insert(relay, port);
+            state.core.handle_relay_opened(now, relay, tab, nonce);
+        });
+    }
+
+    pub fn relay_message(&self, relay: u32, message: JsValue) {
+        let parsed = serde_wasm_bindgen::from_value(message);
+        self.with(|state, now, wall| match parsed {
+            Ok(event) => state.core.handle_relay(now, wall, relay, &event),
+            Err(error) => state.core.handle_nonsense(now, relay, &error.to_string()),
+        });
+    }
+
+    pub fn relay_closed(&self, relay: u32) {
+        self.with(|state, _, _| {
+            state.relays.remove(&relay);
+            state.core.handle_relay_closed(relay);
+        });
+    }
+
+    pub fn media_offered(&self, nonce: &str, port: MessagePort) {
+        let weak = Rc::downgrade(&self.state);
+        self.with(|state, _, _| {
+            let Some(relay) = state.core.handle_media_offered(nonce) else {
+                port.close();
+                return;
+            };
+            let listener = Closure::wrap(Box::new(move |event: MessageEvent| {
+                let Some(state) = weak.upgrade() else { return };
+                let parsed = serde_wasm_bindgen::from_value(event.data());
+                run(&state, |state, now, wall| match parsed {
+                    Ok(event) => state.core.handle_hook(now, wall, relay, event),
+                    Err(error) => state.core.handle_nonsense(now, relay, &error.to_string()),
+                });
+            }) as Box<dyn FnMut(MessageEvent)>);
+            port.set_onmessage(Some(listener.as_ref().unchecked_ref()));
+            state.media.insert(relay, Media { port, _listener: listener });
+        });
+    }
+
+    pub fn tab_changed(&self, tab: i32, url: &str) {
+        self.with(|state, _, _| state.core.handle_tab(tab, url));
+    }
+
+    pub fn tab_closed(&self, tab: i32) {
+        self.with(|state, _, _| state.core.handle_tab_closed(tab));
+    }
+
+    fn with(&self, handle: impl FnOnce(&mut State, Monotonic, u64)) {
+        run(&self.state, handle);
+    }
+}
+
+/// Runs a handler, then carries out everything that follows from it, then sets the timer.
+fn run(shared: &Rc<RefCell<State>>, handle: impl FnOnce(&mut State, Monotonic, u64)) {
+    let (now, wall) = clocks();
+    handle(&mut shared.borrow_mut(), now, wall);
+    settle(shared, now);
+}
+
+fn settle(shared: &Rc<RefCell<State>>, now: Monotonic) {
+    let mut state = shared.borrow_mut();
+    while let Some(output) = state.core.poll_output() {
+        state.carry_out(output);
+    }
+    state.timer = state.core.poll_timeout().map(|(at, _)| {
+        let millis = u32::try_from(at.since(now).as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
+        let weak = Rc::downgrade(shared);
+        Timeout::new(millis, move || weak.upgrade().iter().for_each(tick))
+    });
+}
+
+fn tick(shared: &Rc<RefCell<State>>) {
+    let (now, wall) = clocks();
+    shared.borrow_mut().core.handle_timeout(now, wall);
+    settle(shared, now);
+}
+
+impl State {
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Link(LinkAction::Connect) => self.native = Some(self.shell.connect_native(NATIVE_HOST)),
+            Output::Link(LinkAction::Disconnect) => {
+                if let Some(native) = self.native.take() {
+                    native.disconnect();
+                }
+            }
+            Output::Link(LinkAction::Send(frames)) => {
+                let message = Object::new();
+                let text = JsString::from(BASE64.encode(frames));
+                // Both fail only for a port that is closed, which its own event tells.
+                Reflect::set(&message, &"f".into(), &text).ok();
+                self.native.as_ref().and_then(|native| native.post_message(&message).ok());
+            }
+            Output::ToHook { relay, command } => {
+                let serializer = serde_wasm_bindgen::Serializer::new().serialize_missing_as_null(true);
+                if let (Some(media), Ok(message)) = (self.media.get(&relay), command.serialize(&serializer)) {
+                    media.port.post_message(&message).ok();
+                }
+            }
+            Output::ToRelay { relay, command } => {
+                let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+                if let (Some(port), Ok(message)) = (self.relays.get(&relay), command.serialize(&serializer)) {
+                    port.post_message(&message).ok();
+                }
+            }
+            Output::CloseMedia { relay } => {
+                if let Some(media) = self.media.remove(&relay) {
+                    media.port.set_onmessage(None);
+                    media.port.close();
+                }
+            }
+            Output::Register { matches, excluded } => self.shell.register(matches, excluded),
+            Output::SetIcon { tab, state, title } => self.shell.set_icon(tab, state.name(), &title),
+            Output::Log { level, text } => match level {
+                "error" => gloo::console::error!(text),
+                "warn" => gloo::console::warn!(text),
+                "info" => gloo::console::info!(text),
+                _ => gloo::console::debug!(text),
+            },
+        }
+    }
+}
+
+fn same(a: &Port, b: &Port) -> bool {
+    Object::is(a, b)
+}
+
+/// The worker's monotonic clock and its wall clock, in microseconds.
+fn clocks() -> (Monotonic, u64) {
+    let performance = js_sys::global().dyn_into::<WorkerGlobalScope>().ok().and_then(|scope| scope.performance());
+    let (origin, now) = performance.map_or((0.0, 0.0), |p| (p.time_origin(), p.now()));
+    (Monotonic(crate::hook::to_u64(now * 1000.0)), crate::hook::to_u64((origin + now) * 1000.0))
+}

@@ -1,0 +1,297 @@
+//! The extension's brain: events in, commands out, time as an argument.
+//!
+//! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
+
+mod players;
+mod tabs;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
+use offstage_protocol::frame::GEOMETRY_STREAM;
+use offstage_protocol::{ErrorCode, Monotonic};
+
+use crate::config::{Config, Sources};
+use crate::hook::{Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64};
+use crate::link::{DeviceLink, LinkAction, LinkEvent};
+
+pub use self::tabs::IconState;
+use self::players::Players;
+use self::tabs::Tabs;
+
+/// Most documents that are served at a time.
+const MOST_RELAYS: usize = 500;
+/// Most rectangles of one visible region.
+const MOST_RECTS: usize = 200;
+/// Most messages of one document in a second, in bursts of twice that; a hook that works sends far fewer.
+const RATE: u64 = 2000;
+
+/// What the shell must do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    Link(LinkAction),
+    ToHook { relay: u32, command: HookCommand },
+    ToRelay { relay: u32, command: RelayCommand },
+    /// The document's media port is of no use any more.
+    CloseMedia { relay: u32 },
+    /// Hook and relay belong into the pages of these patterns and no others.
+    Register { matches: Vec<String>, excluded: Vec<String> },
+    SetIcon { tab: i32, state: IconState, title: String },
+    Log { level: &'static str, text: String },
+}
+
+#[derive(Debug)]
+struct Relay {
+    tab: i32,
+    /// The one-time word, until it has been used.
+    nonce: Option<String>,
+    bound: bool,
+    /// Messages that may still come at once; fills up with time.
+    allowance: u64,
+    filled_at: Monotonic,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    link: DeviceLink,
+    relays: BTreeMap<u32, Relay>,
+    players: Players,
+    tabs: Tabs,
+    outputs: VecDeque<Output>,
+}
+
+impl Core {
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        Self {
+            config: Config::default(),
+            link: DeviceLink::new(version),
+            relays: BTreeMap::new(),
+            players: Players::default(),
+            tabs: Tabs::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub fn handle_config(&mut self, sources: &Sources) {
+        let config = Config::from_sources(sources);
+        if config.invalid() > 0 {
+            let text = format!(
+                "{}: {} entries of the site lists are no match patterns",
+                ErrorCode::SITE_LIST_INVALID,
+                config.invalid()
+            );
+            self.outputs.push_back(Output::Log { level: "warn", text });
+        }
+        let (matches, excluded) = (config.matches(), config.excluded());
+        self.link.want(!matches.is_empty());
+        self.config = config;
+        self.outputs.push_back(Output::Register { matches, excluded });
+        self.settle();
+    }
+
+    // ---- the native port ---------------------------------------------------------------------------------------
+
+    pub fn handle_native_bytes(&mut self, now: Monotonic, wall_us: u64, bytes: &[u8]) {
+        self.link.handle_bytes(now, wall_us, bytes);
+        self.drain_link(now, wall_us);
+    }
+
+    pub fn handle_native_closed(&mut self, now: Monotonic, wall_us: u64, reason: &str) {
+        self.link.handle_closed(now, reason);
+        self.drain_link(now, wall_us);
+    }
+
+    // ---- documents ---------------------------------------------------------------------------------------------
+
+    /// A relay has connected; the browser vouches for its tab. `nonce` must be random.
+    pub fn handle_relay_opened(&mut self, now: Monotonic, relay: u32, tab: i32, nonce: String) {
+        if self.relays.len() >= MOST_RELAYS {
+            return;
+        }
+        let command = RelayCommand { ready: self.link.is_ready(), nonce: Some(nonce.clone()) };
+        let state = Relay { tab, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
+        self.relays.insert(relay, state);
+        self.outputs.push_back(Output::ToRelay { relay, command });
+    }
+
+    pub fn handle_relay_closed(&mut self, relay: u32) {
+        if self.relays.remove(&relay).is_some() {
+            self.players.close_all_of(relay, &mut self.link);
+            self.outputs.push_back(Output::CloseMedia { relay });
+            self.settle();
+        }
+    }
+
+    /// Somebody offers a media port with a word. Returns the document that it belongs to, or nothing if the word is
+    /// not one that was given out and not used.
+    #[must_use]
+    pub fn handle_media_offered(&mut self, nonce: &str) -> Option<u32> {
+        let found = self.relays.iter_mut().find(|(_, relay)| relay.nonce.as_deref() == Some(nonce));
+        let Some((id, relay)) = found else {
+            let text = format!("{}: a port was offered without a valid word", ErrorCode::FORGED_RELAY);
+            self.outputs.push_back(Output::Log { level: "warn", text });
+            return None;
+        };
+        relay.nonce = None;
+        relay.bound = true;
+        Some(*id)
+    }
+
+    pub fn handle_relay(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: &RelayEvent) {
+        if !self.allowed(now, relay) {
+            return;
+        }
+        let RelayEvent::Geometry(geometry) = event;
+        if let Some(player) = self.players.get_mut(relay, geometry.ms) {
+            player.geometry_seq += 1;
+            let message = set_geometry(player.id, player.geometry_seq, geometry);
+            // A full queue drops this one; the next heartbeat brings a newer one.
+            let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        }
+        self.drain_link(now, wall_us);
+    }
+
+    pub fn handle_hook(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: HookEvent) {
+        if !self.relays.get(&relay).is_some_and(|r| r.bound) || !self.allowed(now, relay) {
+            return;
+        }
+        self.players.handle_hook(now, relay, event, &mut self.link, &mut self.outputs);
+        self.drain_link(now, wall_us);
+    }
+
+    /// The hook has sent something that is no message.
+    pub fn handle_nonsense(&mut self, now: Monotonic, relay: u32, what: &str) {
+        if !self.allowed(now, relay) {
+            return;
+        }
+        let what: String = what.chars().take(200).collect();
+        let text = format!("{}: {what}", ErrorCode::INVALID_PAGE_MESSAGE);
+        self.outputs.push_back(Output::Log { level: "debug", text });
+    }
+
+    // ---- tabs --------------------------------------------------------------------------------------------------
+
+    pub fn handle_tab(&mut self, tab: i32, url: &str) {
+        self.tabs.set_covered(tab, self.config.covers(url));
+        self.settle();
+    }
+
+    pub fn handle_tab_closed(&mut self, tab: i32) {
+        self.tabs.remove(tab);
+    }
+
+    // ---- time and outputs --------------------------------------------------------------------------------------
+
+    pub fn handle_timeout(&mut self, now: Monotonic, wall_us: u64) {
+        self.link.handle_timeout(now, wall_us);
+        self.players.handle_timeout(now, &mut self.link, &mut self.outputs);
+        self.drain_link(now, wall_us);
+    }
+
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
+        [self.link.poll_timeout(), self.players.poll_timeout()].into_iter().flatten().min()
+    }
+
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))
+    }
+
+    fn drain_link(&mut self, now: Monotonic, wall_us: u64) {
+        while let Some(event) = self.link.poll_event() {
+            match event {
+                LinkEvent::Ready => {
+                    self.players.revert_all(ErrorCode::DEVICE_NOT_READY, &mut self.outputs);
+                    self.tell_relays(true);
+                }
+                LinkEvent::Lost(code) => {
+                    let text = format!("no device: {code} {}", code.sentence());
+                    self.outputs.push_back(Output::Log { level: "info", text });
+                    self.players.revert_all(code, &mut self.outputs);
+                    self.tell_relays(false);
+                }
+                LinkEvent::Device(kind) => {
+                    self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
+                }
+                LinkEvent::Log { level, text } => {
+                    let level = match level.as_str() {
+                        "error" => "error",
+                        "warn" => "warn",
+                        "info" => "info",
+                        _ => "debug",
+                    };
+                    self.outputs.push_back(Output::Log { level, text: format!("bridge: {text}") });
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn tell_relays(&mut self, ready: bool) {
+        for relay in self.relays.keys() {
+            let command = RelayCommand { ready, nonce: None };
+            self.outputs.push_back(Output::ToRelay { relay: *relay, command });
+        }
+    }
+
+    /// Icons follow from everything else.
+    fn settle(&mut self) {
+        let relays = &self.relays;
+        let playing: Vec<i32> =
+            self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
+        self.tabs.update(&self.link, &playing, &mut self.outputs);
+    }
+
+    /// A bucket of messages for each document: a page that floods loses its own messages and nobody else's.
+    fn allowed(&mut self, now: Monotonic, relay: u32) -> bool {
+        let Some(state) = self.relays.get_mut(&relay) else { return false };
+        let passed = u64::try_from(now.since(state.filled_at).as_millis()).unwrap_or(u64::MAX);
+        let more = passed.saturating_mul(RATE) / 1000;
+        if more > 0 {
+            state.allowance = state.allowance.saturating_add(more).min(2 * RATE);
+            state.filled_at = now;
+        }
+        if state.allowance > 0 {
+            state.allowance -= 1;
+            return true;
+        }
+        // What was lost can't be made good: the document's players go back to the session.
+        if self.players.revert_all_of(relay, ErrorCode::PAGE_FLOOD, &mut self.link, &mut self.outputs) {
+            let text = format!("{}: a page sends too much", ErrorCode::PAGE_FLOOD);
+            self.outputs.push_back(Output::Log { level: "warn", text });
+        }
+        false
+    }
+}
+
+fn set_geometry(player: u32, seq: u32, geometry: &Geometry) -> SetGeometry {
+    let short = |text: &str| text.chars().take(100).collect();
+    SetGeometry {
+        player,
+        seq,
+        rect: geometry.rect.map(rect),
+        visible: geometry.visible.iter().take(MOST_RECTS).map(|b| rect(*b)).collect(),
+        window: geometry.window.map(|w| WindowHint {
+            outer: Some(rect(w.outer)),
+            viewport_x: to_i32(w.viewport_x),
+            viewport_y: to_i32(w.viewport_y),
+            viewport_width: to_u32(w.viewport_width),
+            viewport_height: to_u32(w.viewport_height),
+            calibrated: w.calibrated,
+        }),
+        object_fit: short(&geometry.object_fit),
+        object_position: short(&geometry.object_position),
+    }
+}
+
+fn rect(b: Box4) -> Rect {
+    Rect { x: to_i32(b.x), y: to_i32(b.y), width: to_u32(b.width), height: to_u32(b.height) }
+}
+
+fn to_u32(value: f64) -> u32 {
+    u32::try_from(to_u64(value)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,428 @@
+//! All players of all documents: from the hook's events to the device and back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
+use offstage_protocol::message::{
+    Abort, AddSourceBuffer, Append, AppendSettings, BufferChanged, ChangeType, ClosePlayer, EndOfStream,
+    FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration, SetPlayback, ToDeviceKind,
+};
+use offstage_protocol::{ErrorCode, Monotonic, Ranges};
+
+use super::Output;
+use crate::clock::slew;
+use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
+use crate::link::DeviceLink;
+use crate::player::{Buffer, Orders, Phase, Player};
+
+/// Most players of one document, and buffers of one player (Chromium allows 16).
+const MOST_PLAYERS: usize = 32;
+const MOST_BUFFERS: usize = 16;
+/// Most bytes of one `Append` message.
+const PIECE: usize = 512 * 1024;
+/// Most bytes that wait for the device, over all players.
+const MOST_QUEUED: usize = 160 * 1024 * 1024;
+/// Longest MIME type that is passed on.
+const MOST_MIME: usize = 500;
+/// Most ranges of one buffer that are looked at.
+const MOST_RANGES: usize = 2000;
+/// A device that should play and doesn't for this long gives the player back to the session.
+const STALL: Duration = Duration::from_secs(5);
+/// A paused picture farther than this from the page's position is put right by a seek.
+const PAUSED_DRIFT_US: f64 = 20_000.0;
+
+/// The players by document and by the page's number.
+#[derive(Debug, Default)]
+pub(super) struct Players {
+    players: BTreeMap<(u32, u32), Player>,
+    by_id: BTreeMap<u32, (u32, u32)>,
+    last_id: u32,
+    last_stream: u32,
+}
+
+impl Players {
+    pub(super) fn get_mut(&mut self, relay: u32, ms: u32) -> Option<&mut Player> {
+        self.players.get_mut(&(relay, ms))
+    }
+
+    /// The documents in which a player plays on the device.
+    pub(super) fn redirected(&self) -> impl Iterator<Item = u32> {
+        self.players.iter().filter(|(_, player)| player.phase == Phase::Device && player.wish.is_some()).map(|(key, _)| key.0)
+    }
+
+    /// The device is gone, and with it every player on it.
+    pub(super) fn revert_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
+        for (relay, ms) in std::mem::take(&mut self.players).into_keys() {
+            let command = HookCommand::Revert { ms, code: code.number().into(), retry: true };
+            out.push_back(Output::ToHook { relay, command });
+        }
+        self.by_id.clear();
+    }
+
+    pub(super) fn revert_all_of(&mut self, relay: u32, code: ErrorCode, link: &mut DeviceLink, out: &mut VecDeque<Output>) -> bool {
+        let mine: Vec<u32> = self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        for ms in &mine {
+            self.revert((relay, *ms), code, false, link, out);
+        }
+        !mine.is_empty()
+    }
+
+    pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
+        let mine: Vec<u32> = self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        for ms in mine {
+            self.close((relay, ms), link);
+        }
+    }
+
+    pub(super) fn handle_hook(
+        &mut self,
+        now: Monotonic,
+        relay: u32,
+        event: HookEvent,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
+        let ms = ms_of(&event);
+        let key = (relay, ms);
+        if let HookEvent::Open { replay, .. } = event {
+            return self.open(key, replay, link, out);
+        }
+        let Some(player) = self.players.get_mut(&key) else { return };
+        let id = player.id;
+        let sent = match event {
+            HookEvent::Open { .. } => true,
+            HookEvent::AddBuffer { sb, mime, .. } => {
+                if player.buffers.len() >= MOST_BUFFERS || mime.len() > MOST_MIME {
+                    return self.revert(key, ErrorCode::TOO_MANY_BUFFERS, false, link, out);
+                }
+                self.last_stream = self.last_stream.max(FIRST_BUFFER_STREAM - 1) + 1;
+                player.buffers.insert(sb, Buffer::new(self.last_stream));
+                let message = AddSourceBuffer { player: id, buffer: sb, mime };
+                link.send(PLAYER_STREAM, ToDeviceKind::AddSourceBuffer(message))
+            }
+            HookEvent::RemoveBuffer { sb, .. } => {
+                let Some(buffer) = player.buffers.remove(&sb) else { return };
+                link.close_stream(buffer.stream);
+                let message = RemoveSourceBuffer { player: id, buffer: sb };
+                link.send(PLAYER_STREAM, ToDeviceKind::RemoveSourceBuffer(message))
+            }
+            HookEvent::Append(append) => {
+                if link.queued_bytes().saturating_add(append.data.len()) > MOST_QUEUED {
+                    return self.revert(key, ErrorCode::TOO_MANY_BYTES, false, link, out);
+                }
+                let Some(buffer) = player.buffers.get_mut(&append.sb) else { return };
+                buffer.unanswered += 1;
+                send_append(id, buffer.stream, append, link)
+            }
+            HookEvent::Remove { sb, op, start, end, .. } => {
+                let Some(buffer) = player.buffers.get_mut(&sb) else { return };
+                buffer.unanswered += 1;
+                let message = Remove { player: id, buffer: sb, op, start, end };
+                link.send(buffer.stream, ToDeviceKind::Remove(message))
+            }
+            HookEvent::Abort { sb, op, .. } => {
+                let Some(buffer) = player.buffers.get_mut(&sb) else { return };
+                buffer.unanswered += 1;
+                link.send(buffer.stream, ToDeviceKind::Abort(Abort { player: id, buffer: sb, op }))
+            }
+            HookEvent::ChangeType { sb, op, mime, .. } => {
+                let Some(buffer) = player.buffers.get_mut(&sb).filter(|_| mime.len() <= MOST_MIME) else { return };
+                buffer.unanswered += 1;
+                link.send(buffer.stream, ToDeviceKind::ChangeType(ChangeType { player: id, buffer: sb, op, mime }))
+            }
+            HookEvent::Native { sb, ranges, .. } => {
+                let Some(buffer) = player.buffers.get_mut(&sb) else { return };
+                if buffer.handle_native(ranges_of(&ranges)) {
+                    match buffer.orders(player.duration_us) {
+                        Ok(Orders { r#type, steps }) => {
+                            let command = HookCommand::Fix { ms, sb, r#type, steps };
+                            out.push_back(Output::ToHook { relay, command });
+                        }
+                        Err(code) => return self.revert(key, code, false, link, out),
+                    }
+                }
+                true
+            }
+            HookEvent::Duration { seconds, .. } => {
+                player.duration_us = seconds.map(|s| to_u64(s * 1e6));
+                link.send(PLAYER_STREAM, ToDeviceKind::SetDuration(SetDuration { player: id, seconds }))
+            }
+            HookEvent::End { ended, .. } => {
+                link.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: id, ended }))
+            }
+            HookEvent::Playback(wish) => {
+                player.wish = Some(wish);
+                player.stalled_since = None;
+                send_wish(player, link)
+            }
+            HookEvent::Drift { drift_us, paused, seek_id, .. } => {
+                handle_drift(player, relay, ms, drift_us, paused, seek_id, link, out)
+            }
+            HookEvent::Caught { buffers, ended, .. } => return self.swap(key, &buffers, ended, link, out),
+            HookEvent::Swapped { .. } => {
+                if player.phase == Phase::Swapping {
+                    player.phase = Phase::Device;
+                }
+                player.stalled_since = Some(now).filter(|_| player.wish.is_some_and(|w| !w.paused));
+                true
+            }
+            HookEvent::Close { .. } => {
+                self.close(key, link);
+                true
+            }
+        };
+        if !sent {
+            self.revert(key, ErrorCode::QUEUE_FULL, true, link, out);
+        }
+    }
+
+    pub(super) fn handle_device(
+        &mut self,
+        now: Monotonic,
+        _wall_us: u64,
+        kind: FromDeviceKind,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
+        match kind {
+            FromDeviceKind::DeviceChanged(_) => {}
+            FromDeviceKind::PlayerFailed(failed) => {
+                let Some(key) = self.by_id.get(&failed.player).copied() else { return };
+                let code = ErrorCode::from_u32(failed.code).unwrap_or(ErrorCode::DECODE_ERROR);
+                self.revert(key, code, false, link, out);
+            }
+            FromDeviceKind::BufferChanged(changed) => self.handle_changed(&changed, link, out),
+            FromDeviceKind::PlayerState(state) => self.handle_state(now, &state, link, out),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Monotonic, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        let late: Vec<(u32, u32)> = self
+            .players
+            .iter()
+            .filter(|(_, player)| player.stalled_since.is_some_and(|since| since.after(STALL) <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in late {
+            self.revert(key, ErrorCode::DEVICE_TOO_SLOW, false, link, out);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
+        let first = self.players.values().filter_map(|player| player.stalled_since).min()?;
+        Some((first.after(STALL), "device stalls"))
+    }
+
+    fn open(&mut self, key: (u32, u32), replay: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        self.close(key, link);
+        let (relay, ms) = key;
+        let count = self.players.range((relay, 0)..=(relay, u32::MAX)).count();
+        self.last_id = self.last_id.wrapping_add(1);
+        let id = self.last_id;
+        let code = if count >= MOST_PLAYERS {
+            ErrorCode::TOO_MANY_PLAYERS
+        } else if link.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player: id })) {
+            self.players.insert(key, Player::new(id, replay));
+            self.by_id.insert(id, key);
+            out.push_back(Output::ToHook { relay, command: HookCommand::Accept { ms } });
+            return;
+        } else {
+            link.status()
+        };
+        let command = HookCommand::Revert { ms, code: code.number().into(), retry: true };
+        out.push_back(Output::ToHook { relay, command });
+    }
+
+    fn close(&mut self, key: (u32, u32), link: &mut DeviceLink) {
+        let Some(player) = self.players.remove(&key) else { return };
+        self.by_id.remove(&player.id);
+        for buffer in player.buffers.values() {
+            link.close_stream(buffer.stream);
+        }
+        // If this can't be queued the link is lost, and the device closes everything with it.
+        let _queued = link.send(PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: player.id }));
+    }
+
+    fn revert(&mut self, key: (u32, u32), code: ErrorCode, retry: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        self.close(key, link);
+        let (relay, ms) = key;
+        let text = format!("a player goes on in the session: {code} {}", code.sentence());
+        out.push_back(Output::Log { level: "info", text });
+        let command = HookCommand::Revert { ms, code: code.number().into(), retry };
+        out.push_back(Output::ToHook { relay, command });
+    }
+
+    fn handle_changed(&mut self, changed: &BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        let Some(key @ (relay, ms)) = self.by_id.get(&changed.player).copied() else { return };
+        let Some(player) = self.players.get_mut(&key) else { return };
+        let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
+        let orders = buffer.handle_changed(changed).and_then(|()| match player.phase {
+            Phase::Device => buffer.orders(player.duration_us),
+            Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new() }),
+        });
+        match orders {
+            Ok(Orders { r#type, steps }) => {
+                let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
+                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset };
+                out.push_back(Output::ToHook { relay, command });
+            }
+            Err(code) => self.revert(key, code, false, link, out),
+        }
+    }
+
+    fn handle_state(&mut self, now: Monotonic, state: &PlayerState, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
+        let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
+        let Some(wish) = player.wish.filter(|_| player.phase == Phase::Device) else { return };
+        // What the device did before it heard the newest wish says nothing about it.
+        if state.seq != player.wish_seq {
+            return;
+        }
+        player.advancing = state.advancing;
+        let should_advance = !wish.paused && !state.ended && !state.seeking && state.ready_state >= 3;
+        if state.advancing || !should_advance {
+            player.stalled_since = None;
+        } else if player.stalled_since.is_none() {
+            player.stalled_since = Some(now);
+        }
+        if state.seeking {
+            return;
+        }
+        let here_us = i128::from(state.wall_us) - i128::from(link.clock_offset_us());
+        #[expect(clippy::cast_precision_loss, reason = "wall clocks and positions are far below 2^53 µs")]
+        let (wall_ms, media) = (here_us as f64 / 1000.0, state.media_time_us as f64 / 1e6);
+        if state.ended {
+            let command = HookCommand::Slew { ms, factor: 1.0, for_ms: 0.0 };
+            out.push_back(Output::ToHook { relay, command });
+        } else {
+            let command = HookCommand::Sync { ms, media, wall_ms, rate: wish.rate, advancing: state.advancing };
+            out.push_back(Output::ToHook { relay, command });
+        }
+    }
+
+    fn swap(&mut self, key: (u32, u32), native: &[NativeRanges], ended: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        let (relay, ms) = key;
+        let Some(player) = self.players.get_mut(&key).filter(|p| p.phase == Phase::Moving) else { return };
+        let mut swaps = Vec::new();
+        let mut bad = None;
+        for (sb, buffer) in &mut player.buffers {
+            let Some(given) = native.iter().find(|n| n.sb == *sb) else { continue };
+            buffer.native = ranges_of(&given.ranges);
+            // What the session could play and the device can't would be lost.
+            if !buffer.native.is_empty() && buffer.device.is_empty() {
+                bad = Some(ErrorCode::RETAINED_BYTES_LOST);
+            }
+            match buffer.swap_orders(player.duration_us) {
+                Ok(Orders { r#type: Some(r#type), steps }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),
+                Ok(Orders { r#type: None, .. }) => bad = Some(ErrorCode::STAND_IN_FAILED),
+                Err(code) => bad = Some(code),
+            }
+        }
+        if let Some(code) = bad {
+            return self.revert(key, code, false, link, out);
+        }
+        player.phase = Phase::Swapping;
+        let id = player.id;
+        if ended && !link.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: id, ended })) {
+            return self.revert(key, ErrorCode::QUEUE_FULL, true, link, out);
+        }
+        out.push_back(Output::ToHook { relay, command: HookCommand::Swap { ms, buffers: swaps } });
+    }
+}
+
+fn send_append(player: u32, stream: u32, append: AppendEvent, link: &mut DeviceLink) -> bool {
+    let AppendEvent { sb, op, data, offset, window_start, window_end, sequence, .. } = append;
+    let data = data.into_vec();
+    let count = data.len().div_ceil(PIECE).max(1);
+    let mut pieces = data.chunks(PIECE);
+    (0..count).all(|index| {
+        let message = Append {
+            player,
+            buffer: sb,
+            op,
+            last: index + 1 == count,
+            settings: (index == 0).then_some(AppendSettings {
+                timestamp_offset: offset,
+                append_window_start: window_start,
+                append_window_end: window_end,
+                sequence_mode: sequence,
+            }),
+            data: pieces.next().unwrap_or_default().to_vec(),
+        };
+        link.send(stream, ToDeviceKind::Append(message))
+    })
+}
+
+fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
+    let Some(wish) = player.wish else { return true };
+    // While the session still plays, the device waits silently at the position.
+    let session_plays = player.phase != Phase::Device;
+    player.wish_seq += 1;
+    let PlaybackEvent { paused, rate, volume, muted, preserves_pitch, seek_id, position, .. } = wish;
+    link.send(
+        PLAYER_STREAM,
+        ToDeviceKind::SetPlayback(SetPlayback {
+            player: player.id,
+            seq: player.wish_seq,
+            paused: paused || session_plays,
+            rate: if rate.is_finite() { rate.clamp(0.0, 16.0) } else { 1.0 },
+            volume: if volume.is_finite() { volume.clamp(0.0, 1.0) } else { 1.0 },
+            muted,
+            preserves_pitch,
+            // The first wish is a seek as well: to where the page is.
+            seek_id: seek_id.saturating_add(player.extra_seeks).saturating_add(1),
+            seek_to: position,
+        }),
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, all of it the answer to one question")]
+fn handle_drift(
+    player: &mut Player,
+    relay: u32,
+    ms: u32,
+    drift_us: f64,
+    paused: bool,
+    seek_id: u32,
+    link: &mut DeviceLink,
+    out: &mut VecDeque<Output>,
+) -> bool {
+    let Some(wish) = player.wish.filter(|w| w.seek_id == seek_id && w.paused == paused) else { return true };
+    if paused {
+        if drift_us.abs() <= PAUSED_DRIFT_US || player.extra_seeks >= 1000 {
+            return true;
+        }
+        player.extra_seeks += 1;
+        return send_wish(player, link);
+    }
+    let order = if player.advancing { slew(drift_us, wish.rate) } else { crate::clock::Slew { factor: 0.0, for_ms: 0.0 } };
+    let command = HookCommand::Slew { ms, factor: order.factor, for_ms: order.for_ms };
+    out.push_back(Output::ToHook { relay, command });
+    true
+}
+
+fn ms_of(event: &HookEvent) -> u32 {
+    match event {
+        HookEvent::Append(append) => append.ms,
+        HookEvent::Playback(wish) => wish.ms,
+        HookEvent::Open { ms, .. }
+        | HookEvent::AddBuffer { ms, .. }
+        | HookEvent::RemoveBuffer { ms, .. }
+        | HookEvent::Remove { ms, .. }
+        | HookEvent::Abort { ms, .. }
+        | HookEvent::ChangeType { ms, .. }
+        | HookEvent::Native { ms, .. }
+        | HookEvent::Duration { ms, .. }
+        | HookEvent::End { ms, .. }
+        | HookEvent::Drift { ms, .. }
+        | HookEvent::Caught { ms, .. }
+        | HookEvent::Swapped { ms }
+        | HookEvent::Close { ms } => *ms,
+    }
+}
+
+fn ranges_of(flat: &[f64]) -> Ranges {
+    let us: Vec<u64> = flat.iter().take(2 * MOST_RANGES).map(|value| to_u64(*value)).collect();
+    Ranges::from_flat(&us)
+}

@@ -1,0 +1,79 @@
+//! One icon a tab, always true: computed from the state of everything, sent when it differs.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Output;
+use crate::link::DeviceLink;
+
+/// Most tabs that have an icon of their own.
+const MOST_TABS: usize = 5000;
+
+/// The states of the status icon, named as the icon files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IconState {
+    /// This page can't be redirected.
+    Grey,
+    /// The client can't be reached.
+    Off,
+    /// Ready, nothing plays.
+    Ready,
+    /// Video plays on the device.
+    Video,
+}
+
+impl IconState {
+    /// The beginning of the icon files' names.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grey => "grey",
+            Self::Off => "off",
+            Self::Ready => "ready",
+            Self::Video => "video",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tab {
+    covered: bool,
+    shown: Option<(IconState, String)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tabs {
+    tabs: BTreeMap<i32, Tab>,
+}
+
+impl Tabs {
+    /// The tab shows another page now; the browser has put its default icon (grey) back.
+    pub(super) fn set_covered(&mut self, tab: i32, covered: bool) {
+        if self.tabs.len() >= MOST_TABS && !self.tabs.contains_key(&tab) {
+            return;
+        }
+        self.tabs.insert(tab, Tab { covered, shown: None });
+    }
+
+    pub(super) fn remove(&mut self, tab: i32) {
+        self.tabs.remove(&tab);
+    }
+
+    pub(super) fn update(&mut self, link: &DeviceLink, playing: &[i32], outputs: &mut VecDeque<Output>) {
+        for (id, tab) in &mut self.tabs {
+            let wanted = if playing.contains(id) {
+                (IconState::Video, "Offstage: video plays on your device".to_owned())
+            } else if !tab.covered {
+                (IconState::Grey, "Offstage: this page is not redirected".to_owned())
+            } else if link.is_ready() {
+                (IconState::Ready, "Offstage: ready; video on this page will play on your device".to_owned())
+            } else {
+                let code = link.status();
+                (IconState::Off, format!("Offstage: {} {} ({code})", code.sentence(), code.remedy()))
+            };
+            if tab.shown.as_ref() != Some(&wanted) {
+                outputs.push_back(Output::SetIcon { tab: *id, state: wanted.0, title: wanted.1.clone() });
+                tab.shown = Some(wanted);
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What the hook in the page and the relay beside it say to the worker, and the other way round.
+//!
+//! The shapes are those of the messages on the ports: one object with one key, the variant's name. Everything that
+//! comes from a page is hostile: numbers may be anything, ids may be made up.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+/// From the hook. `ms` numbers the page's MediaSources, `sb` the SourceBuffers of one, `op` the operations of one
+/// SourceBuffer; all are chosen by the hook and mean something in its document only.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookEvent {
+    /// A player asks for the device. `replay`: it plays in the session now and will send what it has kept.
+    Open { ms: u32, replay: bool },
+    AddBuffer { ms: u32, sb: u32, mime: String },
+    RemoveBuffer { ms: u32, sb: u32 },
+    Append(AppendEvent),
+    /// Seconds; no `end` means to the end.
+    Remove { ms: u32, sb: u32, op: u32, start: f64, end: Option<f64> },
+    Abort { ms: u32, sb: u32, op: u32 },
+    ChangeType { ms: u32, sb: u32, op: u32, mime: String },
+    /// What the native SourceBuffer holds now: start, end, … in microseconds.
+    Native { ms: u32, sb: u32, ranges: Vec<f64> },
+    /// Seconds; none means endless.
+    Duration { ms: u32, seconds: Option<f64> },
+    End { ms: u32, ended: bool },
+    Playback(PlaybackEvent),
+    /// Answer to [`HookCommand::Sync`]: the stand-in's clock minus the device's.
+    #[serde(rename_all = "camelCase")]
+    Drift { ms: u32, drift_us: f64, paused: bool, seek_id: u32 },
+    /// Everything kept has been sent; the page's operations wait for [`HookCommand::Swap`].
+    Caught { ms: u32, buffers: Vec<NativeRanges>, ended: bool },
+    /// The stand-in is in.
+    Swapped { ms: u32 },
+    /// The player is gone, or plays in the session again.
+    Close { ms: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppendEvent {
+    pub ms: u32,
+    pub sb: u32,
+    pub op: u32,
+    /// True for kept bytes on their way to the device: the answer is an acknowledgement, not an order.
+    pub replay: bool,
+    pub data: ByteBuf,
+    /// Seconds; absent if the page has not written `timestampOffset` since the last append.
+    pub offset: Option<f64>,
+    pub window_start: f64,
+    pub window_end: Option<f64>,
+    pub sequence: bool,
+}
+
+/// How the page wants the element to play.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaybackEvent {
+    pub ms: u32,
+    pub paused: bool,
+    pub rate: f64,
+    pub volume: f64,
+    pub muted: bool,
+    pub preserves_pitch: bool,
+    /// Counts the page's seeks.
+    pub seek_id: u32,
+    /// Seconds.
+    pub position: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct NativeRanges {
+    pub sb: u32,
+    pub ranges: Vec<f64>,
+}
+
+/// To the hook.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookCommand {
+    Accept { ms: u32 },
+    /// Play in the session. `retry`: a later device may be tried.
+    Revert { ms: u32, code: u32, retry: bool },
+    /// Answers the operation `op`: the steps that make the native buffer equal to the device's.
+    Done { ms: u32, sb: u32, op: u32, r#type: Option<String>, steps: Vec<HookStep>, offset: f64 },
+    /// Steps outside any operation of the page's.
+    Fix { ms: u32, sb: u32, r#type: Option<String>, steps: Vec<HookStep> },
+    Swap { ms: u32, buffers: Vec<SwapBuffer> },
+    /// Compare clocks: the device was at `media` seconds at `wall_ms` on this machine's wall clock.
+    #[serde(rename_all = "camelCase")]
+    Sync { ms: u32, media: f64, wall_ms: f64, rate: f64, advancing: bool },
+    /// Run at the page's rate times `factor`, after `for_ms` (if not 0) at the page's rate.
+    #[serde(rename_all = "camelCase")]
+    Slew { ms: u32, factor: f64, for_ms: f64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SwapBuffer {
+    pub sb: u32,
+    pub r#type: String,
+    pub steps: Vec<HookStep>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookStep {
+    /// Seconds.
+    Remove((f64, f64)),
+    Append(ByteBuf),
+}
+
+/// From the relay.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RelayEvent {
+    Geometry(Geometry),
+}
+
+/// Where an element is, in physical pixels.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Geometry {
+    pub ms: u32,
+    #[serde(default)]
+    pub rect: Option<Box4>,
+    pub visible: Vec<Box4>,
+    #[serde(default)]
+    pub window: Option<WindowReport>,
+    #[serde(default)]
+    pub object_fit: String,
+    #[serde(default)]
+    pub object_position: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Box4 {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowReport {
+    pub outer: Box4,
+    pub viewport_x: f64,
+    pub viewport_y: f64,
+    pub viewport_width: f64,
+    pub viewport_height: f64,
+    pub calibrated: bool,
+}
+
+/// To the relay; both are sent when it connects, `ready` again whenever it changes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RelayCommand {
+    pub ready: bool,
+    /// The word that lets the worker accept one media port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+}
+
+/// The nearest integer that fits; not a number becomes 0.
+#[must_use]
+pub fn to_i32(value: f64) -> i32 {
+    if value.is_nan() {
+        return 0;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a float-to-int `as` saturates")]
+    let out = value.round() as i32;
+    out
+}
+
+/// The nearest integer that fits; not a number and negative become 0.
+#[must_use]
+pub fn to_u64(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float-to-int `as` saturates and takes NaN to 0"
+    )]
+    let out = value.round() as u64;
+    out
+}
+
+/// Microseconds as seconds, exact for 285 years.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 µs")]
+pub fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}

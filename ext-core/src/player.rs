@@ -1,0 +1,193 @@
+//! One player: what its native buffers hold, what the device's hold, and what makes the first equal to the second.
+
+use std::collections::BTreeMap;
+
+use offstage_protocol::message::{BufferChanged, Tracks};
+use offstage_protocol::{ErrorCode, Monotonic, Ranges};
+use serde_bytes::ByteBuf;
+
+use crate::hook::{HookStep, seconds};
+use crate::reconcile::{Step, reconcile};
+use crate::standin::{self, MAX_APPEND_US, StandInConfig};
+
+/// Passes that may follow one answer before the difference is left as it is.
+const MOST_FIXES: u8 = 4;
+
+/// Where a player is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The device gets what the session has kept; the session plays.
+    Moving,
+    /// The swap has been ordered.
+    Swapping,
+    /// The device plays.
+    Device,
+}
+
+/// One player on the device.
+#[derive(Debug)]
+pub struct Player {
+    /// Its id on the connection.
+    pub id: u32,
+    pub phase: Phase,
+    pub buffers: BTreeMap<u32, Buffer>,
+    pub duration_us: Option<u64>,
+    /// The page's newest wish and how the device stands to it.
+    pub wish: Option<crate::hook::PlaybackEvent>,
+    pub wish_seq: u32,
+    pub extra_seeks: u32,
+    pub advancing: bool,
+    /// Since when the device should have been playing and wasn't.
+    pub stalled_since: Option<Monotonic>,
+    pub geometry_seq: u32,
+}
+
+impl Player {
+    #[must_use]
+    pub fn new(id: u32, replay: bool) -> Self {
+        Self {
+            id,
+            phase: if replay { Phase::Moving } else { Phase::Device },
+            buffers: BTreeMap::new(),
+            duration_us: None,
+            wish: None,
+            wish_seq: 0,
+            extra_seeks: 0,
+            advancing: false,
+            stalled_since: None,
+            geometry_seq: 0,
+        }
+    }
+}
+
+/// One SourceBuffer on both sides.
+#[derive(Debug)]
+pub struct Buffer {
+    pub stream: u32,
+    pub native: Ranges,
+    pub device: Ranges,
+    pub tracks: Option<Tracks>,
+    /// What the native buffer has been prepared for; none while it is as the page made it.
+    given: Option<StandInConfig>,
+    fixes: u8,
+    /// Operations of the page that the device has not answered.
+    pub unanswered: u32,
+}
+
+/// The orders that bring one native buffer to the device's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orders {
+    pub r#type: Option<String>,
+    pub steps: Vec<HookStep>,
+}
+
+impl Buffer {
+    #[must_use]
+    pub fn new(stream: u32) -> Self {
+        Self {
+            stream,
+            native: Ranges::new(),
+            device: Ranges::new(),
+            tracks: None,
+            given: None,
+            fixes: 0,
+            unanswered: 0,
+        }
+    }
+
+    /// Takes the device's word on what its buffer holds.
+    ///
+    /// # Errors
+    /// The code that the device gave, or the one for a device whose buffer gave an exception.
+    pub fn handle_changed(&mut self, changed: &BufferChanged) -> Result<(), ErrorCode> {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if changed.code != 0 {
+            return Err(ErrorCode::from_u32(changed.code).unwrap_or(ErrorCode::APPEND_FAILED));
+        }
+        self.device = Ranges::from_flat(&changed.ranges_us);
+        if let Some(tracks) = changed.tracks {
+            self.tracks = Some(tracks);
+        }
+        self.fixes = 0;
+        Ok(())
+    }
+
+    /// The hook's word on what the native buffer holds. `true` if it is not what the device holds and another pass
+    /// may help.
+    #[must_use]
+    pub fn handle_native(&mut self, native: Ranges) -> bool {
+        self.native = native;
+        if self.unanswered > 0 || reconcile(&self.native, &self.device).is_empty() || self.fixes >= MOST_FIXES {
+            return false;
+        }
+        self.fixes += 1;
+        true
+    }
+
+    /// What to do natively so that the buffer holds what the device's holds.
+    ///
+    /// # Errors
+    /// [`ErrorCode::STAND_IN_FAILED`] if the device buffers media of which it never said what it is.
+    pub fn orders(&mut self, duration_us: Option<u64>) -> Result<Orders, ErrorCode> {
+        let steps = reconcile(&self.native, &self.device);
+        let Some(tracks) = self.tracks else {
+            return if steps.iter().any(|step| matches!(step, Step::Append { .. })) {
+                Err(ErrorCode::STAND_IN_FAILED)
+            } else {
+                Ok(Orders { r#type: None, steps: steps.iter().map(|step| native_step(step, None)).collect() })
+            };
+        };
+        let video = (tracks.width > 0 && tracks.height > 0).then_some((tracks.width, tracks.height));
+        let config = StandInConfig { video, audio: tracks.has_audio, duration_us: duration_us.or(tracks.duration_us) };
+        let mut out = Vec::new();
+        let kinds = |c: &StandInConfig| (c.video.is_some(), c.audio);
+        let new_type = self.given.as_ref().is_none_or(|given| kinds(given) != kinds(&config) || standin::mime(given) != standin::mime(&config));
+        let new_init = self.given.as_ref().is_none_or(|given| given.video != config.video || kinds(given) != kinds(&config));
+        if new_init || new_type {
+            out.push(HookStep::Append(ByteBuf::from(standin::init_segment(&config))));
+        }
+        out.extend(steps.iter().flat_map(|step| split(*step)).map(|step| native_step(&step, Some(&config))));
+        let r#type = new_type.then(|| standin::mime(&config));
+        self.given = Some(config);
+        Ok(Orders { r#type, steps: out })
+    }
+
+    /// Orders that put the stand-in over everything, real media included.
+    ///
+    /// # Errors
+    /// As [`Self::orders`].
+    pub fn swap_orders(&mut self, duration_us: Option<u64>) -> Result<Orders, ErrorCode> {
+        // Seen as empty, so that everything is written; what is too much goes in the pass after it.
+        let native = std::mem::take(&mut self.native);
+        self.given = None;
+        self.fixes = 0;
+        let orders = self.orders(duration_us);
+        self.native = native;
+        orders
+    }
+}
+
+fn split(step: Step) -> Vec<Step> {
+    let Step::Append { mut start_us, end_us } = step else { return vec![step] };
+    let mut out = Vec::new();
+    while start_us < end_us {
+        let to = end_us.min(start_us.saturating_add(MAX_APPEND_US));
+        out.push(Step::Append { start_us, end_us: to });
+        start_us = to;
+        if out.len() >= 200 {
+            break;
+        }
+    }
+    out
+}
+
+fn native_step(step: &Step, config: Option<&StandInConfig>) -> HookStep {
+    match (*step, config) {
+        (Step::Append { start_us, end_us }, Some(config)) => {
+            HookStep::Append(ByteBuf::from(standin::media_segments(config, start_us, end_us)))
+        }
+        (Step::Append { start_us, end_us } | Step::Remove { start_us, end_us }, _) => {
+            HookStep::Remove((seconds(start_us), seconds(end_us)))
+        }
+    }
+}

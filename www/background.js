@@ -1,0 +1,76 @@
+// World: the extension's background service worker.
+// Registers every listener in the worker's first turn, keeps what arrives until the Rust module is ready, and passes it
+// on. Decisions are in ext-core.
+
+import init, { Brain } from './ext_core.js';
+
+/** Calls that came before the module was ready, bounded by what a browser can send in that time. */
+let waiting = [];
+let brain = null;
+/** Numbers the relays. */
+let lastId = 0;
+
+const tell = (method, ...args) => {
+  if (brain) brain[method](...args); else waiting.push([method, args]);
+};
+
+chrome.runtime.onConnect.addListener((port) => {
+  if (port.name !== 'relay' || port.sender?.id !== chrome.runtime.id || !port.sender.tab) return;
+  const id = ++lastId;
+  port.onMessage.addListener((message) => tell('relay_message', id, message));
+  port.onDisconnect.addListener(() => tell('relay_closed', id));
+  tell('relay_opened', id, port, port.sender.tab.id, crypto.randomUUID());
+});
+self.addEventListener('message', (event) => {
+  const origin = new URL(chrome.runtime.getURL('')).origin;
+  if (event.origin !== origin || event.ports.length !== 1 || typeof event.data?.nonce !== 'string') return;
+  tell('media_offered', event.data.nonce, event.ports[0]);
+});
+chrome.tabs.onUpdated.addListener((tabId, change, tab) => { if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? ''); });
+chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
+chrome.storage.onChanged.addListener(() => configure());
+chrome.runtime.onStartup.addListener(() => {});
+chrome.runtime.onInstalled.addListener(() => {});
+
+async function configure() {
+  const area = (name) => chrome.storage[name].get().catch(() => ({}));
+  const [shipped, managed, local] = await Promise.all([
+    fetch('sites/sites.json').then((r) => r.json()).catch(() => ({})), area('managed'), area('local')]);
+  tell('configure', { shipped, managed, local });
+}
+
+/** What Rust asks of the browser beyond what web-sys offers. */
+const shell = {
+  connectNative(name) {
+    const port = chrome.runtime.connectNative(name);
+    port.onMessage.addListener((message) => tell('native_message', port, message));
+    port.onDisconnect.addListener(() => tell('native_closed', port, chrome.runtime.lastError?.message ?? ''));
+    return port;
+  },
+  async register(matches, excludeMatches) {
+    const scripts = matches.length === 0 ? [] : [
+      { id: 'relay', js: ['relay.js'], matches, excludeMatches, runAt: 'document_start', world: 'ISOLATED' },
+      { id: 'hook', js: ['hook.js'], matches, excludeMatches, runAt: 'document_start', world: 'MAIN' },
+    ];
+    await chrome.scripting.unregisterContentScripts().catch(() => {});
+    if (scripts.length) await chrome.scripting.registerContentScripts(scripts);
+  },
+  setIcon(tabId, state, title) {
+    const path = Object.fromEntries([16, 32, 48].map((size) => [size, `icons/${state}-${size}.png`]));
+    const ignore = () => void chrome.runtime.lastError; // the tab may be gone
+    chrome.action.setIcon({ tabId, path }, ignore);
+    chrome.action.setTitle({ tabId, title }, ignore);
+  },
+  async tabs() {
+    for (const tab of await chrome.tabs.query({})) tell('tab_changed', tab.id, tab.url ?? '');
+  },
+};
+
+configure();
+init().then(() => {
+  brain = new Brain(shell, chrome.runtime.getManifest().version);
+  const first = waiting;
+  waiting = [];
+  for (const [method, args] of first) brain[method](...args);
+  shell.tabs();
+});

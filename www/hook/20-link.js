@@ -1,0 +1,73 @@
+// World: MAIN. The two private ports: to the relay (small things) and to the extension's worker (media).
+//
+// The relay hands its own over in a MessageEvent at document_start, before the page has any script; from then on no
+// event of the page is listened to for this. Without them the hook stays asleep and everything is native.
+
+/** Set once by the handshake: the relay's port and the type of the event that shows it an element. */
+let link = null;
+/** The worker's port, once the relay has opened it; what is said before waits here. */
+let mediaPort = null;
+let unsent = [];
+/** True while a client is connected and may be used; told by the relay. Null until the relay has asked. */
+let deviceReady = null;
+let mediaAsked = false;
+/** Calls to make when `deviceReady` changes. */
+const onReadyChange = [];
+
+/** Sends to the worker. The port is asked for at the first use; what is posted before waits. */
+function toWorker(message, transfer) {
+  if (!link) return;
+  if (mediaPort) {
+    native.post(mediaPort, message, transfer || []);
+    return;
+  }
+  unsent.push([message, transfer || []]);
+  if (!mediaAsked) {
+    mediaAsked = true;
+    native.post(link.relay, { need: true });
+  }
+}
+
+function onRelayMessage({ data, ports }) {
+  if (ports.length === 1) {
+    [mediaPort] = ports;
+    mediaPort.onmessage = (event) => fromWorker(event.data);
+    for (const [message, transfer] of unsent) native.post(mediaPort, message, transfer);
+    unsent = [];
+  }
+  if (typeof data.ready !== 'boolean' || data.ready === deviceReady) return;
+  deviceReady = data.ready;
+  for (const call of onReadyChange) call(deviceReady);
+  if (!deviceReady) {
+    // A worker that comes back gets a new port.
+    mediaPort = null;
+    mediaAsked = false;
+    unsent = [];
+  }
+}
+
+/** Tells the relay which element a player draws, through an event whose type only the relay knows. */
+function watchElement(id, element) {
+  if (!link || !element) return;
+  native.post(link.relay, { watch: id });
+  native.dispatch(element, new native.Event(link.eventType, { composed: true }));
+}
+
+function unwatchElement(id) {
+  if (link) native.post(link.relay, { unwatch: id });
+}
+
+{
+  const pristine = () => !document.documentElement || !document.documentElement.firstElementChild;
+  const take = (event) => {
+    if (link || !pristine() || event.ports.length !== 1) return;
+    native.stop(event);
+    native.unlisten(document, 'offstage-offer', take, true);
+    link = { relay: event.ports[0], eventType: event.data };
+    link.relay.onmessage = onRelayMessage;
+  };
+  native.listen(document, 'offstage-offer', take, true);
+  native.dispatch(document, new native.Event('offstage-ask'));
+  // The relay runs in the same turn; whatever comes later is not from it.
+  native.later(() => native.unlisten(document, 'offstage-offer', take, true), 0);
+}

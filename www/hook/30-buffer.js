@@ -1,0 +1,197 @@
+// World: MAIN. One state object a SourceBuffer: native operations in order, hidden or shown; the page's pending
+// operation; and the bytes that are kept so that playback can always come back.
+
+const buffers = new WeakMap();
+const ALL = ['updatestart', 'update', 'updateend', 'error', 'abort'];
+
+function makeBuffer(player, sb, id, mime) {
+  const b = {
+    id, player, sb, mime,
+    standIn: null,          // MIME type of the stand-in while one is in, else null
+    op: 0,                  // counts the operations told to the worker
+    pending: null,          // the page's operation that has not ended: {op, kind, …}
+    jobs: [],               // hidden work that waits its turn
+    busy: false,            // a hidden job runs
+    expected: [],           // native operations whose events are still to come
+    drained: null,          // called when there are none left
+    shadow: null,           // attributes as the page sees them while hidden work changes them
+    offsetWritten: false,   // the page wrote timestampOffset since the last append
+    log: [],                // what was appended: see keep()
+    kept: 0,                // bytes in the log
+    whole: true,            // false once bytes had to be dropped that are still buffered
+  };
+  native.set(buffers, sb, b);
+  for (const type of ALL) native.listen(sb, type, (event) => onBufferEvent(b, event), true);
+  return b;
+}
+
+/** Events of native operations come in the order in which the operations began; each knows what the page may see. */
+function onBufferEvent(b, event) {
+  const head = b.expected[0];
+  if (!head || !event.isTrusted) return;
+  if (!head.show.includes(event.type)) native.stop(event);
+  if (event.type === 'error') head.failed = true;
+  if (event.type === 'update' && head.before) head.before();
+  if (event.type === 'updateend') {
+    b.expected.shift();
+    if (head.before) head.before();
+    if (head.resolve) head.resolve(!head.failed);
+    if (!b.expected.length && b.drained) b.drained();
+  }
+}
+
+/** Starts a native operation; throws what the native call throws. `show` lists the events that reach the page;
+ * `before` runs once, ahead of the page's listeners, when the operation has ended. Resolves after `updateend`. */
+function start(b, show, call, before) {
+  const entry = { show, failed: false, resolve: null, before: null };
+  if (before) entry.before = () => { entry.before = null; before(); };
+  b.expected.push(entry);
+  try {
+    call();
+  } catch (error) {
+    b.expected.splice(b.expected.indexOf(entry), 1);
+    throw error;
+  }
+  return new Promise((resolve) => { entry.resolve = resolve; });
+}
+
+const nothing = () => new native.Uint8Array(0);
+const rangesOf = (b) => { try { return microseconds(native.buffered.get(b.sb)); } catch { return []; } };
+
+/** Runs hidden work on a buffer, one job at a time; the page sees the attributes as they were. */
+function hidden(b, job) {
+  return new Promise((resolve) => {
+    b.jobs.push(async () => { try { resolve(await job()); } catch { resolve(false); } });
+    if (!b.busy) runJobs(b);
+  });
+}
+
+async function runJobs(b) {
+  b.busy = true;
+  while (b.jobs.length) {
+    // A native operation that the page sees may still be under way.
+    while (b.expected.length) await new Promise((go) => { b.drained = go; });
+    b.drained = null;
+    await b.jobs.shift()();
+  }
+  b.busy = false;
+  beginPending(b);
+}
+
+/** Takes the page's settings out of the way of stand-in bytes; `restore` puts them back. */
+function neutral(b) {
+  const { sb } = b;
+  b.shadow = {
+    offset: native.offset.get(sb), windowStart: native.windowStart.get(sb), windowEnd: native.windowEnd.get(sb),
+    mode: native.mode.get(sb), buffered: native.buffered.get(sb),
+  };
+  applySettings(b, { offset: 0, windowStart: 0, windowEnd: Infinity, mode: 'segments' });
+}
+
+function restore(b) {
+  const wanted = b.shadow;
+  b.shadow = null;
+  if (wanted) applySettings(b, wanted);
+}
+
+function applySettings(b, s) {
+  try {
+    if (native.mode.get(b.sb) !== s.mode) native.mode.set(b.sb, s.mode);
+    if (native.offset.get(b.sb) !== s.offset) native.offset.set(b.sb, s.offset);
+    if (s.windowStart >= native.windowEnd.get(b.sb)) native.windowEnd.set(b.sb, Infinity);
+    if (native.windowStart.get(b.sb) !== s.windowStart) native.windowStart.set(b.sb, s.windowStart);
+    if (native.windowEnd.get(b.sb) !== s.windowEnd) native.windowEnd.set(b.sb, s.windowEnd);
+  } catch { /* the buffer has been taken out of its MediaSource */ }
+}
+
+/** Carries out the worker's steps on the native buffer, unseen. */
+async function runSteps(b, steps, type) {
+  neutral(b);
+  try {
+    if (type && b.standIn !== type) {
+      native.changeType(b.sb, type);
+      b.standIn = type;
+    }
+    for (const step of steps) {
+      if (step.append) await start(b, [], () => native.append(b.sb, step.append));
+      else if (step.remove[1] > step.remove[0]) await start(b, [], () => native.remove(b.sb, step.remove[0], step.remove[1]));
+    }
+    return true;
+  } finally {
+    restore(b);
+  }
+}
+
+// ---- what is kept -------------------------------------------------------------------------------------------------
+
+/** Most bytes kept for one buffer; Chromium's own quota for video is 150 MB. */
+const MOST_KEPT = 150e6;
+
+const startsInit = (bytes) => bytes.length >= 8 && (
+  (bytes[0] === 0x1a && bytes[1] === 0x45 && bytes[2] === 0xdf && bytes[3] === 0xa3) ||
+  (bytes[5] === 0x74 && bytes[6] === 0x79 && bytes[7] === 0x70 && bytes[4] === 0x66) ||
+  (bytes[4] === 0x6d && bytes[5] === 0x6f && bytes[6] === 0x6f && bytes[7] === 0x76));
+
+/** Writes an append down: its bytes and the settings it was made with. `native` says that the session has it. */
+function keep(b, bytes, settings, native) {
+  const entry = { bytes, ...settings, mime: b.mime, init: startsInit(bytes), before: rangesOf(b), grew: null, ended: false, sent: false, native };
+  b.log.push(entry);
+  b.kept += bytes.length;
+  while (b.kept > MOST_KEPT && b.log.length > 1) {
+    const victim = b.log.findIndex((e) => !e.init);
+    if (victim < 0 || victim === b.log.length - 1) break;
+    b.kept -= b.log[victim].bytes.length;
+    b.log.splice(victim, 1);
+    b.whole = false;
+  }
+  return entry;
+}
+
+/** Called when an append has ended: notes what it added. */
+function kept(entry, after) {
+  const grew = subtract(after, entry.before);
+  entry.grew = grew.length ? grew : null;
+  entry.ended = true;
+  entry.before = null;
+}
+
+/** Drops entries whose ranges are no longer buffered. An append that added nothing belongs to the next one that did;
+ * an initialization segment stays while something after it stays. */
+function prune(b) {
+  const now = rangesOf(b);
+  const stays = [];
+  let group = [];
+  for (const entry of b.log) {
+    group.push(entry);
+    if (!entry.grew) continue;
+    if (intersects(entry.grew, now)) stays.push(...group);
+    else stays.push(...group.filter((e) => e.init));
+    group = [];
+  }
+  stays.push(...group);
+  const out = stays.filter((e, i) => !e.init || e.grew || !stays[i + 1] || !stays[i + 1].init);
+  b.log = out;
+  b.kept = out.reduce((sum, e) => sum + e.bytes.length, 0);
+}
+
+/** a − b for flat range lists. */
+function subtract(a, b) {
+  const out = [];
+  for (let i = 0; i < a.length; i += 2) {
+    let from = a[i];
+    for (let j = 0; j < b.length && from < a[i + 1]; j += 2) {
+      if (b[j + 1] <= from || b[j] >= a[i + 1]) continue;
+      if (b[j] > from) out.push(from, b[j]);
+      from = b[j + 1];
+    }
+    if (from < a[i + 1]) out.push(from, a[i + 1]);
+  }
+  return out;
+}
+
+function intersects(a, b) {
+  for (let i = 0; i < a.length; i += 2) {
+    for (let j = 0; j < b.length; j += 2) if (a[i] < b[j + 1] && b[j] < a[i + 1]) return true;
+  }
+  return false;
+}

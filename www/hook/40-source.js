@@ -1,0 +1,297 @@
+// World: MAIN. MediaSource and SourceBuffer as the page calls them.
+//
+// A player's mode: `session` (native bytes), `asking` (waits for the worker's word), `device` (stand-in in the
+// session, bytes on the device), `moving` (session → device under way), `reverting` (device → session under way).
+
+const players = new Map();
+const sources = new WeakMap();
+const byUrl = new Map();
+let lastPlayer = 0;
+
+/** How long a new player waits to hear whether a device is there before it plays in the session. */
+const ASK_MS = 500;
+/** Most object URLs of MediaSources that are remembered. */
+const MOST_URLS = 1000;
+
+function playerOf(ms) {
+  let m = native.get(sources, ms);
+  if (m) return m;
+  m = {
+    id: ++lastPlayer, ms, element: null, mode: 'session', buffers: [], lastBuffer: 0, hideSource: 0,
+    base: 1, factor: 1, rateEvents: [], seekId: 0, hideSeek: false, slewTimer: 0, waiting: null, retry: true, ended: false,
+  };
+  native.set(sources, ms, m);
+  for (const type of ['sourceopen', 'sourceended']) {
+    native.listen(ms, type, (event) => { if (m.hideSource > 0 && event.isTrusted) { m.hideSource--; native.stop(event); } }, true);
+  }
+  native.listen(ms, 'sourceclose', () => closePlayer(m), true);
+  return m;
+}
+
+function closePlayer(m) {
+  if (!players.delete(m.id)) return;
+  if (m.mode !== 'session') toWorker({ close: { ms: m.id } });
+  unwatchElement(m.id);
+  setFactor(m, 1);
+  m.mode = 'session';
+  for (const b of m.buffers) b.log = [];
+}
+
+/** Bytes of a BufferSource, copied; null for anything else, which the native call then refuses. */
+function copyOf(data) {
+  try {
+    if (native.isView(data)) {
+      native.bufferLength(data.buffer);
+      return new native.Uint8Array(new native.Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    native.bufferLength(data);
+    return new native.Uint8Array(new native.Uint8Array(data));
+  } catch {
+    return null;
+  }
+}
+
+const busyError = (what) => new native.DOMException(
+  `Failed to ${what} on 'SourceBuffer': This SourceBuffer is still processing an 'appendBuffer' or 'remove' operation.`,
+  'InvalidStateError');
+
+function settingsOf(b) {
+  const s = b.shadow || {
+    offset: native.offset.get(b.sb), windowStart: native.windowStart.get(b.sb),
+    windowEnd: native.windowEnd.get(b.sb), mode: native.mode.get(b.sb),
+  };
+  return { offset: s.offset, windowStart: s.windowStart, windowEnd: s.windowEnd, mode: s.mode };
+}
+
+const finite = (x) => (x < Infinity ? x : undefined);
+
+function sendAppend(b, op, entry, replay) {
+  const data = new native.Uint8Array(entry.bytes);
+  // A replayed `sequence` append starts where it started the first time.
+  const offset = replay && entry.mode === 'sequence' ? (entry.grew ? entry.grew[0] / 1e6 : undefined) : entry.offset;
+  toWorker({ append: {
+    ms: b.player.id, sb: b.id, op, replay, data,
+    offset: replay || entry.written || entry.mode === 'segments' ? offset : undefined,
+    windowStart: entry.windowStart, windowEnd: finite(entry.windowEnd), sequence: entry.mode === 'sequence',
+  } }, [data.buffer]);
+}
+
+/** The page's operation begins: natively with `begin`, then told to the worker; its end waits for the answer. */
+function pend(b, kind, begin, tell) {
+  const p = { op: ++b.op, kind, begun: false, answer: null, begin: null, entry: null, range: null };
+  b.pending = p;
+  const go = () => {
+    try {
+      start(b, ['updatestart'], begin).then(() => { p.begun = true; settle(b); });
+    } catch (error) {
+      b.pending = null;
+      throw error;
+    }
+    tell(p);
+  };
+  if (b.busy || b.jobs.length || b.player.mode === 'reverting') p.begin = () => { try { go(); } catch { /* the buffer went away meanwhile */ } };
+  else go();
+  return p;
+}
+
+/** Ends the page's operation once both the native start and the worker's answer are there. */
+function settle(b) {
+  const p = b.pending;
+  if (!p || !p.begun || !p.answer || p.settling) return;
+  p.settling = true;
+  const { steps, type, offset } = p.answer;
+  hidden(b, async () => {
+    await runSteps(b, steps, type);
+    if (!b.offsetWritten && native.mode.get(b.sb) === 'sequence') native.offset.set(b.sb, offset);
+    toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
+  }).then(() => endPending(b, p));
+}
+
+/** Lets the page see the end of its operation: the events of a native append of nothing. */
+function endPending(b, p) {
+  if (b.pending !== p) return;
+  const before = () => {
+    if (b.pending === p) b.pending = null;
+    if (p.entry) kept(p.entry, rangesOf(b));
+    prune(b);
+  };
+  try {
+    start(b, ['update', 'updateend'], () => native.append(b.sb, nothing()), before);
+  } catch {
+    before();
+  }
+}
+
+const inSession = (b) => b.player.mode === 'session' || (b.player.mode === 'moving' && !b.busy && !b.jobs.length);
+
+patchMethod(SB, 'appendBuffer', (target, self, args) => {
+  const b = native.get(buffers, self);
+  const bytes = b && copyOf(args[0]);
+  if (!bytes) return apply(target, self, args);
+  if (b.pending) throw busyError("execute 'appendBuffer'");
+  const settings = { ...settingsOf(b), written: b.offsetWritten };
+  if (inSession(b)) {
+    let entry = null;
+    start(b, ALL, () => apply(target, self, args), () => { kept(entry, rangesOf(b)); prune(b); });
+    entry = keep(b, bytes, settings, true);
+  } else {
+    const entry = keep(b, bytes, settings, false);
+    try {
+      pend(b, 'append', () => native.append(b.sb, nothing()), ({ op }) => sendAppend(b, op, entry, false)).entry = entry;
+    } catch (error) {
+      b.log.splice(b.log.indexOf(entry), 1);
+      throw error;
+    }
+  }
+  b.offsetWritten = false;
+  return undefined;
+});
+
+patchMethod(SB, 'remove', (target, self, args) => {
+  const b = native.get(buffers, self);
+  if (!b) return apply(target, self, args);
+  if (b.pending) throw busyError("execute 'remove'");
+  if (inSession(b) || args.length < 2) {
+    start(b, ALL, () => apply(target, self, args), () => prune(b));
+  } else {
+    const [from, to] = [Number(args[0]), Number(args[1])];
+    pend(b, 'remove', () => native.remove(b.sb, from, to), ({ op }) =>
+      toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: from, end: finite(to) } })).range = [from, to];
+  }
+  return undefined;
+});
+
+patchMethod(SB, 'abort', (target, self, args) => {
+  const b = native.get(buffers, self);
+  if (!b || inSession(b)) return apply(target, self, args);
+  const p = b.pending;
+  if (!p) {
+    if (!b.busy) apply(target, self, args);
+  } else if (p.kind === 'remove') {
+    throw new native.DOMException("Failed to execute 'abort' on 'SourceBuffer': Aborting asynchronous remove() operation is disallowed.", 'InvalidStateError');
+  } else {
+    // The events of an aborted append are the browser's own, from an append of nothing.
+    b.pending = null;
+    const head = b.expected[b.expected.length - 1];
+    if (native.updating.get(b.sb) && head && !b.busy) head.show = ALL;
+    else if (!b.busy) start(b, ['abort', 'updateend'], () => native.append(b.sb, nothing()));
+    if (!b.busy) native.abort(b.sb);
+    if (p.entry) p.entry.ended = true;
+  }
+  if (b.shadow) { b.shadow.windowStart = 0; b.shadow.windowEnd = Infinity; }
+  toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
+  return undefined;
+});
+
+patchMethod(SB, 'changeType', (target, self, args) => {
+  const b = native.get(buffers, self);
+  if (!b) return apply(target, self, args);
+  if (b.pending) throw busyError("execute 'changeType'");
+  if (b.busy) { b.mime = String(args[0]); return undefined; }
+  const result = apply(target, self, args);
+  b.mime = String(args[0]);
+  if (!inSession(b)) {
+    if (b.standIn) native.changeType(b.sb, b.standIn);
+    toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime: b.mime } });
+  }
+  return result;
+});
+
+patchAccessor(SB, 'updating', (target, self) => {
+  const b = native.get(buffers, self);
+  if (!b) return apply(target, self, []);
+  if (b.pending) return true;
+  return b.busy ? false : apply(target, self, []);
+});
+
+patchAccessor(SB, 'buffered', (target, self) => {
+  const b = native.get(buffers, self);
+  const now = apply(target, self, []);
+  return b && b.shadow ? b.shadow.buffered : now;
+});
+
+for (const [name, key] of [['timestampOffset', 'offset'], ['appendWindowStart', 'windowStart'], ['appendWindowEnd', 'windowEnd'], ['mode', 'mode']]) {
+  patchAccessor(SB, name, (target, self) => {
+    const b = native.get(buffers, self);
+    return b && b.shadow ? b.shadow[key] : apply(target, self, []);
+  }, (target, self, args) => {
+    const b = native.get(buffers, self);
+    if (!b) return apply(target, self, args);
+    if (b.pending) throw busyError(`set the '${name}' property`);
+    if (b.shadow) b.shadow[key] = key === 'mode' ? String(args[0]) : Number(args[0]);
+    else apply(target, self, args);
+    if (key === 'offset') b.offsetWritten = true;
+    return undefined;
+  });
+}
+
+patchMethod(MS, 'addSourceBuffer', (target, self, args) => {
+  const sb = apply(target, self, args);
+  if (!link) return sb;
+  const m = playerOf(self);
+  const b = makeBuffer(m, sb, ++m.lastBuffer, String(args[0]));
+  m.buffers.push(b);
+  if (m.buffers.length === 1) openPlayer(m);
+  if (m.mode !== 'session') toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.mime } });
+  return sb;
+});
+
+patchMethod(MS, 'removeSourceBuffer', (target, self, args) => {
+  const b = args[0] && typeof args[0] === 'object' ? native.get(buffers, args[0]) : null;
+  if (b && b.pending && !b.busy && !native.updating.get(b.sb)) {
+    b.pending = null;
+    try { start(b, ['abort', 'updateend'], () => native.append(b.sb, nothing())); } catch { /* already out */ }
+  }
+  const result = apply(target, self, args);
+  if (b) {
+    b.pending = null;
+    b.log = [];
+    const m = b.player;
+    m.buffers = m.buffers.filter((other) => other !== b);
+    if (m.mode !== 'session') toWorker({ removeBuffer: { ms: m.id, sb: b.id } });
+  }
+  return result;
+});
+
+const updatingError = (what) => new native.DOMException(
+  `Failed to ${what} on 'MediaSource': The 'updating' attribute is true on one or more of this MediaSource's SourceBuffers.`, 'InvalidStateError');
+
+patchMethod(MS, 'endOfStream', (target, self, args) => {
+  const m = native.get(sources, self);
+  if (m && m.buffers.some((b) => b.pending)) throw updatingError("execute 'endOfStream'");
+  const result = apply(target, self, args);
+  if (m) {
+    m.ended = true;
+    if (m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
+  }
+  return result;
+});
+
+patchAccessor(MS, 'duration', null, (target, self, args) => {
+  const m = native.get(sources, self);
+  if (m && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
+  apply(target, self, args);
+  if (m && m.mode !== 'session') sendDuration(m);
+  return undefined;
+});
+
+patchAccessor(MS, 'readyState', (target, self) => {
+  const m = native.get(sources, self);
+  const state = apply(target, self, []);
+  return m && m.mode === 'reverting' && m.ended && state === 'open' ? 'ended' : state;
+});
+
+function sendDuration(m) {
+  const seconds = native.duration.get(m.ms);
+  if (seconds === seconds) toWorker({ duration: { ms: m.id, seconds: finite(seconds) } });
+}
+
+patchMethod(URL, 'createObjectURL', (target, self, args) => {
+  const url = apply(target, self, args);
+  if (args[0] instanceof MediaSource) {
+    const m = playerOf(args[0]);
+    byUrl.set(url, m);
+    if (byUrl.size > MOST_URLS) byUrl.delete(byUrl.keys().next().value);
+  }
+  return url;
+});

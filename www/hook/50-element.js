@@ -1,0 +1,154 @@
+// World: MAIN. The element that a player's MediaSource is attached to: which one it is, how the page wants it to play,
+// and the hidden trimming of its clock to the device's.
+
+const elements = new WeakMap();
+
+function linkElement(m, element) {
+  if (m.element === element) return;
+  m.element = element;
+  native.set(elements, element, m);
+  m.base = native.rate.get(element);
+  m.factor = 1;
+  m.rateEvents = [];
+  // Captured at the target, so ahead of the listeners of the page.
+  for (const type of ['play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing', 'loadeddata']) {
+    native.listen(element, type, (event) => { if (native.get(elements, element) === m) onElementEvent(m, event); }, true);
+  }
+  if (m.mode === 'device') {
+    watchElement(m.id, element);
+    sendPlayback(m);
+  }
+}
+
+/** The element that plays `m`, looked for among those in the document when nothing else has told. */
+function findElement(m) {
+  if (m.element) return;
+  for (const element of document.querySelectorAll('video,audio')) {
+    if (byUrl.get(native.currentSrc.get(element)) === m) return linkElement(m, element);
+  }
+}
+
+function onElementEvent(m, event) {
+  if (!event.isTrusted) return;
+  const { type } = event;
+  if (type === 'ratechange') {
+    if (m.rateEvents.shift() === 'hidden') native.stop(event);
+    return;
+  }
+  if (m.hideSeek && type !== 'play' && type !== 'pause' && type !== 'volumechange') {
+    native.stop(event);
+    if (type === 'seeked') { m.hideSeek = false; if (m.seekDone) m.seekDone(); }
+    return;
+  }
+  if (m.mode !== 'device') return;
+  if (type === 'seeking') {
+    m.seekId++;
+    hold(m);
+    sendPlayback(m);
+  } else if (type === 'play') {
+    hold(m);
+    sendPlayback(m);
+  } else if (type === 'pause' || type === 'volumechange') {
+    sendPlayback(m);
+  }
+}
+
+/** Tells the worker how the page wants the element to play. */
+function sendPlayback(m) {
+  const e = m.element;
+  if (!e) return;
+  toWorker({ playback: {
+    ms: m.id, paused: native.paused.get(e), rate: m.base, volume: native.volume.get(e), muted: native.muted.get(e),
+    preservesPitch: native.pitch.get(e), seekId: m.seekId, position: native.currentTime.get(e),
+  } });
+}
+
+// ---- the clock ----------------------------------------------------------------------------------------------------
+
+/** Writes a rate the page must not hear of. */
+function writeRate(m, rate) {
+  if (native.rate.get(m.element) === rate) return;
+  m.rateEvents.push('hidden');
+  try { native.rate.set(m.element, rate); } catch { m.rateEvents.pop(); }
+}
+
+/** The element runs at the page's rate times `factor`. */
+function setFactor(m, factor) {
+  native.forget(m.slewTimer);
+  m.factor = factor;
+  if (m.element) writeRate(m, limited(m.base * factor));
+}
+
+/** What Chromium takes: 0, or 1/16 to 16, forward. */
+const limited = (rate) => (rate < 0.0625 ? 0 : rate > 16 ? 16 : rate);
+
+/** The stand-in waits for the device's first frame. */
+function hold(m) {
+  if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0);
+}
+
+function slew(m, factor, forMs) {
+  if (m.mode !== 'device' || !m.element) return;
+  setFactor(m, factor);
+  if (forMs > 0) m.slewTimer = native.later(() => setFactor(m, 1), forMs);
+}
+
+/** Answers where the stand-in's clock is, compared with the device's as it was at `wallMs`. */
+function sync(m, { media, wallMs, rate, advancing }) {
+  if (m.mode !== 'device' || !m.element) return;
+  const expected = media + (advancing ? (wall() - wallMs) / 1000 * rate : 0);
+  const drift = native.currentTime.get(m.element) - expected;
+  toWorker({ drift: { ms: m.id, driftUs: native.round(drift * 1e6), paused: native.paused.get(m.element), seekId: m.seekId } });
+}
+
+patchAccessor(ME, 'playbackRate', (target, self) => {
+  const m = native.get(elements, self);
+  return m && m.mode === 'device' ? m.base : apply(target, self, []);
+}, (target, self, args) => {
+  const m = native.get(elements, self);
+  if (!m || m.mode !== 'device') {
+    apply(target, self, args);
+    if (m) m.base = native.rate.get(self);
+    return undefined;
+  }
+  const wanted = Number(args[0]);
+  if (wanted === m.base) return undefined;
+  if (native.rate.get(self) === wanted) writeRate(m, wanted === 1 ? 2 : 1);
+  m.rateEvents.push('page');
+  try {
+    apply(target, self, args);
+  } catch (error) {
+    m.rateEvents.pop();
+    setFactor(m, m.factor);
+    throw error;
+  }
+  m.base = native.rate.get(self);
+  setFactor(m, m.factor === 0 ? 0 : 1);
+  sendPlayback(m);
+  return undefined;
+});
+
+patchAccessor(ME, 'seeking', (target, self) => {
+  const m = native.get(elements, self);
+  return m && m.hideSeek ? false : apply(target, self, []);
+});
+
+// ---- finding the element ------------------------------------------------------------------------------------------
+
+patchAccessor(ME, 'src', null, (target, self, args) => {
+  const m = byUrl.get(args[0]);
+  if (m) linkElement(m, self);
+  apply(target, self, args);
+  return undefined;
+});
+
+patchAccessor(ME, 'srcObject', null, (target, self, args) => {
+  if (args[0] instanceof MediaSource) linkElement(playerOf(args[0]), self);
+  apply(target, self, args);
+  return undefined;
+});
+
+native.listen(window, 'loadstart', (event) => {
+  const m = event.target instanceof HTMLMediaElement && byUrl.get(native.currentSrc.get(event.target));
+  if (m) linkElement(m, event.target);
+}, true);

@@ -1,0 +1,229 @@
+// World: MAIN. Where a player plays: asking, accepted, refused, moving to the device, and back to the session.
+// The worker decides; this file only carries out.
+
+function openPlayer(m) {
+  players.set(m.id, m);
+  if (deviceReady === false) return;
+  m.mode = 'asking';
+  m.waiting = native.later(() => { if (m.mode === 'asking') revert(m); }, ASK_MS);
+  toWorker({ open: { ms: m.id, replay: false } });
+}
+
+function accept(m) {
+  native.forget(m.waiting);
+  if (m.mode === 'moving') { replay(m); return; }
+  if (m.mode !== 'asking') return;
+  m.mode = 'device';
+  findElement(m);
+  sendDuration(m);
+  if (m.element) {
+    watchElement(m.id, m.element);
+    hold(m);
+    sendPlayback(m);
+  }
+}
+
+// ---- session → device ---------------------------------------------------------------------------------------------
+
+/** Sends what is kept to the device while the session plays on, then waits for the worker's `swap`. */
+function move(m) {
+  if (m.mode !== 'session' || !m.buffers.length || !m.buffers.every((b) => b.whole)) return;
+  findElement(m);
+  if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element)) return;
+  m.mode = 'moving';
+  for (const b of m.buffers) for (const entry of b.log) entry.sent = false;
+  toWorker({ open: { ms: m.id, replay: true } });
+  for (const b of m.buffers) toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.log[0] ? b.log[0].mime : b.mime } });
+}
+
+/** One kept append after the other; the worker acknowledges each. */
+async function sendKept(b) {
+  let mime = b.log[0] ? b.log[0].mime : b.mime;
+  for (;;) {
+    const entry = b.log.find((e) => e.ended && !e.sent);
+    if (!entry || b.player.mode !== 'moving') return;
+    entry.sent = true;
+    if (entry.mime !== mime) {
+      mime = entry.mime;
+      toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } });
+    }
+    await new Promise((acknowledged) => { b.acknowledged = acknowledged; sendAppend(b, ++b.op, entry, true); });
+  }
+}
+
+async function replay(m) {
+  sendDuration(m);
+  await Promise.all(m.buffers.map(sendKept));
+  if (m.mode !== 'moving') return;
+  // From here the page's operations wait: nothing may come between the last bytes and the swap.
+  let arrived = 0;
+  const ranges = [];
+  m.swapGo = new Promise((go) => { m.swap = go; });
+  const all = m.buffers;
+  const done = Promise.all(all.map((b) => hidden(b, async () => {
+    await sendKept(b);
+    ranges.push({ sb: b.id, ranges: rangesOf(b) });
+    if (++arrived === all.length) {
+      sendPlayback(m);
+      toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } });
+    }
+    const orders = await m.swapGo;
+    const mine = orders && orders.find((o) => o.sb === b.id);
+    if (!mine) return false;
+    if (m.ended) m.hideSource += native.readyState.get(m.ms) === 'ended' ? 1 : 0;
+    await runSteps(b, mine.steps, mine.type);
+    for (const entry of b.log) entry.native = false;
+    toWorker({ native: { ms: m.id, sb: b.id, ranges: rangesOf(b) } });
+    return true;
+  })));
+  const swapped = (await done).every(Boolean);
+  m.swap = null;
+  if (!swapped || m.mode !== 'moving') return;
+  endAgain(m);
+  m.mode = 'device';
+  m.base = native.rate.get(m.element);
+  watchElement(m.id, m.element);
+  hold(m);
+  toWorker({ swapped: { ms: m.id } });
+  sendPlayback(m);
+  for (const b of m.buffers) beginPending(b);
+}
+
+/** Appends reopen a source that had ended; its end is said again, unseen. */
+function endAgain(m) {
+  if (!m.ended || native.readyState.get(m.ms) !== 'open') return;
+  m.hideSource++;
+  try { native.end(m.ms); } catch { m.hideSource--; }
+}
+
+// ---- device → session ---------------------------------------------------------------------------------------------
+
+/** The real bytes replace the stand-in at the same position; nothing of it is seen by the page. */
+async function revert(m) {
+  if (m.mode === 'session' || m.mode === 'reverting') return;
+  const was = m.mode;
+  native.forget(m.waiting);
+  m.mode = was === 'moving' && !m.swap ? 'session' : 'reverting';
+  unwatchElement(m.id);
+  if (m.swap) m.swap(null);
+  for (const b of m.buffers) if (b.acknowledged) b.acknowledged();
+  toWorker({ close: { ms: m.id } });
+  if (m.mode === 'session') return;
+  setFactor(m, 1);
+  const standIns = m.buffers.some((b) => b.standIn);
+  await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));
+  endAgain(m);
+  if (standIns && m.element && !native.error.get(m.element)) await flushPicture(m);
+  m.mode = 'session';
+  m.buffers.forEach(resumeInSession);
+  if (deviceReady && was === 'device' && m.retry) move(m);
+}
+
+/** Appends to the native buffer what it doesn't have; ranges end up as they were, plus a pending append. */
+async function putBack(b) {
+  const m = b.player;
+  const target = rangesOf(b);
+  const hadStandIn = b.standIn !== null;
+  let mime = b.standIn || b.mime;
+  if (m.ended && b.log.some((e) => !e.native)) m.hideSource++;
+  if (hadStandIn) native.abort(b.sb);
+  neutral(b);
+  try {
+    for (let entry; (entry = b.log.find((e) => !e.native));) {
+      if (entry.mime !== mime) { mime = entry.mime; native.changeType(b.sb, mime); }
+      const isPending = b.pending && entry === b.pending.entry;
+      if (isPending && hadStandIn) await removeExcess(b, target);
+      const offset = entry.mode === 'sequence' && entry.grew ? entry.grew[0] / 1e6 : entry.offset;
+      applySettings(b, { ...entry, offset });
+      entry.native = true;
+      await start(b, [], () => native.append(b.sb, entry.bytes));
+    }
+    if (hadStandIn && !(b.pending && b.pending.entry)) await removeExcess(b, target);
+    if (mime !== b.mime) native.changeType(b.sb, b.mime);
+  } finally {
+    b.standIn = null;
+    restore(b);
+  }
+  return true;
+}
+
+/** Lets the page's operation that waited go on in the session. */
+function resumeInSession(b) {
+  const p = b.pending;
+  if (!p) return;
+  if (p.begun) { endPending(b, p); return; }
+  p.begin = null;
+  const bytes = p.entry && !p.entry.native ? p.entry.bytes : nothing();
+  const before = () => { if (b.pending === p) b.pending = null; if (p.entry) kept(p.entry, rangesOf(b)); prune(b); };
+  if (p.entry) p.entry.native = true;
+  try {
+    start(b, ALL, () => (p.range ? native.remove(b.sb, p.range[0], p.range[1]) : native.append(b.sb, bytes)), before);
+  } catch {
+    before();
+  }
+}
+
+async function removeExcess(b, target) {
+  const excess = subtract(rangesOf(b), target);
+  for (let i = 0; i < excess.length; i += 2) {
+    await start(b, [], () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6));
+  }
+}
+
+/** Makes the decoder start again at the position, so that the picture changes now and not at the next key frame. */
+async function flushPicture(m) {
+  const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
+  m.hideSeek = true;
+  native.currentTime.set(m.element, native.currentTime.get(m.element));
+  await done;
+  m.seekDone = null;
+  m.hideSeek = false;
+}
+
+function beginPending(b) {
+  const { mode } = b.player;
+  if (b.pending && b.pending.begin && !b.busy && !b.jobs.length && mode !== 'moving' && mode !== 'reverting') {
+    const { begin } = b.pending;
+    b.pending.begin = null;
+    begin();
+  }
+}
+
+// ---- the worker's words -------------------------------------------------------------------------------------------
+
+function fromWorker(message) {
+  const [kind] = Object.keys(message);
+  const body = message[kind];
+  const m = players.get(body.ms);
+  if (!m) return;
+  const b = body.sb === undefined ? null : m.buffers.find((other) => other.id === body.sb);
+  switch (kind) {
+    case 'accept': accept(m); break;
+    case 'revert': m.retry = body.retry; revert(m); break;
+    case 'done':
+      if (!b) break;
+      if (b.acknowledged && m.mode === 'moving') { const go = b.acknowledged; b.acknowledged = null; go(); break; }
+      if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
+      break;
+    case 'fix': if (b) fix(b, body); break;
+    case 'swap': if (m.swap) m.swap(body.buffers); break;
+    case 'sync': sync(m, body); break;
+    case 'slew': slew(m, body.factor, body.forMs); break;
+    default: break;
+  }
+}
+
+/** Corrects the native ranges outside any operation of the page's. */
+function fix(b, { steps, type }) {
+  if (b.player.mode !== 'device' || (!steps.length && !type)) return;
+  hidden(b, async () => {
+    if (b.player.mode !== 'device') return;
+    await runSteps(b, steps, type);
+    toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
+  });
+}
+
+onReadyChange.push((ready) => {
+  if (!ready) for (const m of [...players.values()]) { m.retry = true; revert(m); }
+  if (ready) for (const m of [...players.values()]) if (m.retry) move(m);
+});

@@ -1,0 +1,200 @@
+// World: ISOLATED (content script), document_start, covered origins only.
+// Relays between the page's hook and the extension's worker, and tells the worker where the pictures are.
+
+(() => {
+  const eventType = `x-${crypto.randomUUID()}`;
+  const hook = new MessageChannel();
+  let worker = null;        // runtime port: readiness, nonce, geometry
+  let ready = false;
+  let needed = false;       // the hook wants its media port
+  let nonce = null;         // one-time word that lets the worker accept that port
+  const expected = [];      // ids of the elements that the next events show
+  /** id → {element, sent, hidden} */
+  const watched = new Map();
+
+  // ---- hook: one private port, handed over before the page has any script ---------------------------------------
+  const offer = () => document.dispatchEvent(new MessageEvent('offstage-offer', { data: eventType, ports: [hook.port2] }));
+  const onAsk = () => { document.removeEventListener('offstage-ask', onAsk, true); offer(); };
+  document.addEventListener('offstage-ask', onAsk, true);
+  offer();
+  setTimeout(() => document.removeEventListener('offstage-ask', onAsk, true), 0);
+
+  hook.port1.onmessage = ({ data }) => {
+    if (data.need) { needed = true; openMedia(); }
+    if (data.watch) { expected.push(data.watch); pair(); }
+    if (data.unwatch) unwatch(data.unwatch);
+  };
+
+  // The event comes in the same turn as it is sent, the port's message later.
+  const shown = [];
+  addEventListener(eventType, (event) => {
+    event.stopImmediatePropagation();
+    shown.push(event.composedPath()[0]);
+    pair();
+  }, true);
+  function pair() {
+    while (expected.length && shown.length) watch(expected.shift(), shown.shift());
+  }
+
+  // ---- worker ---------------------------------------------------------------------------------------------------
+  function connect() {
+    try {
+      worker = chrome.runtime.connect({ name: 'relay' });
+    } catch {
+      worker = null; // the extension has been updated or removed: this page goes on in the session
+      return;
+    }
+    worker.onMessage.addListener((message) => {
+      if (message.nonce) nonce = message.nonce;
+      if (typeof message.ready === 'boolean') { ready = message.ready; hook.port1.postMessage({ ready }); }
+      openMedia();
+    });
+    worker.onDisconnect.addListener(() => {
+      worker = null;
+      nonce = null;
+      ready = false;
+      needed = false;
+      hook.port1.postMessage({ ready });
+      setTimeout(connect, 1000);
+    });
+  }
+
+  /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
+  function openMedia() {
+    if (!needed || !ready || !nonce) return;
+    needed = false;
+    const word = nonce;
+    nonce = null;
+    const media = new MessageChannel();
+    const frame = document.createElement('iframe');
+    frame.style.cssText = 'display:none!important';
+    frame.src = chrome.runtime.getURL('port.html');
+    const done = new MessageChannel();
+    done.port1.onmessage = () => frame.remove();
+    frame.onload = () => frame.contentWindow.postMessage({ nonce: word }, new URL(frame.src).origin, [media.port1, done.port2]);
+    (document.documentElement || document).append(frame);
+    hook.port1.postMessage({}, [media.port2]);
+  }
+
+  // ---- geometry: rectangles of the watched elements, sent when they change --------------------------------------
+  const HEARTBEAT_MS = 1000;
+  const BURST_MS = 400;
+  let until = 0;            // frames are looked at until then
+  let looking = false;
+  let heartbeat = 0;
+  let calibration = null;   // viewport origin inside the window, confirmed by a pointer event
+  const resized = new ResizeObserver(() => look());
+  const crossed = new IntersectionObserver(() => look(), { threshold: [0, 0.25, 0.5, 0.75, 1] });
+
+  function watch(id, element) {
+    unwatch(id);
+    if (!(element instanceof HTMLMediaElement)) return;
+    watched.set(id, { element, sent: '' });
+    resized.observe(element);
+    crossed.observe(element);
+    if (!heartbeat) heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
+    look();
+  }
+
+  function unwatch(id) {
+    const entry = watched.get(id);
+    if (!entry) return;
+    watched.delete(id);
+    resized.unobserve(entry.element);
+    crossed.unobserve(entry.element);
+    if (!watched.size) { clearInterval(heartbeat); heartbeat = 0; }
+  }
+
+  /** Looks at every frame for a while: something has moved. */
+  function look() {
+    if (!watched.size) return;
+    until = performance.now() + BURST_MS;
+    if (looking) return;
+    looking = true;
+    const frame = () => {
+      send(false);
+      if (performance.now() < until && watched.size) requestAnimationFrame(frame); else looking = false;
+    };
+    send(false);
+    requestAnimationFrame(frame);
+  }
+
+  for (const type of ['scroll', 'resize', 'fullscreenchange', 'transitionstart', 'transitionend', 'animationstart', 'toggle']) {
+    addEventListener(type, look, { capture: true, passive: true });
+  }
+  document.addEventListener('visibilitychange', () => send(true));
+  addEventListener('pagehide', () => { for (const id of watched.keys()) worker?.postMessage({ geometry: { ms: id, visible: [] } }); });
+  addEventListener('pointermove', (event) => {
+    if (!watched.size || !event.isTrusted) return;
+    const scale = outerScale();
+    const x = Math.round(event.screenX * scale - event.clientX * devicePixelRatio) - Math.round(screenX * scale);
+    const y = Math.round(event.screenY * scale - event.clientY * devicePixelRatio) - Math.round(screenY * scale);
+    if (calibration && Math.abs(calibration.x - x) <= 1 && Math.abs(calibration.y - y) <= 1) return;
+    calibration = { x, y, zoom: devicePixelRatio };
+    look();
+  }, { capture: true, passive: true });
+
+  /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
+  const outerScale = () => (window.visualViewport && innerWidth ? Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1) > 1.01 ? devicePixelRatio : 1 : 1);
+
+  function windowHint() {
+    const scale = outerScale();
+    const width = Math.round(innerWidth * devicePixelRatio);
+    const height = Math.round(innerHeight * devicePixelRatio);
+    const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
+    const good = calibration && calibration.zoom === devicePixelRatio;
+    return {
+      outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
+      viewportX: good ? calibration.x : Math.max(0, Math.round((outer.width - width) / 2)),
+      viewportY: good ? calibration.y : Math.max(0, outer.height - height),
+    };
+  }
+
+  const box = (left, top, right, bottom) => ({ left, top, right, bottom });
+  const cut = (a, b) => box(Math.max(a.left, b.left), Math.max(a.top, b.top), Math.min(a.right, b.right), Math.min(a.bottom, b.bottom));
+
+  /** The element's content box and the part of it that its clipping ancestors and the viewport leave, in CSS pixels. */
+  function measure(element) {
+    const r = element.getBoundingClientRect();
+    const style = getComputedStyle(element);
+    const px = (name) => parseFloat(style[name]) || 0;
+    const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
+      r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
+    let seen = cut(content, box(0, 0, innerWidth, innerHeight));
+    for (let up = element.parentElement; up && document.fullscreenElement !== element; up = up.parentElement) {
+      if (up === document.body || up === document.documentElement) continue;
+      const s = getComputedStyle(up);
+      if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
+      const o = up.getBoundingClientRect();
+      seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : o.left, s.overflowY === 'visible' ? -1e6 : o.top,
+        s.overflowX === 'visible' ? 1e6 : o.right, s.overflowY === 'visible' ? 1e6 : o.bottom));
+    }
+    const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 &&
+      (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
+    return { content, seen: drawn && seen.right > seen.left && seen.bottom > seen.top ? seen : null, style };
+  }
+
+  function physical(b) {
+    const s = devicePixelRatio;
+    const [x, y] = [Math.round(b.left * s), Math.round(b.top * s)];
+    return { x, y, width: Math.max(0, Math.round(b.right * s) - x), height: Math.max(0, Math.round(b.bottom * s) - y) };
+  }
+
+  function send(anyway) {
+    if (!worker) return;
+    const hint = watched.size ? windowHint() : null;
+    for (const [ms, entry] of watched) {
+      const { content, seen, style } = measure(entry.element);
+      const geometry = {
+        ms, rect: physical(content), visible: seen ? [physical(seen)] : [], window: hint,
+        objectFit: style.objectFit, objectPosition: style.objectPosition,
+      };
+      const text = JSON.stringify(geometry);
+      if (text === entry.sent && !anyway) continue;
+      entry.sent = text;
+      worker.postMessage({ geometry });
+    }
+  }
+
+  connect();
+})();
