@@ -1,0 +1,178 @@
+//! The only code that touches the browser: carries the machine's commands out and tells it what happens.
+//!
+//! One thread, one queue: listeners only put things into the queue, so nothing is entered twice.
+
+mod element;
+mod js;
+mod player;
+mod probe;
+mod socket;
+
+use core::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+
+use gloo::timers::callback::Timeout;
+use offstage_protocol::Monotonic;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::browser::player::LivePlayer;
+use crate::browser::probe::LiveProbe;
+use crate::browser::socket::Socket;
+use crate::machine::Stage;
+use crate::machine::event::{Command, Event, Output};
+
+/// What the queue holds.
+enum Input {
+    Connected,
+    Disconnected,
+    Message(Vec<u8>),
+    Happened(Event),
+    TimeOver,
+}
+
+/// The machine and everything live that it commands.
+struct Shell {
+    stage: Stage,
+    socket: Socket,
+    players: BTreeMap<u32, LivePlayer>,
+    probes: BTreeMap<u64, LiveProbe>,
+    timer: Option<(Monotonic, Timeout)>,
+}
+
+thread_local! {
+    static SHELL: RefCell<Option<Shell>> = const { RefCell::new(None) };
+    static QUEUE: RefCell<VecDeque<Input>> = const { RefCell::new(VecDeque::new()) };
+    static PUMPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins: connects to the client's WebSocket and serves it until the page goes away.
+#[wasm_bindgen]
+pub fn start(url: String, token: String) {
+    let socket = Socket::new(url, &token);
+    let shell = Shell {
+        stage: Stage::default(),
+        socket,
+        players: BTreeMap::new(),
+        probes: BTreeMap::new(),
+        timer: None,
+    };
+    SHELL.set(Some(shell));
+    with_shell(|shell| shell.socket.connect());
+}
+
+fn with_shell(action: impl FnOnce(&mut Shell)) {
+    SHELL.with(|shell| {
+        if let Ok(mut shell) = shell.try_borrow_mut()
+            && let Some(shell) = shell.as_mut()
+        {
+            action(shell);
+        }
+    });
+}
+
+fn happened(event: Event) {
+    post(Input::Happened(event));
+}
+
+/// Queues an input and, unless that is going on already, works the queue off.
+fn post(input: Input) {
+    QUEUE.with_borrow_mut(|queue| queue.push_back(input));
+    if PUMPING.replace(true) {
+        return;
+    }
+    with_shell(|shell| {
+        while let Some(input) = QUEUE.with_borrow_mut(VecDeque::pop_front) {
+            shell.take(input);
+        }
+        shell.set_timer();
+    });
+    PUMPING.set(false);
+}
+
+impl Shell {
+    fn take(&mut self, input: Input) {
+        let now = now();
+        match input {
+            Input::Connected => self.stage.handle_connected(),
+            Input::Disconnected => {
+                self.stage.handle_disconnected(now);
+                self.socket.connect_later();
+            }
+            Input::Message(bytes) => {
+                if let Err(error) = self.stage.handle_message(now, &bytes) {
+                    js::log(&error.to_string());
+                }
+            }
+            Input::Happened(event) => self.stage.handle_event(now, event),
+            Input::TimeOver => {
+                self.timer = None;
+                self.stage.handle_timeout(now);
+            }
+        }
+        while let Some(output) = self.stage.poll_output() {
+            match output {
+                Output::Send(bytes) => self.socket.send(&bytes),
+                Output::Do(command) => self.run(command),
+            }
+        }
+    }
+
+    fn run(&mut self, command: Command) {
+        match command {
+            Command::OpenWindow { player, width, height } => {
+                if let Some(live) = LivePlayer::open(player, width, height) {
+                    self.players.insert(player, live);
+                }
+            }
+            Command::CloseWindow { player } => {
+                self.players.remove(&player);
+            }
+            Command::Probe { probe, mime, bytes } => {
+                if let Some(live) = LiveProbe::begin(probe, mime, bytes) {
+                    self.probes.insert(probe, live);
+                }
+            }
+            Command::DropProbe { probe } => {
+                self.probes.remove(&probe);
+            }
+            Command::CheckType { player, buffer, mime } => player::check_type(player, buffer, &mime),
+            Command::Log { text } => js::log(&text),
+            Command::Layout { player, .. }
+            | Command::AddBuffer { player, .. }
+            | Command::RemoveBuffer { player, .. }
+            | Command::Append { player, .. }
+            | Command::Remove { player, .. }
+            | Command::Abort { player, .. }
+            | Command::ChangeType { player, .. }
+            | Command::SetDuration { player, .. }
+            | Command::EndOfStream { player }
+            | Command::Adjust { player, .. }
+            | Command::Seek { player, .. }
+            | Command::Play { player }
+            | Command::Pause { player }
+            | Command::Sample { player } => {
+                if let Some(live) = self.players.get_mut(&player) {
+                    live.run(command);
+                }
+            }
+        }
+    }
+
+    /// Wakes up for the machine's next deadline.
+    fn set_timer(&mut self) {
+        let Some((at, _)) = self.stage.poll_timeout() else {
+            self.timer = None;
+            return;
+        };
+        if self.timer.as_ref().is_some_and(|(set, _)| *set == at) {
+            return;
+        }
+        let millis = at.since(now()).as_micros().div_ceil(1000);
+        let millis = u32::try_from(millis).unwrap_or(u32::MAX).min(1 << 30);
+        self.timer = Some((at, Timeout::new(millis, || post(Input::TimeOver))));
+    }
+}
+
+fn now() -> Monotonic {
+    Monotonic(js::whole(js::now_ms() * 1000.0))
+}

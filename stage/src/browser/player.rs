@@ -1,0 +1,279 @@
+//! What is live of a player: its popup, the element in it and the MediaSource in this page.
+
+mod source;
+
+use core::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use gloo::events::EventListener;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::closure::Closure;
+use web_sys::{HtmlVideoElement, MediaSource, Url, Window};
+
+use crate::browser::player::source::LiveBuffer;
+use crate::browser::{element, happened, js, with_shell};
+use crate::machine::event::{Command, Event, Exception, PlaySettings};
+use crate::machine::window::Layout;
+
+/// The document of every popup, next to the engine's page.
+const POPUP: &str = "popup.html";
+
+/// The live half of a player. Dropping it closes the popup and frees the media.
+pub(super) struct LivePlayer {
+    player: u32,
+    popup: Window,
+    source: MediaSource,
+    url: String,
+    buffers: BTreeMap<u32, LiveBuffer>,
+    video: Option<HtmlVideoElement>,
+    /// Dropped before the popup is closed, so that our own closing is no news.
+    listeners: Vec<EventListener>,
+    /// Counts the calls of `play()`; only the newest one's result is told.
+    plays: Rc<Cell<u32>>,
+}
+
+/// Says early that a type cannot play; the buffer itself is added later.
+pub(super) fn check_type(player: u32, buffer: u32, mime: &str) {
+    if !MediaSource::is_type_supported(mime) {
+        let exception = Exception { name: "NotSupportedError".to_owned(), message: mime.to_owned() };
+        happened(Event::BufferRefused { player, buffer, exception });
+    }
+}
+
+impl LivePlayer {
+    /// Asks for the popup. The element follows when its document has loaded.
+    pub(super) fn open(player: u32, width: u32, height: u32) -> Option<Self> {
+        let gone = |detail: String| {
+            happened(Event::WindowGone { player, detail });
+            None
+        };
+        let prepared = MediaSource::new().and_then(|source| {
+            let url = Url::create_object_url_with_source(&source)?;
+            Ok((source, url))
+        });
+        let (source, url) = match prepared {
+            Ok(prepared) => prepared,
+            Err(thrown) => return gone(js::exception(&thrown).message),
+        };
+        let features = format!("popup,width={width},height={height}");
+        let name = format!("offstage-{player}");
+        let opened = web_sys::window().and_then(|window| {
+            window.open_with_url_and_target_and_features(POPUP, &name, &features).ok().flatten()
+        });
+        let Some(popup) = opened else {
+            return gone("window.open was refused".to_owned());
+        };
+        let loaded = EventListener::new(&popup, "load", move |_| {
+            with_shell_later(player);
+        });
+        let opened =
+            EventListener::once(&source, "sourceopen", move |_| happened(Event::SourceOpen { player }));
+        Some(Self {
+            player,
+            popup,
+            source,
+            url,
+            buffers: BTreeMap::new(),
+            video: None,
+            listeners: vec![loaded, opened],
+            plays: Rc::default(),
+        })
+    }
+
+    /// The popup's document is there: puts the element into it.
+    fn furnish(&mut self) {
+        if self.video.is_some() {
+            return;
+        }
+        let player = self.player;
+        match self.make_video() {
+            Ok(video) => {
+                self.listeners.extend(element::watch(player, &video));
+                self.listeners.push(EventListener::once(&self.popup, "pagehide", move |_| {
+                    happened(Event::WindowGone { player, detail: "the popup was closed".to_owned() });
+                }));
+                self.video = Some(video);
+                happened(Event::WindowReady { player });
+            }
+            Err(thrown) => happened(Event::WindowGone { player, detail: js::exception(&thrown).message }),
+        }
+    }
+
+    fn make_video(&self) -> Result<HtmlVideoElement, JsValue> {
+        let document = self.popup.document().ok_or(JsValue::NULL)?;
+        let body = document.body().ok_or(JsValue::NULL)?;
+        let video: HtmlVideoElement = js::cast(document.create_element("video")?);
+        let style = video.style();
+        for (name, value) in [("position", "absolute"), ("left", "0"), ("top", "0"), ("background", "black")]
+        {
+            style.set_property(name, value)?;
+        }
+        style.set_property("width", "100%")?;
+        style.set_property("height", "100%")?;
+        video.set_src(&self.url);
+        body.append_child(&video)?;
+        Ok(video)
+    }
+
+    pub(super) fn run(&mut self, command: Command) {
+        match command {
+            Command::Layout { serial, layout, .. } => self.lay_out(serial, &layout),
+            Command::Adjust { settings, .. } => self.adjust(settings),
+            Command::Seek { to, .. } => self.write("currentTime", to),
+            Command::Play { .. } => self.play(),
+            Command::Pause { .. } => {
+                // The rejection of a play() that this interrupts is no news.
+                self.plays.set(self.plays.get().wrapping_add(1));
+                if let Some(Err(thrown)) = self.video.as_ref().map(|video| video.pause()) {
+                    js::log(&js::exception(&thrown).message);
+                }
+            }
+            Command::Sample { player } => {
+                if let Some(video) = &self.video {
+                    let moment = crate::machine::event::VideoMoment::Sampled;
+                    happened(Event::Video { player, moment, snapshot: element::read(video) });
+                }
+            }
+            Command::SetDuration { player, seconds } => {
+                if let Err(thrown) = js::write(&self.source, "duration", seconds) {
+                    happened(Event::SourceRefused { player, exception: js::exception(&thrown) });
+                }
+            }
+            Command::EndOfStream { player } => {
+                if let Err(thrown) = self.source.end_of_stream() {
+                    happened(Event::SourceRefused { player, exception: js::exception(&thrown) });
+                }
+            }
+            Command::AddBuffer { player, buffer, mime } => {
+                match LiveBuffer::add(&self.source, player, buffer, &mime) {
+                    Ok(live) => {
+                        self.buffers.insert(buffer, live);
+                        happened(Event::BufferAdded { player, buffer });
+                    }
+                    Err(thrown) => {
+                        happened(Event::BufferRefused { player, buffer, exception: js::exception(&thrown) });
+                    }
+                }
+            }
+            Command::RemoveBuffer { buffer, .. } => {
+                if let Some(live) = self.buffers.remove(&buffer) {
+                    live.remove_from(&self.source);
+                }
+            }
+            Command::Append { buffer, .. }
+            | Command::Remove { buffer, .. }
+            | Command::Abort { buffer, .. }
+            | Command::ChangeType { buffer, .. } => {
+                if let Some(live) = self.buffers.get(&buffer) {
+                    live.run(command);
+                }
+            }
+            // The shell's own.
+            Command::OpenWindow { .. }
+            | Command::CloseWindow { .. }
+            | Command::CheckType { .. }
+            | Command::Probe { .. }
+            | Command::DropProbe { .. }
+            | Command::Log { .. } => {}
+        }
+    }
+
+    fn write(&self, name: &str, value: impl Into<JsValue>) {
+        if let Some(video) = &self.video
+            && let Err(thrown) = js::write(video, name, value)
+        {
+            js::log(&js::exception(&thrown).message);
+        }
+    }
+
+    fn adjust(&self, settings: PlaySettings) {
+        self.write("preservesPitch", settings.preserves_pitch);
+        // Loading anew sets the rate back to the default one.
+        self.write("defaultPlaybackRate", settings.rate);
+        self.write("playbackRate", settings.rate);
+        self.write("volume", settings.volume);
+        self.write("muted", settings.muted);
+    }
+
+    fn play(&self) {
+        let Some(video) = &self.video else {
+            return;
+        };
+        let player = self.player;
+        let mine = self.plays.get().wrapping_add(1);
+        self.plays.set(mine);
+        let plays = Rc::clone(&self.plays);
+        match video.play() {
+            Ok(promise) => wasm_bindgen_futures::spawn_local(async move {
+                let result = wasm_bindgen_futures::JsFuture::from(promise).await;
+                if plays.get() == mine {
+                    happened(match result {
+                        Ok(_) => Event::PlayStarted { player },
+                        Err(thrown) => Event::PlayRefused { player, exception: js::exception(&thrown) },
+                    });
+                }
+            }),
+            Err(thrown) => happened(Event::PlayRefused { player, exception: js::exception(&thrown) }),
+        }
+    }
+
+    fn lay_out(&self, serial: u64, layout: &Layout) {
+        let Some(video) = &self.video else {
+            return;
+        };
+        let style = video.style();
+        let rules = [
+            ("width", format!("{}px", layout.width)),
+            ("height", format!("{}px", layout.height)),
+            ("object-fit", layout.object_fit.clone()),
+            ("object-position", layout.object_position.clone()),
+        ];
+        for (name, value) in rules {
+            if let Err(thrown) = style.set_property(name, &value) {
+                js::log(&js::exception(&thrown).message);
+            }
+        }
+        let player = self.player;
+        after_frame(&self.popup.clone(), {
+            let popup = self.popup.clone();
+            move || after_frame(&popup, move || happened(Event::Painted { player, serial }))
+        });
+    }
+}
+
+fn after_frame(popup: &Window, action: impl FnOnce() + 'static) {
+    let callback = Closure::once_into_js(action);
+    if let Err(thrown) = popup.request_animation_frame(&js::cast(callback)) {
+        js::log(&js::exception(&thrown).message);
+    }
+}
+
+/// Furnishes a loaded popup outside of the listener's own borrow.
+fn with_shell_later(player: u32) {
+    gloo::timers::callback::Timeout::new(0, move || {
+        with_shell(|shell| {
+            if let Some(live) = shell.players.get_mut(&player) {
+                live.furnish();
+            }
+        });
+    })
+    .forget();
+}
+
+impl Drop for LivePlayer {
+    fn drop(&mut self) {
+        self.listeners.clear();
+        self.buffers.clear();
+        self.plays.set(self.plays.get().wrapping_add(1));
+        if let Some(video) = self.video.take() {
+            // Frees the decoders at once instead of with the next garbage collection.
+            let _paused = video.pause();
+            let _removed = video.remove_attribute("src");
+            video.load();
+            video.remove();
+        }
+        let _revoked = Url::revoke_object_url(&self.url);
+        let _closed = self.popup.close();
+    }
+}

@@ -1,0 +1,243 @@
+//! One element's playback: the newest wish, what must be done for it, and what is reported back.
+
+use offstage_protocol::Monotonic;
+use offstage_protocol::message::{PlayerState, SetPlayback};
+
+use crate::machine::event::{PlaySettings, VideoMoment, VideoSnapshot};
+use crate::machine::limits::{CONFIRM_INTERVAL, PLAY_RETRY, REPORT_INTERVAL};
+
+/// HTMLMediaElement.HAVE_METADATA: a seek works from here on.
+const HAVE_METADATA: u16 = 1;
+/// HTMLMediaElement.HAVE_FUTURE_DATA: playback can advance.
+const HAVE_FUTURE_DATA: u16 = 3;
+/// The rates that Chromium plays; it throws outside them.
+const RATES: (f64, f64) = (0.0625, 16.0);
+/// Less movement than this between two readings is none.
+const STILL: f64 = 0.000_5;
+
+/// What must be done to the element, in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Action {
+    Adjust(PlaySettings),
+    Seek(f64),
+    Play,
+    Pause,
+}
+
+/// The playback of one player.
+#[derive(Debug, Default)]
+pub(crate) struct Playback {
+    /// The element exists.
+    attached: bool,
+    wish: Option<SetPlayback>,
+    applied_seq: u32,
+    settings: Option<PlaySettings>,
+    /// The newest seek that was asked for, and whether it has been issued.
+    seek_id: u32,
+    seek_issued: bool,
+    /// The newest seek that has ended.
+    seek_done: u32,
+    play_pending: bool,
+    play_not_before: Monotonic,
+    /// What is believed of the element: the newest reading, corrected by what was asked of it since.
+    seen: VideoSnapshot,
+    /// Where the position was when its movement was last judged.
+    reference: Option<(f64, u64)>,
+    stalled: bool,
+    advancing: bool,
+    /// When a report is due though nothing changes.
+    report_at: Monotonic,
+    /// When the element has to be read next.
+    sample_at: Option<Monotonic>,
+}
+
+impl Playback {
+    pub(crate) fn attach(&mut self) {
+        self.attached = true;
+        self.seen.paused = true;
+    }
+
+    /// A new wish; an older one than the newest is ignored.
+    pub(crate) fn wish(&mut self, wish: SetPlayback) {
+        let newer = self.wish.is_none_or(|old| is_newer(wish.seq, old.seq));
+        if !newer {
+            return;
+        }
+        if is_newer(wish.seek_id, self.seek_id) {
+            self.seek_id = wish.seek_id;
+            self.seek_issued = false;
+        }
+        self.wish = Some(wish);
+    }
+
+    /// What to do now. Empty when the element is as wished or cannot be yet.
+    pub(crate) fn actions(&mut self, now: Monotonic) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(wish) = self.wish.filter(|_| self.attached) else {
+            return actions;
+        };
+        let settings = settings(&wish);
+        if self.settings != Some(settings) {
+            self.settings = Some(settings);
+            actions.push(Action::Adjust(settings));
+        }
+        let seekable = self.seen.ready_state >= HAVE_METADATA;
+        if self.seek_id != self.seek_done && !self.seek_issued && seekable {
+            self.seek_issued = true;
+            self.seen.ended = false;
+            self.seen.seeking = true;
+            actions.push(Action::Seek(if wish.seek_to.is_finite() { wish.seek_to.max(0.0) } else { 0.0 }));
+        }
+        if wish.paused {
+            if !self.seen.paused || self.play_pending {
+                self.seen.paused = true;
+                self.play_pending = false;
+                actions.push(Action::Pause);
+            }
+        } else if self.seen.paused && !self.seen.ended && !self.play_pending && now >= self.play_not_before {
+            self.seen.paused = false;
+            self.play_pending = true;
+            self.play_not_before = now.after(PLAY_RETRY);
+            actions.push(Action::Play);
+        }
+        self.applied_seq = wish.seq;
+        actions
+    }
+
+    pub(crate) fn play_started(&mut self) {
+        self.play_pending = false;
+    }
+
+    /// A `play()` was rejected: true if that is a failure rather than the work of a later wish.
+    pub(crate) fn play_refused(&mut self, exception: &str) -> bool {
+        self.play_pending = false;
+        self.seen.paused = true;
+        exception == "NotAllowedError" && self.wish.is_some_and(|wish| !wish.paused)
+    }
+
+    /// Takes a reading of the element: true if a report is due because something has changed.
+    pub(crate) fn see(&mut self, now: Monotonic, moment: VideoMoment, snapshot: VideoSnapshot) -> bool {
+        let was_advancing = self.advancing;
+        match moment {
+            VideoMoment::Waiting => self.stalled = true,
+            VideoMoment::Playing => self.stalled = false,
+            VideoMoment::Seeked => {
+                if self.seek_issued && !snapshot.seeking {
+                    self.seek_done = self.seek_id;
+                    self.seek_issued = false;
+                }
+            }
+            VideoMoment::Sampled | VideoMoment::Changed => {}
+        }
+        self.judge(&snapshot);
+        self.seen = snapshot;
+        let due = moment != VideoMoment::Sampled
+            || self.advancing != was_advancing
+            || (self.advancing && self.report_at <= now);
+        if due {
+            self.report_at = now.after(REPORT_INTERVAL);
+        }
+        self.sample_at = if self.advancing {
+            Some(self.report_at)
+        } else if self.could_advance() {
+            Some(now.after(CONFIRM_INTERVAL))
+        } else {
+            None
+        };
+        due
+    }
+
+    /// Whether the position really moves: it must have been seen to.
+    fn judge(&mut self, snapshot: &VideoSnapshot) {
+        let may = !snapshot.paused
+            && !snapshot.seeking
+            && !snapshot.ended
+            && snapshot.ready_state >= HAVE_FUTURE_DATA
+            && !self.stalled;
+        if !may {
+            self.advancing = false;
+            self.reference = None;
+            return;
+        }
+        let Some((time, wall_us)) = self.reference else {
+            self.advancing = false;
+            self.reference = Some((snapshot.current_time, snapshot.wall_us));
+            return;
+        };
+        if (snapshot.current_time - time).abs() > STILL {
+            self.advancing = true;
+        } else if snapshot.wall_us.saturating_sub(wall_us) > 100_000 {
+            self.advancing = false;
+        } else {
+            // Too soon to tell.
+            return;
+        }
+        self.reference = Some((snapshot.current_time, snapshot.wall_us));
+    }
+
+    /// The element says that it plays, yet it has not been seen to move.
+    fn could_advance(&self) -> bool {
+        self.reference.is_some() && self.wish.is_some_and(|wish| wish.rate != 0.0)
+    }
+
+    /// When the element has to be read next, or a play retried.
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        let wants_play = self.wish.is_some_and(|wish| !wish.paused)
+            && self.attached
+            && self.seen.paused
+            && !self.seen.ended
+            && !self.play_pending;
+        let retry = wants_play.then_some(self.play_not_before);
+        [self.sample_at, retry].into_iter().flatten().min()
+    }
+
+    /// Whether a reading is due; asking counts as reading, so that a reading that never comes is not asked for in a loop.
+    pub(crate) fn take_sample_due(&mut self, now: Monotonic) -> bool {
+        let due = self.sample_at.is_some_and(|at| at <= now);
+        if due {
+            self.sample_at = Some(now.after(REPORT_INTERVAL));
+        }
+        due
+    }
+
+    pub(crate) fn state(&self, player: u32) -> PlayerState {
+        let seen = &self.seen;
+        PlayerState {
+            player,
+            seq: self.applied_seq,
+            media_time_us: signed_micros(seen.current_time),
+            wall_us: seen.wall_us,
+            advancing: self.advancing,
+            seeking: seen.seeking,
+            ended: seen.ended,
+            ready_state: u32::from(seen.ready_state),
+            width: seen.width,
+            height: seen.height,
+            frames_presented: seen.presented,
+            frames_dropped: seen.dropped,
+            seek_id: self.seek_done,
+        }
+    }
+}
+
+fn settings(wish: &SetPlayback) -> PlaySettings {
+    let rate = match wish.rate {
+        rate if rate.is_nan() || rate <= 0.0 => 0.0,
+        rate => rate.clamp(RATES.0, RATES.1),
+    };
+    let volume = if wish.volume.is_nan() { 1.0 } else { wish.volume.clamp(0.0, 1.0) };
+    PlaySettings { rate, volume, muted: wish.muted, preserves_pitch: wish.preserves_pitch }
+}
+
+/// Whether a counter that may wrap has gone on.
+fn is_newer(new: u32, old: u32) -> bool {
+    let ahead = new.wrapping_sub(old);
+    ahead != 0 && ahead < u32::MAX / 2
+}
+
+/// Seconds as microseconds, rounded to the nearest.
+fn signed_micros(seconds: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates; no media is that long")]
+    let micros = (seconds * 1e6).round() as i64;
+    micros
+}

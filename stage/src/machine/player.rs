@@ -1,0 +1,178 @@
+//! One player: a popup with an element, a MediaSource, its buffers and the order among their operations.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use offstage_protocol::Monotonic;
+use offstage_protocol::message::BufferChanged;
+
+use crate::machine::buffer::{Buffer, Step};
+use crate::machine::event::{Command, VideoSnapshot};
+use crate::machine::playback::{Action, Playback};
+use crate::machine::window::Layouts;
+
+/// An operation of the MediaSource itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SourceOp {
+    SetDuration(f64),
+    EndOfStream(bool),
+}
+
+/// How far the player's popup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Another player's popup is being opened.
+    Waiting,
+    /// The popup has been asked for.
+    Opening { until: Monotonic },
+    /// The element is there and its MediaSource is being attached.
+    Attaching,
+    /// The MediaSource takes buffers.
+    Open,
+}
+
+/// Everything of one player.
+#[derive(Debug)]
+pub(crate) struct Player {
+    id: u32,
+    pub(crate) phase: Phase,
+    pub(crate) buffers: BTreeMap<u32, Buffer>,
+    pub(crate) source_ops: VecDeque<(u64, SourceOp)>,
+    pub(crate) playback: Playback,
+    pub(crate) layouts: Layouts,
+    serial: u64,
+    /// The stream's end has been set and nothing was appended since.
+    ended: bool,
+}
+
+/// What a step of a player gave.
+#[derive(Debug)]
+pub(crate) enum PlayerStep {
+    Run(Command),
+    Answer(BufferChanged),
+    Idle,
+}
+
+impl Player {
+    pub(crate) fn new(id: u32) -> Self {
+        Self {
+            id,
+            phase: Phase::Waiting,
+            buffers: BTreeMap::new(),
+            source_ops: VecDeque::new(),
+            playback: Playback::default(),
+            layouts: Layouts::default(),
+            serial: 0,
+            ended: false,
+        }
+    }
+
+    /// The number of the next thing that arrives for this player.
+    pub(crate) fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.buffers.values().map(Buffer::waiting_bytes).sum()
+    }
+
+    /// `addSourceBuffer` for the buffers that wait for it.
+    pub(crate) fn buffers_to_add(&self) -> Vec<Command> {
+        if self.phase != Phase::Open {
+            return Vec::new();
+        }
+        self.buffers
+            .iter()
+            .filter(|(_, buffer)| !buffer.added)
+            .map(|(id, buffer)| Command::AddBuffer {
+                player: self.id,
+                buffer: *id,
+                mime: buffer.mime().to_owned(),
+            })
+            .collect()
+    }
+
+    /// The next thing that can be done with the MediaSource and its buffers.
+    pub(crate) fn step(&mut self) -> PlayerStep {
+        if self.phase != Phase::Open {
+            return PlayerStep::Idle;
+        }
+        if let Some(command) = self.step_source() {
+            return PlayerStep::Run(command);
+        }
+        let barrier = self.source_ops.front().map_or(u64::MAX, |(serial, _)| *serial);
+        for buffer in self.buffers.values_mut() {
+            loop {
+                match buffer.step(barrier) {
+                    Step::Run(command) => {
+                        if matches!(command, Command::Append { .. } | Command::Remove { .. }) {
+                            self.ended = false;
+                        }
+                        return PlayerStep::Run(command);
+                    }
+                    Step::Answer(answer) => return PlayerStep::Answer(answer),
+                    Step::Again => {}
+                    Step::Idle => break,
+                }
+            }
+        }
+        PlayerStep::Idle
+    }
+
+    /// An operation of the MediaSource waits for what arrived before it, and no buffer may be at work.
+    fn step_source(&mut self) -> Option<Command> {
+        loop {
+            let (serial, op) = *self.source_ops.front()?;
+            let busy =
+                |buffer: &Buffer| buffer.running() || buffer.oldest().is_some_and(|oldest| oldest < serial);
+            if self.buffers.values().any(busy) {
+                return None;
+            }
+            self.source_ops.pop_front();
+            match op {
+                SourceOp::SetDuration(seconds) => {
+                    return Some(Command::SetDuration { player: self.id, seconds });
+                }
+                SourceOp::EndOfStream(true) => {
+                    if !core::mem::replace(&mut self.ended, true) {
+                        return Some(Command::EndOfStream { player: self.id });
+                    }
+                }
+                SourceOp::EndOfStream(false) => {
+                    if let Some(buffer) = self.buffers.values_mut().find(|buffer| buffer.added)
+                        && self.ended
+                    {
+                        buffer.reopen(serial);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the wish for playback asks of the element now.
+    pub(crate) fn play_commands(&mut self, now: Monotonic) -> Vec<Command> {
+        let player = self.id;
+        let command = |action| match action {
+            Action::Adjust(settings) => Command::Adjust { player, settings },
+            Action::Seek(to) => Command::Seek { player, to },
+            Action::Play => Command::Play { player },
+            Action::Pause => Command::Pause { player },
+        };
+        self.playback.actions(now).into_iter().map(command).collect()
+    }
+
+    /// The answers that a player's end owes.
+    pub(crate) fn abandon(&mut self, code: u32) -> Vec<BufferChanged> {
+        self.buffers.values_mut().flat_map(|buffer| buffer.abandon(code)).collect()
+    }
+}
+
+/// Why the element failed, as a number of the error table.
+pub(crate) fn media_error(snapshot: &VideoSnapshot) -> Option<(u32, String)> {
+    use crate::machine::code;
+    /// MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED.
+    const NOT_SUPPORTED: u16 = 4;
+    let (number, message) = snapshot.error.as_ref()?;
+    let code = if *number == NOT_SUPPORTED { code::MEDIA_UNSUPPORTED } else { code::MEDIA_DECODE };
+    Some((code, message.clone()))
+}
