@@ -15,7 +15,7 @@ use prost::{Message, Oneof};
 /// Control of the connection, on stream [`crate::frame::CONTROL_STREAM`].
 #[derive(Clone, PartialEq, Message)]
 pub struct Control {
-    #[prost(oneof = "ControlKind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "ControlKind", tags = "1, 2, 3, 4, 5, 6")]
     pub kind: Option<ControlKind>,
 }
 
@@ -32,6 +32,8 @@ pub enum ControlKind {
     Credit(Credit),
     #[prost(message, tag = "5")]
     Close(Close),
+    #[prost(message, tag = "6")]
+    StreamClosed(StreamClosed),
 }
 
 /// The first message of each end. Nothing else is accepted before it.
@@ -101,6 +103,14 @@ pub struct Close {
     pub code: u32,
     #[prost(string, tag = "2")]
     pub detail: String,
+}
+
+/// The sender sends nothing more on a source buffer's stream and takes nothing more from it. A message
+/// that it had begun there is dropped; the stream's number is not used again on this connection.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct StreamClosed {
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
 }
 
 // ---------------------------------------------------------------------------------------------

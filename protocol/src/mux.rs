@@ -11,8 +11,13 @@ mod receive;
 mod send;
 mod window;
 
+#[cfg(test)]
+mod pair;
+#[cfg(test)]
+mod tests;
+
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use prost::Message as _;
 
@@ -27,7 +32,7 @@ use crate::error::ErrorCode;
 use crate::frame::{
     BRIDGE_STREAM, CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, FrameReader, HEADER, MAX_PAYLOAD,
 };
-use crate::message::{Close, Control, ControlKind, Credit, Hello, Ping, Pong};
+use crate::message::{Close, Control, ControlKind, Credit, Hello, Ping, Pong, StreamClosed};
 use crate::ranges::Ranges;
 use crate::time::Monotonic;
 use crate::{PROTOCOL_MAX, PROTOCOL_MIN};
@@ -125,6 +130,10 @@ pub struct Mux {
     interactive_held: usize,
     /// Bulk streams that were closed here; their numbers are not used again.
     closed: Ranges,
+    /// Bulk streams that the other end closed.
+    peer_closed: Ranges,
+    /// Closed streams that the other end has to be told of.
+    to_close: BTreeSet<u32>,
 }
 
 impl Mux {
@@ -133,7 +142,7 @@ impl Mux {
         Self {
             state: State::Waiting,
             reader: FrameReader::new(),
-            receiver: Receiver::new(),
+            receiver: Receiver::new(now),
             sender: Sender::new(INTERACTIVE_QUEUE, config.bulk_queue),
             liveness: Liveness::new(now),
             hello_sent: false,
@@ -146,6 +155,8 @@ impl Mux {
             events: VecDeque::new(),
             interactive_held: 0,
             closed: Ranges::new(),
+            peer_closed: Ranges::new(),
+            to_close: BTreeSet::new(),
             config,
         }
     }
@@ -197,7 +208,7 @@ impl Mux {
     }
 
     /// Queues a message. What goes to stream 2 and above waits for the other end's hello. A message
-    /// without a byte is not sent.
+    /// without a byte is not sent, nor is one on a stream that the other end has closed.
     ///
     /// # Errors
     /// If the message is too large, has no place on the stream, or the queue is full: the connection
@@ -211,6 +222,9 @@ impl Mux {
         if self.closed.contains(u64::from(stream)) {
             return Err(MuxError::StreamClosed { stream });
         }
+        if self.peer_closed.contains(u64::from(stream)) {
+            return Ok(());
+        }
         match stream {
             CONTROL_STREAM => Err(MuxError::UnexpectedMessage { stream }),
             BRIDGE_STREAM if message.len() > MAX_PAYLOAD => Err(MuxError::OversizeMessage { stream }),
@@ -223,26 +237,31 @@ impl Mux {
         }
     }
 
-    /// Forgets what waits on the stream in both directions. A bulk stream's number can't be used again
-    /// on this connection, and what still comes on it is dropped; the lower streams stay open.
+    /// Forgets what waits on the stream in both directions and tells the other end, which does the same
+    /// with what it has to send. A bulk stream's number can't be used again on this connection, and what
+    /// still comes on it is dropped; of a lower stream only what waits to be sent is dropped.
     pub fn close_stream(&mut self, stream: u32) {
-        self.sender.close(stream);
-        if stream < FIRST_BUFFER_STREAM {
+        if stream == BRIDGE_STREAM {
+            self.bridge.clear();
+        }
+        let sent = self.sender.close(stream);
+        if stream < FIRST_BUFFER_STREAM || self.closed.contains(u64::from(stream)) {
             return;
         }
-        let number = u64::from(stream);
-        self.closed.insert(number, number + 1);
+        remember(&mut self.closed, stream);
         let (receiver, mut kept) = (&mut self.receiver, VecDeque::new());
         for event in self.events.drain(..) {
             match event {
                 MuxEvent::Message { stream: of, bytes } if of == stream => receiver.release(of, &bytes),
                 MuxEvent::Connected { .. } | MuxEvent::Message { .. } | MuxEvent::Closed { .. } => {
-                    kept.push_back(event)
+                    kept.push_back(event);
                 }
             }
         }
         self.events = kept;
-        self.receiver.forget(stream);
+        if self.receiver.discard(stream) || sent {
+            self.to_close.insert(stream);
+        }
     }
 
     /// Ends the connection: drops what waits, sends the reason as the last message.
@@ -258,6 +277,9 @@ impl Mux {
     /// If the other end broke the protocol. The connection is over; what `poll_transmit` still gives
     /// tells the other end why.
     pub fn handle_bytes(&mut self, now: Monotonic, wall_us: u64, bytes: &[u8]) -> Result<(), MuxError> {
+        if self.is_closed() {
+            return self.checked(|_| Ok(()));
+        }
         self.liveness.heard(now);
         self.reader.push(bytes);
         loop {
@@ -285,7 +307,7 @@ impl Mux {
                 if stream >= FIRST_BUFFER_STREAM {
                     mux.liveness.busy();
                 }
-                match mux.receiver.accept(frame, &mux.closed)? {
+                match mux.receiver.accept(frame, mux.closed.contains(u64::from(stream)))? {
                     Some(message) => mux.deliver(stream, message),
                     None => Ok(()),
                 }
@@ -364,6 +386,7 @@ impl Mux {
         self.close = reason.map(|(code, detail)| Close { code: code.number(), detail: cut(detail).into() });
         self.sender.clear();
         self.control.clear();
+        self.to_close.clear();
         self.bridge.clear();
         if self.close.is_none() {
             self.hello_sent = true;
@@ -404,13 +427,17 @@ impl Mux {
                 Ok(())
             }
             (Some(ControlKind::Pong(pong)), true) => {
-                if let Some(added_delay) = self.liveness.pong(now, &pong) {
-                    self.receiver.adapt(added_delay);
+                if let Some(trip) = self.liveness.pong(now, &pong) {
+                    self.receiver.adapt(now, trip);
                 }
                 Ok(())
             }
             (Some(ControlKind::Credit(Credit { stream, total_bytes })), true) => {
                 self.sender.credit(stream, total_bytes);
+                Ok(())
+            }
+            (Some(ControlKind::StreamClosed(StreamClosed { stream })), true) => {
+                self.handle_stream_closed(stream);
                 Ok(())
             }
             // A kind that this version doesn't know.
@@ -449,6 +476,17 @@ impl Mux {
         self.end(State::Closed, None);
     }
 
+    fn handle_stream_closed(&mut self, stream: u32) {
+        if stream < FIRST_BUFFER_STREAM {
+            return;
+        }
+        self.receiver.forget(stream);
+        remember(&mut self.peer_closed, stream);
+        if self.sender.close(stream) {
+            self.to_close.insert(stream);
+        }
+    }
+
     fn push_control(&mut self, kind: ControlKind) {
         if self.control.len() >= CONTROL_QUEUE {
             self.control.pop_front();
@@ -468,6 +506,8 @@ impl Mux {
             self.write_control_message(ControlKind::Close(close), out);
         } else if let Some(kind) = self.control.pop_front() {
             self.write_control_message(kind, out);
+        } else if let Some(stream) = self.to_close.pop_first() {
+            self.write_control_message(ControlKind::StreamClosed(StreamClosed { stream }), out);
         } else if let Some((stream, total_bytes)) = self.next_grant() {
             self.write_control_message(ControlKind::Credit(Credit { stream, total_bytes }), out);
         } else if let Some(message) = self.bridge.pop_front() {
@@ -487,6 +527,16 @@ impl Mux {
         let payload = Control { kind: Some(kind) }.encode_to_vec();
         Frame::whole(CONTROL_STREAM, self.control_sent, &payload).encode_into(out);
         self.control_sent = self.control_sent.wrapping_add(1);
+    }
+}
+
+/// Adds a stream to the closed ones. They come in order, so they join into few ranges; where they don't,
+/// the lowest are forgotten first.
+fn remember(closed: &mut Ranges, stream: u32) {
+    let number = u64::from(stream);
+    closed.insert(number, number + 1);
+    if closed.len() > MAX_STREAMS {
+        closed.remove_first();
     }
 }
 

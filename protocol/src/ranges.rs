@@ -124,6 +124,11 @@ impl Ranges {
         self.list.splice(first..after, [(start, end)]);
     }
 
+    /// Takes the first range out.
+    pub fn remove_first(&mut self) -> Option<(u64, u64)> {
+        (!self.list.is_empty()).then(|| self.list.remove(0))
+    }
+
     /// What lies in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -22,6 +22,8 @@ pub enum MuxError {
     CreditExceeded { stream: u32 },
     #[error("stream {stream} is one more than allowed")]
     TooManyStreams { stream: u32 },
+    #[error("stream {stream} begins one unfinished message more than allowed")]
+    TooManyUnfinished { stream: u32 },
     #[error("the queue of stream {stream} is full")]
     QueueFull { stream: u32 },
     #[error("protocol {own_min} to {own_max} here, {peer_min} to {peer_max} there")]
@@ -48,7 +50,7 @@ impl MuxError {
             Self::OversizeMessage { .. } => ErrorCode::OVERSIZE_MESSAGE,
             Self::SequenceGap { .. } => ErrorCode::SEQUENCE_GAP,
             Self::CreditExceeded { .. } => ErrorCode::CREDIT_EXCEEDED,
-            Self::TooManyStreams { .. } => ErrorCode::TOO_MANY_STREAMS,
+            Self::TooManyStreams { .. } | Self::TooManyUnfinished { .. } => ErrorCode::TOO_MANY_STREAMS,
             Self::QueueFull { .. } => ErrorCode::QUEUE_FULL,
             Self::VersionMismatch { .. } => ErrorCode::VERSION_MISMATCH,
             Self::HelloMissing { .. } => ErrorCode::HELLO_MISSING,

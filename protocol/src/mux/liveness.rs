@@ -18,6 +18,14 @@ const SAMPLES: usize = 128;
 /// Pings that may be unanswered before the oldest is forgotten; six seconds of busy ones.
 const OUTSTANDING: usize = 32;
 
+/// What an answer says about the link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoundTrip {
+    pub(super) last: Duration,
+    /// How much longer than the best of the last minutes.
+    pub(super) added: Duration,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     round_trip: Duration,
@@ -91,9 +99,8 @@ impl Liveness {
         Some(Ping { id, wall_us })
     }
 
-    /// Takes an answer; gives how much longer than the best its round trip was. `None` for an answer
-    /// to nothing.
-    pub(super) fn pong(&mut self, now: Monotonic, pong: &Pong) -> Option<Duration> {
+    /// Takes an answer; `None` for an answer to nothing.
+    pub(super) fn pong(&mut self, now: Monotonic, pong: &Pong) -> Option<RoundTrip> {
         let at = self.outstanding.iter().position(|(id, ..)| *id == pong.id)?;
         let (_, sent, sent_wall_us) = self.outstanding.remove(at)?;
         let round_trip = now.since(sent);
@@ -103,7 +110,8 @@ impl Liveness {
             self.samples.pop_front();
         }
         self.samples.push_back(Sample { round_trip, offset_us });
-        self.best().map(|best| round_trip.saturating_sub(best.round_trip))
+        let best = self.best()?.round_trip;
+        Some(RoundTrip { last: round_trip, added: round_trip.saturating_sub(best) })
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {

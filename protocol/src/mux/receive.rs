@@ -1,19 +1,22 @@
 //! The receiving side: checks order and credit, puts messages together.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::MuxError;
+use super::liveness::RoundTrip;
 use super::window::{INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT, Window};
 use super::{MAX_STREAMS, MAX_UNFINISHED};
 use crate::frame::{CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, MAX_MESSAGE};
-use crate::ranges::Ranges;
+use crate::time::Monotonic;
 
 #[derive(Debug)]
 struct Stream {
     next_sequence: u32,
     /// Slices of the message that is not whole yet.
     partial: Vec<u8>,
+    in_message: bool,
+    /// Closed here: what still comes is counted, so that the other end doesn't stall, and dropped.
+    discards: bool,
     /// Only for streams that count against credit.
     window: Option<Window>,
 }
@@ -26,42 +29,34 @@ pub(super) struct Receiver {
     unfinished: usize,
     /// Streams (0: the connection) whose account has moved since credit was last considered.
     moved: BTreeSet<u32>,
+    /// When the windows were last adapted.
+    adapted: Monotonic,
 }
 
 impl Receiver {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(now: Monotonic) -> Self {
         Self {
             streams: BTreeMap::new(),
             connection: Window::new(INITIAL_CONNECTION_CREDIT),
             unfinished: 0,
             moved: BTreeSet::new(),
+            adapted: now,
         }
     }
 
-    /// Takes a frame of stream 2 or above; gives the message that it makes whole. Frames of streams
-    /// that were closed here count against the connection's credit and are dropped.
-    pub(super) fn accept(&mut self, frame: Frame<'_>, closed: &Ranges) -> Result<Option<Vec<u8>>, MuxError> {
+    /// Takes a frame of stream 2 or above; gives the message that it makes whole. `discards` says that
+    /// a stream that begins with this frame was closed here before.
+    pub(super) fn accept(&mut self, frame: Frame<'_>, discards: bool) -> Result<Option<Vec<u8>>, MuxError> {
         let stream = frame.stream;
         let bulk = stream >= FIRST_BUFFER_STREAM;
-        let bytes = length(frame.payload);
-        if bulk {
-            self.moved.insert(CONTROL_STREAM);
-            if !self.connection.receive(bytes) {
-                return Err(MuxError::CreditExceeded { stream: CONTROL_STREAM });
-            }
-            if closed.contains(u64::from(stream)) {
-                return Ok(None);
-            }
-            if closed.len() > MAX_STREAMS {
-                return Err(MuxError::TooManyStreams { stream });
-            }
-        }
         if !self.streams.contains_key(&stream) && self.streams.len() >= MAX_STREAMS {
             return Err(MuxError::TooManyStreams { stream });
         }
         let state = self.streams.entry(stream).or_insert_with(|| Stream {
             next_sequence: 0,
             partial: Vec::new(),
+            in_message: false,
+            discards,
             window: bulk.then(|| Window::new(INITIAL_STREAM_CREDIT)),
         });
         if state.next_sequence != frame.sequence {
@@ -70,31 +65,39 @@ impl Receiver {
         }
         state.next_sequence = state.next_sequence.wrapping_add(1);
         if let Some(window) = &mut state.window {
-            self.moved.insert(stream);
+            let bytes = length(frame.payload);
+            self.moved.extend([CONTROL_STREAM, stream]);
+            if !self.connection.receive(bytes) {
+                return Err(MuxError::CreditExceeded { stream: CONTROL_STREAM });
+            }
             if !window.receive(bytes) {
                 return Err(MuxError::CreditExceeded { stream });
             }
+            match (state.in_message, frame.last) {
+                (false, false) => self.unfinished += 1,
+                (true, true) => self.unfinished = self.unfinished.saturating_sub(1),
+                (true, false) | (false, true) => {}
+            }
+            if self.unfinished > MAX_UNFINISHED {
+                return Err(MuxError::TooManyUnfinished { stream });
+            }
+        }
+        state.in_message = !frame.last;
+        if state.discards {
+            return Ok(None);
         }
         if state.partial.len() + frame.payload.len() > MAX_MESSAGE {
             return Err(MuxError::OversizeMessage { stream });
         }
-        let was_unfinished = !state.partial.is_empty();
         state.partial.extend_from_slice(frame.payload);
-        let message = if frame.last { core::mem::take(&mut state.partial) } else { Vec::new() };
-        if bulk {
+        if !frame.last {
+            return Ok(None);
+        }
+        let message = core::mem::take(&mut state.partial);
+        if let Some(window) = &mut state.window {
             let held = length(&message);
+            window.hold(held);
             self.connection.hold(held);
-            if let Some(window) = &mut state.window {
-                window.hold(held);
-            }
-            match (was_unfinished, !state.partial.is_empty()) {
-                (true, false) => self.unfinished = self.unfinished.saturating_sub(1),
-                (false, true) => self.unfinished += 1,
-                (true, true) | (false, false) => {}
-            }
-            if self.unfinished > MAX_UNFINISHED {
-                return Err(MuxError::TooManyStreams { stream });
-            }
         }
         // A message without a byte says nothing, and would cost its sender nothing.
         Ok((!message.is_empty()).then_some(message))
@@ -114,8 +117,17 @@ impl Receiver {
         }
     }
 
+    /// The stream was closed here. True if the other end has used it.
+    pub(super) fn discard(&mut self, stream: u32) -> bool {
+        let Some(state) = self.streams.get_mut(&stream) else { return false };
+        state.discards = true;
+        state.partial = Vec::new();
+        true
+    }
+
+    /// The other end has closed the stream: nothing comes on it any more.
     pub(super) fn forget(&mut self, stream: u32) {
-        if self.streams.remove(&stream).is_some_and(|state| !state.partial.is_empty()) {
+        if self.streams.remove(&stream).is_some_and(|state| state.in_message) {
             self.unfinished = self.unfinished.saturating_sub(1);
         }
         self.moved.remove(&stream);
@@ -136,12 +148,14 @@ impl Receiver {
     }
 
     /// Lets every window follow what the last round trip says about the link.
-    pub(super) fn adapt(&mut self, added_delay: Duration) {
-        self.connection.adapt(added_delay);
+    pub(super) fn adapt(&mut self, now: Monotonic, trip: RoundTrip) {
+        let interval = now.since(self.adapted);
+        self.adapted = now;
+        self.connection.adapt(trip, interval);
         self.moved.insert(CONTROL_STREAM);
         for (stream, state) in &mut self.streams {
             if let Some(window) = &mut state.window {
-                window.adapt(added_delay);
+                window.adapt(trip, interval);
                 self.moved.insert(*stream);
             }
         }

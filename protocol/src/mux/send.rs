@@ -19,8 +19,6 @@ struct Stream {
     next_sequence: u32,
     sent: u64,
     limit: u64,
-    /// Closed here; lives on only until the message that has been begun is out.
-    closing: bool,
 }
 
 /// One of the two classes of streams above the control streams.
@@ -82,7 +80,6 @@ impl Sender {
             next_sequence: 0,
             sent: 0,
             limit: INITIAL_STREAM_CREDIT,
-            closing: false,
         });
         state.bytes += message.len();
         state.queue.push_back(message);
@@ -107,26 +104,30 @@ impl Sender {
         }
     }
 
-    /// Drops what waits on the stream, except for the rest of a message that has been begun: the other
-    /// end holds its first slices.
-    pub(super) fn close(&mut self, stream: u32) {
-        let Some(state) = self.streams.get_mut(&stream) else { return };
+    /// Drops what waits on the stream. A bulk stream is forgotten with the message that has been begun;
+    /// a lower stream finishes that one, because it stays open. True if something was sent on it.
+    pub(super) fn close(&mut self, stream: u32) -> bool {
+        let Some(state) = self.streams.get_mut(&stream) else { return false };
         let bulk = stream >= FIRST_BUFFER_STREAM;
         let class = if bulk { &mut self.bulk } else { &mut self.interactive };
-        let keep = usize::from(state.offset > 0);
-        for dropped in state.queue.drain(keep..) {
-            class.bytes -= dropped.len();
+        let begun = state.offset > 0;
+        let keep = if begun && !bulk { 1 } else { 0 };
+        for (place, dropped) in state.queue.drain(keep..).enumerate() {
+            let sent = if keep == 0 && place == 0 { state.offset } else { 0 };
+            let bytes = dropped.len() - sent;
+            class.bytes -= bytes;
             class.messages -= 1;
-            state.bytes -= dropped.len();
+            state.bytes -= bytes;
         }
+        let used = state.next_sequence > 0;
         if keep == 0 {
             self.ready.remove(&stream);
-            if bulk {
-                self.streams.remove(&stream);
-            }
-        } else {
-            state.closing = bulk;
         }
+        if bulk {
+            self.streams.remove(&stream);
+            self.unfinished = self.unfinished.saturating_sub(usize::from(begun));
+        }
+        used
     }
 
     pub(super) fn clear(&mut self) {
@@ -205,9 +206,6 @@ impl Sender {
             class.messages -= 1;
             if state.queue.is_empty() {
                 self.ready.remove(&stream);
-                if state.closing {
-                    self.streams.remove(&stream);
-                }
             }
         }
     }

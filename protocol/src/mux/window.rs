@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::frame::MAX_PAYLOAD;
+use super::liveness::RoundTrip;
 
 /// What each end may send on a bulk stream before it has been granted anything.
 pub const INITIAL_STREAM_CREDIT: u64 = 64 * 1024;
@@ -11,7 +11,8 @@ pub const INITIAL_STREAM_CREDIT: u64 = 64 * 1024;
 pub const INITIAL_CONNECTION_CREDIT: u64 = 256 * 1024;
 /// A window grows to this and no further.
 pub const MAX_WINDOW: u64 = 1024 * 1024;
-/// A window grows only while the round trip is less than this above its best.
+/// A window shrinks while the round trip is more than this above its best. It grows while it is less than
+/// half of this above, because twice the window may be twice the queue.
 pub const MAX_ADDED_DELAY: Duration = Duration::from_millis(50);
 
 /// The account of one stream, or of the connection, on the receiving side.
@@ -24,24 +25,19 @@ pub(super) struct Window {
     received: u64,
     /// Of these, bytes of whole messages that the application has not taken yet.
     untaken: u64,
-    /// The other end has used (nearly) all that it was granted: the window may be what limits it.
-    exhausted: bool,
+    /// What had been received when the window was last adapted.
+    adapted_at: u64,
 }
 
 impl Window {
     pub(super) fn new(initial: u64) -> Self {
-        Self { initial, size: initial, granted: initial, received: 0, untaken: 0, exhausted: false }
+        Self { initial, size: initial, granted: initial, received: 0, untaken: 0, adapted_at: 0 }
     }
 
     /// Counts payload that came; false if it is more than was granted.
     #[must_use]
     pub(super) fn receive(&mut self, bytes: u64) -> bool {
         self.received = self.received.saturating_add(bytes);
-        let full_frame = u64::try_from(MAX_PAYLOAD).unwrap_or(u64::MAX);
-        // If the application is what holds the other end up, a larger window would only hold more.
-        if self.granted.saturating_sub(self.received) < full_frame && self.untaken <= self.size / 2 {
-            self.exhausted = true;
-        }
         self.received <= self.granted
     }
 
@@ -68,13 +64,20 @@ impl Window {
     }
 
     /// Grows the window if it was the limit and the link has room, shrinks it if the link queues.
-    pub(super) fn adapt(&mut self, added_delay: Duration) {
-        if added_delay > MAX_ADDED_DELAY {
+    /// `interval` is the time since this was last done.
+    pub(super) fn adapt(&mut self, trip: RoundTrip, interval: Duration) {
+        let received = self.received - self.adapted_at;
+        self.adapted_at = self.received;
+        if trip.added > MAX_ADDED_DELAY {
             self.size = (self.size / 2).max(self.initial);
-        } else if self.exhausted {
+            return;
+        }
+        // Other ends send about a window in each round trip if nothing but the window limits them.
+        let in_one_trip = u128::from(received) * trip.last.as_micros();
+        let limited = in_one_trip >= u128::from(self.size / 2) * interval.as_micros();
+        if limited && received > 0 && trip.added < MAX_ADDED_DELAY / 2 {
             self.size = (self.size * 2).min(MAX_WINDOW);
         }
-        self.exhausted = false;
     }
 
     #[cfg(test)]
