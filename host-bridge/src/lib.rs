@@ -1,1 +1,12 @@
-//! Offstage.
+//! The session's native end: the native messaging host between the browser's extension and the channel to the device.
+//!
+//! [`bridge`] decides, [`io`] carries out, [`channel`] is the way to the client, [`install`] makes the browsers know the
+//! host, [`doctor`] says why something doesn't work, [`cli`] is the command line.
+
+pub mod batches;
+pub mod bridge;
+pub mod channel;
+pub mod cli;
+pub mod io;
+pub mod native_message;
+pub mod session;

@@ -1,0 +1,64 @@
+//! The way from the session to the device.
+//!
+//! Below a [`Channel`] lie ordered bytes and nothing more: message boundaries aren't kept, nothing limits a queue but the
+//! reader's pace, and the other end may be gone without a sign. Frames, credit and pings are the business of the ends.
+
+pub mod unix;
+
+use std::future::Future;
+use std::io;
+
+use offstage_protocol::error::ErrorCode;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+
+/// Ordered bytes that may die silently, opened by the session's side, as often as needed.
+pub trait Channel: Send + Sync + 'static {
+    /// The kind, as `ChannelUp` names it.
+    fn kind(&self) -> &'static str;
+
+    /// Opens the channel anew. Dropping the future gives up.
+    fn open(&self) -> impl Future<Output = Result<Link, ChannelError>> + Send;
+}
+
+/// An open channel. Dropping it closes it.
+pub struct Link {
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no channel, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// Nobody listens, or the way there is barred.
+    #[error("{error}: {place}")]
+    Unreachable { place: String, error: io::Error },
+    /// The other end runs as somebody else.
+    #[error("the listener runs as user {uid}, not as {own}: {place}")]
+    OtherUser { place: String, uid: u32, own: u32 },
+    /// The client closed the channel.
+    #[error("the client closed the channel")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("the channel failed: {0}")]
+    Failed(io::Error),
+}
+
+impl ChannelError {
+    /// The code that people and the extension see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
+            Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
+            Self::Closed => ErrorCode::LINK_CLOSED,
+            Self::Failed(_) => ErrorCode::LINK_DEAD,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The real process: pipes as a browser makes them, unix sockets as a client makes them.
+//!
+//! Times in here are limits for a process that hangs; nothing waits for time to pass.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod forwarding;
+mod host;
+mod lifecycle;
+mod malformed;
