@@ -21,6 +21,12 @@ const LEAST_CONTRAST: u32 = 80;
 /// The colour of the border: red, green, blue.
 pub const BORDER: [u8; 3] = [0, 214, 143];
 
+/// JavaScript that defines `readFrameNumber(data, width, height)` for pixels of an `ImageData`; for `Page::evaluate`.
+#[must_use]
+pub fn script() -> String {
+    include_str!("../clips/frame_number.js").replace("export function", "function")
+}
+
 /// The number in a picture of red, green and blue bytes, or `None` if it carries none (another picture, a flat colour, a
 /// picture in the middle of a change).
 #[must_use]

@@ -1,15 +1,60 @@
-//! `cargo xtask clips`.
+//! `cargo xtask clips`: the parts of making test clips that ffmpeg can't do; tests/clips/make.sh calls them.
 
-use anyhow::Result;
-use clap::Args;
+mod index;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
 
 use crate::workspace::Workspace;
 
-/// Not there yet.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Options {}
+/// Makes raw pictures for test clips, and the list of a clip's segments. tests/clips/make.sh calls it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Writes numbered pictures to standard output, as raw RGB for ffmpeg's `-f rawvideo -pix_fmt rgb24`.
+    Frames {
+        /// Pixels in a row.
+        #[arg(long, default_value_t = 640)]
+        width: usize,
+        /// Rows.
+        #[arg(long, default_value_t = 360)]
+        height: usize,
+        /// Pictures in a second.
+        #[arg(long, default_value_t = 30)]
+        rate: u16,
+        /// How many pictures.
+        #[arg(long, default_value_t = 900)]
+        count: u16,
+    },
+    /// Writes index.json for the clips in a folder: for each file its type, and where its segments lie and begin.
+    Index {
+        /// The folder; the index is written into it.
+        folder: PathBuf,
+    },
+}
 
 /// Runs the command.
-pub(crate) fn run(_workspace: &Workspace, _options: &Options) -> Result<()> {
+pub(crate) fn run(_workspace: &Workspace, options: &Options) -> Result<()> {
+    match &options.task {
+        Task::Frames { width, height, rate, count } => frames(*width, *height, *rate, *count),
+        Task::Index { folder } => index::write(folder),
+    }
+}
+
+fn frames(width: usize, height: usize, rate: u16, count: u16) -> Result<()> {
+    let mut rgb = vec![0; width * height * 3];
+    let mut output = std::io::stdout().lock();
+    for number in 0..count {
+        offstage_tests::frame_number::draw(&mut rgb, width, height, number, rate);
+        output.write_all(&rgb).context("the reader of the pictures has gone")?;
+    }
     Ok(())
 }
