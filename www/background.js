@@ -67,7 +67,7 @@ const shell = {
 };
 
 configure();
-init().then(() => {
+init({ module_or_path: fetch(chrome.runtime.getURL('ext_core_bg.wasm')) }).then(() => {
   brain = new Brain(shell, chrome.runtime.getManifest().version);
   const first = waiting;
   waiting = [];
