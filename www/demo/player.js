@@ -44,7 +44,10 @@ const isBuffered = (buffer, time) => {
 
 /** Resolves when there may be something to do: playback has moved on, or the person has. */
 const moved = () => new Promise((done) => {
-  for (const name of ['timeupdate', 'seeking', 'play']) video.addEventListener(name, done, { once: true });
+  const once = new AbortController();
+  for (const name of ['timeupdate', 'seeking', 'play']) {
+    video.addEventListener(name, () => { once.abort(); done(); }, { signal: once.signal });
+  }
 });
 
 /** Keeps one track's buffer filled around the position, for ever. */
