@@ -12,6 +12,9 @@ pub mod ranges;
 pub mod socket_path;
 pub mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use prost;
 
 pub use crate::error::ErrorCode;

@@ -30,7 +30,10 @@ pub fn socket_path(choice: SocketChoice<'_>) -> PathBuf {
     given(choice.flag).or_else(|| given(choice.variable)).unwrap_or_else(|| {
         given(choice.runtime_dir)
             .filter(|dir| dir.is_absolute())
-            .map_or_else(|| Path::new("/tmp").join(format!("offstage-{}", choice.uid)), |dir| dir.join("offstage"))
+            .map_or_else(
+                || Path::new("/tmp").join(format!("offstage-{}", choice.uid)),
+                |dir| dir.join("offstage"),
+            )
             .join("client.sock")
     })
 }

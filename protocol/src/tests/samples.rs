@@ -1,0 +1,232 @@
+//! One message of each kind, every field set to something that is not its default.
+
+use prost::Message;
+
+use crate::message::{
+    Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
+    ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, Control, ControlKind, Credit, DeviceChanged,
+    EndOfStream, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello, Layout, LogLine, OpenPlayer,
+    Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration,
+    SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, Tracks,
+    WindowAsked, WindowHint,
+};
+
+/// Whether bytes read as the sample.
+type Agrees = Box<dyn Fn(&[u8]) -> bool>;
+
+/// A message with its file's name.
+pub(super) struct Sample {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) agrees: Agrees,
+}
+
+pub(super) fn hello() -> Hello {
+    Hello {
+        component: "extension".into(),
+        version: "0.1.0".into(),
+        protocol_min: 1,
+        protocol_max: 1,
+        features: vec!["mse".into(), "stand-in".into()],
+        connection_id: 0x0123_4567_89ab_cdef,
+        epoch: 3,
+    }
+}
+
+fn rect() -> Rect {
+    Rect { x: -8, y: 120, width: 1280, height: 720 }
+}
+
+fn control() -> Vec<ControlKind> {
+    vec![
+        ControlKind::Hello(hello()),
+        ControlKind::Ping(Ping { id: 7, wall_us: 1_700_000_000_000_000 }),
+        ControlKind::Pong(Pong {
+            id: 7,
+            ping_wall_us: 1_700_000_000_000_000,
+            wall_us: 1_700_000_000_000_900,
+        }),
+        ControlKind::Credit(Credit { stream: 16, total_bytes: 1_048_576 }),
+        ControlKind::Close(Close { code: 1010, detail: "protocol 1 to 1 here, 2 to 3 there".into() }),
+        ControlKind::StreamClosed(StreamClosed { stream: 16 }),
+    ]
+}
+
+fn bridge() -> Vec<BridgeKind> {
+    vec![
+        BridgeKind::Hello(Hello { component: "bridge".into(), ..hello() }),
+        BridgeKind::ChannelUp(ChannelUp { kind: "unix".into(), epoch: 3 }),
+        BridgeKind::ChannelDown(ChannelDown { code: 1201, detail: "no socket".into(), retry_ms: 1600 }),
+        BridgeKind::Log(LogLine { level: "warn".into(), text: "client went away".into() }),
+        BridgeKind::Session(SessionInfo {
+            os: "linux".into(),
+            session_type: "xrdp".into(),
+            browser_pid: 4711,
+        }),
+    ]
+}
+
+fn to_device() -> Vec<ToDeviceKind> {
+    let (player, buffer, op) = (5, 16, 9);
+    let mime = || "video/mp4; codecs=\"avc1.640028\"".to_owned();
+    let settings = AppendSettings {
+        timestamp_offset: Some(-2.5),
+        append_window_start: 0.25,
+        append_window_end: Some(60.0),
+        sequence_mode: true,
+    };
+    let hint = WindowHint {
+        outer: Some(Rect { x: 10, y: 20, width: 1600, height: 900 }),
+        viewport_x: 0,
+        viewport_y: 85,
+        viewport_width: 1600,
+        viewport_height: 815,
+        calibrated: true,
+    };
+    vec![
+        ToDeviceKind::OpenPlayer(OpenPlayer { player }),
+        ToDeviceKind::ClosePlayer(ClosePlayer { player }),
+        ToDeviceKind::AddSourceBuffer(AddSourceBuffer { player, buffer, mime: mime() }),
+        ToDeviceKind::RemoveSourceBuffer(RemoveSourceBuffer { player, buffer }),
+        ToDeviceKind::Append(Append {
+            player,
+            buffer,
+            op,
+            last: true,
+            settings: Some(settings),
+            data: vec![0, 1, 2, 0xff],
+        }),
+        ToDeviceKind::Remove(Remove { player, buffer, op, start: 1.5, end: Some(20.123_456) }),
+        ToDeviceKind::Abort(Abort { player, buffer, op }),
+        ToDeviceKind::ChangeType(ChangeType { player, buffer, op, mime: mime() }),
+        ToDeviceKind::SetDuration(SetDuration { player, seconds: Some(634.566) }),
+        ToDeviceKind::EndOfStream(EndOfStream { player, ended: true }),
+        ToDeviceKind::SetPlayback(SetPlayback {
+            player,
+            seq: 4,
+            paused: true,
+            rate: 1.25,
+            volume: 0.5,
+            muted: true,
+            preserves_pitch: true,
+            seek_id: 2,
+            seek_to: 12.34,
+        }),
+        ToDeviceKind::SetGeometry(SetGeometry {
+            player,
+            seq: 400,
+            rect: Some(rect()),
+            visible: vec![rect(), Rect { x: 3, y: 4, width: 5, height: 6 }],
+            window: Some(hint),
+            object_fit: "cover".into(),
+            object_position: "50% 0%".into(),
+        }),
+    ]
+}
+
+fn from_device() -> Vec<FromDeviceKind> {
+    let player = 5;
+    vec![
+        FromDeviceKind::DeviceChanged(DeviceChanged {
+            ready: true,
+            code: 1206,
+            detail: "looked in 6 places".into(),
+            engine: "Chromium 156.0.8078.79".into(),
+        }),
+        FromDeviceKind::PlayerFailed(PlayerFailed {
+            player,
+            code: 1303,
+            detail: "PIPELINE_ERROR_DECODE".into(),
+        }),
+        FromDeviceKind::BufferChanged(BufferChanged {
+            player,
+            buffer: 16,
+            op: 9,
+            code: 1304,
+            ranges_us: vec![0, 4_004_000, 6_000_000, 20_123_456],
+            timestamp_offset: -2.5,
+            tracks: Some(Tracks {
+                width: 1920,
+                height: 1080,
+                has_audio: true,
+                duration_us: Some(634_566_000),
+            }),
+            exception: "QuotaExceededError".into(),
+        }),
+        FromDeviceKind::PlayerState(PlayerState {
+            player,
+            seq: 4,
+            media_time_us: -1,
+            wall_us: 1_700_000_000_000_000,
+            advancing: true,
+            seeking: true,
+            ended: true,
+            ready_state: 4,
+            width: 1920,
+            height: 1080,
+            frames_presented: 600,
+            frames_dropped: 3,
+            seek_id: 2,
+        }),
+    ]
+}
+
+fn to_stage() -> Vec<ToStageKind> {
+    vec![
+        ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::OpenPlayer(OpenPlayer { player: 5 })) }),
+        ToStageKind::Layout(layout()),
+        ToStageKind::CloseAll(CloseAll { players: vec![5, 6, 300] }),
+    ]
+}
+
+fn layout() -> Layout {
+    let (object_fit, object_position) = ("cover".into(), "50% 0%".into());
+    Layout { player: 5, width: 1280, height: 720, object_fit, object_position }
+}
+
+fn from_stage() -> Vec<FromStageKind> {
+    let failed = PlayerFailed { player: 5, code: 1303, detail: String::new() };
+    vec![
+        FromStageKind::Hello(Hello { component: "stage".into(), ..hello() }),
+        FromStageKind::Device(FromDevice { kind: Some(FromDeviceKind::PlayerFailed(failed)) }),
+        FromStageKind::WindowAsked(WindowAsked { player: 5 }),
+        FromStageKind::LaidOut(layout()),
+    ]
+}
+
+/// All of them. A kind without a sample is found by [`super::golden`] through the schema.
+pub(super) fn all() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for kind in control() {
+        samples.push(sample("control", &kind, Control { kind: Some(kind.clone()) }));
+    }
+    for kind in bridge() {
+        samples.push(sample("bridge_message", &kind, BridgeMessage { kind: Some(kind.clone()) }));
+    }
+    for kind in to_device() {
+        samples.push(sample("to_device", &kind, ToDevice { kind: Some(kind.clone()) }));
+    }
+    for kind in from_device() {
+        samples.push(sample("from_device", &kind, FromDevice { kind: Some(kind.clone()) }));
+    }
+    for kind in to_stage() {
+        samples.push(sample("to_stage", &kind, ToStage { kind: Some(kind.clone()) }));
+    }
+    for kind in from_stage() {
+        samples.push(sample("from_stage", &kind, FromStage { kind: Some(kind.clone()) }));
+    }
+    samples
+}
+
+fn sample<M>(family: &str, kind: &impl core::fmt::Debug, message: M) -> Sample
+where
+    M: Message + Default + PartialEq + 'static,
+{
+    let text = format!("{kind:?}");
+    let variant = text.split('(').next().unwrap();
+    Sample {
+        name: format!("{family}.{}", super::schema::snake(variant)),
+        bytes: message.encode_to_vec(),
+        agrees: Box::new(move |bytes| M::decode(bytes).is_ok_and(|read| read == message)),
+    }
+}
