@@ -1,1 +1,15 @@
-//! Offstage.
+//! The program on the person's own device: it plays what sessions send, and draws it where the session's
+//! page shows it.
+//!
+//! [`client`] decides and does no I/O; [`channel`] brings sessions, [`engine`] runs the device's own
+//! browser, [`stage_server`] serves the page that plays in it, [`window`] places the pictures, [`run`]
+//! ties them together.
+
+pub mod channel;
+pub mod cli;
+pub mod client;
+pub mod doctor;
+pub mod engine;
+pub mod run;
+pub mod stage_server;
+pub mod window;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `offstage-client`: see the library.
+
+fn main() -> anyhow::Result<()> {
+    offstage_client::cli::main()
+}

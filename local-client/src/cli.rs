@@ -1,0 +1,236 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+use tracing_subscriber::EnvFilter;
+
+use crate::doctor;
+use crate::engine::supervisor::EngineConfig;
+use crate::run;
+use crate::run::RunConfig;
+use crate::run::Windows;
+use crate::window::x11::X11Config;
+
+/// Plays the videos of your remote sessions on this device, exactly where the session shows them.
+///
+/// Start it inside your desktop, once; every remote session of yours on this device uses it. It needs
+/// Chromium, Chrome, Edge or Brave to be installed, and an X11 display (XWayland will do).
+#[derive(Debug, Parser)]
+#[command(name = "offstage-client", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGINT or SIGTERM.
+    ///
+    /// Prints a line `READY {…}` on stdout each time an engine is ready to play; everything else goes to
+    /// stderr, and to the file that OFFSTAGE_LOG_FILE names. OFFSTAGE_LOG sets what is logged, e.g.
+    /// `OFFSTAGE_LOG=debug` (default: info).
+    Run(RunArgs),
+    /// Check engine, display, socket and stage, and say what to do about what is wrong.
+    ///
+    /// Changes nothing. Exits with 1 if something is wrong.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    places: Places,
+    /// The engine's own profile folder; nothing of your browser's is touched.
+    #[arg(long, value_name = "DIR")]
+    profile: Option<PathBuf>,
+    /// Where pictures are drawn. `none` runs the engine without a head and draws nowhere.
+    #[arg(long, value_enum, default_value_t = WindowsArg::Auto)]
+    windows: WindowsArg,
+    /// One more argument for the engine; may be repeated.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    engine_arg: Vec<OsString>,
+    /// Lay all pictures into this X window, whichever session asks: for a remote-desktop client whose
+    /// window is known, and for tests without a browser. Decimal or 0x… hexadecimal.
+    #[arg(long, value_name = "XID", value_parser = window_id, hide = true)]
+    parent_window: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    places: Places,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Places {
+    /// The socket that sessions connect to [default: $XDG_RUNTIME_DIR/offstage/client.sock]
+    #[arg(long, value_name = "PATH", env = "OFFSTAGE_SOCKET")]
+    socket: Option<PathBuf>,
+    /// The browser to play with [default: chromium, google-chrome, microsoft-edge, brave…]
+    #[arg(long, value_name = "PROGRAM", env = "OFFSTAGE_ENGINE")]
+    engine: Option<PathBuf>,
+    /// The folder of the stage's files [default: the folder `stage` beside this program]
+    #[arg(long, value_name = "DIR", env = "OFFSTAGE_STAGE_DIR")]
+    stage_dir: Option<PathBuf>,
+}
+
+impl Places {
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(default_socket)
+    }
+
+    pub(crate) fn engine(&self) -> Option<PathBuf> {
+        self.engine.clone().filter(|engine| !engine.as_os_str().is_empty())
+    }
+
+    pub(crate) fn stage_folder(&self) -> PathBuf {
+        self.stage_dir.clone().unwrap_or_else(|| {
+            let program = std::env::current_exe().unwrap_or_default();
+            program.parent().map(|folder| folder.join("stage")).unwrap_or_default()
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WindowsArg {
+    /// X11.
+    Auto,
+    X11,
+    None,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match cli.command {
+        Command::Run(args) => {
+            start_log()?;
+            let config = args.config();
+            runtime.block_on(async {
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                let mut terminate = signal(SignalKind::terminate())?;
+                let end = async {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                };
+                run::run(config, end).await?;
+                anyhow::Ok(())
+            })
+        }
+        Command::Doctor(args) => {
+            let findings = doctor::examine(&args.places);
+            let text = if args.json { doctor::to_json(&findings) } else { doctor::to_text(&findings) };
+            writeln!(std::io::stdout().lock(), "{text}")?;
+            if findings.iter().any(doctor::Finding::is_bad) {
+                std::process::exit(1);
+            }
+            Ok(())
+        }
+    }
+}
+
+impl RunArgs {
+    fn config(self) -> RunConfig {
+        let windows = match self.windows {
+            WindowsArg::Auto | WindowsArg::X11 => {
+                Windows::X11(X11Config { display: None, fixed_parent: self.parent_window })
+            }
+            WindowsArg::None => Windows::None,
+        };
+        RunConfig {
+            socket: self.places.socket(),
+            stage_folder: self.places.stage_folder(),
+            engine: EngineConfig {
+                program: self.places.engine(),
+                profile: self.profile.unwrap_or_else(default_profile),
+                headless: matches!(windows, Windows::None),
+                extra_arguments: self.engine_arg,
+            },
+            windows,
+        }
+    }
+}
+
+fn start_log() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("OFFSTAGE_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let file = match std::env::var_os("OFFSTAGE_LOG_FILE").filter(|name| !name.is_empty()) {
+        Some(name) => Some(std::fs::OpenOptions::new().create(true).append(true).open(name)?),
+        None => None,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    match file {
+        Some(file) => {
+            use tracing_subscriber::fmt::writer::MakeWriterExt as _;
+            builder.with_writer(std::io::stderr.and(std::sync::Mutex::new(file))).init();
+        }
+        None => builder.with_writer(std::io::stderr).init(),
+    }
+    Ok(())
+}
+
+fn default_socket() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
+        Some(folder) => folder.join("offstage/client.sock"),
+        None => {
+            let user = rustix::process::geteuid().as_raw();
+            PathBuf::from(format!("/tmp/offstage-{user}/client.sock"))
+        }
+    }
+}
+
+fn default_profile() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+    data.unwrap_or_else(|| PathBuf::from("/tmp")).join("offstage/engine")
+}
+
+fn window_id(text: &str) -> Result<u32, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn engine_arguments_may_begin_with_dashes() {
+        let cli =
+            Cli::parse_from(["offstage-client", "run", "--engine-arg", "--mute-audio", "--engine-arg=--x"]);
+        let Command::Run(args) = cli.command else {
+            panic!("not run");
+        };
+        assert_eq!(args.engine_arg, ["--mute-audio", "--x"]);
+    }
+
+    #[test]
+    fn window_ids_are_decimal_or_hexadecimal() {
+        assert_eq!(window_id("0x1a"), Ok(26));
+        assert_eq!(window_id("26"), Ok(26));
+        assert!(window_id("x").is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! What a message from a session must be like before it goes anywhere.
+
+use offstage_protocol::ErrorCode;
+use offstage_protocol::frame::FIRST_BUFFER_STREAM;
+use offstage_protocol::message::ToDeviceKind;
+
+/// Longest MIME type; real ones stay below 200 bytes.
+const MAX_MIME: usize = 1024;
+
+/// The player that a message is about.
+pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
+    match kind {
+        ToDeviceKind::OpenPlayer(message) => &mut message.player,
+        ToDeviceKind::ClosePlayer(message) => &mut message.player,
+        ToDeviceKind::AddSourceBuffer(message) => &mut message.player,
+        ToDeviceKind::RemoveSourceBuffer(message) => &mut message.player,
+        ToDeviceKind::Append(message) => &mut message.player,
+        ToDeviceKind::Remove(message) => &mut message.player,
+        ToDeviceKind::Abort(message) => &mut message.player,
+        ToDeviceKind::ChangeType(message) => &mut message.player,
+        ToDeviceKind::SetDuration(message) => &mut message.player,
+        ToDeviceKind::EndOfStream(message) => &mut message.player,
+        ToDeviceKind::SetPlayback(message) => &mut message.player,
+        ToDeviceKind::SetGeometry(message) => &mut message.player,
+    }
+}
+
+/// An operation on a source buffer: which buffer, which operation, whether it is to be answered.
+pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
+    match kind {
+        ToDeviceKind::Append(message) => Some((message.buffer, message.op, message.last)),
+        ToDeviceKind::Remove(message) => Some((message.buffer, message.op, true)),
+        ToDeviceKind::Abort(message) => Some((message.buffer, message.op, true)),
+        ToDeviceKind::ChangeType(message) => Some((message.buffer, message.op, true)),
+        ToDeviceKind::OpenPlayer(_)
+        | ToDeviceKind::ClosePlayer(_)
+        | ToDeviceKind::AddSourceBuffer(_)
+        | ToDeviceKind::RemoveSourceBuffer(_)
+        | ToDeviceKind::SetDuration(_)
+        | ToDeviceKind::EndOfStream(_)
+        | ToDeviceKind::SetPlayback(_)
+        | ToDeviceKind::SetGeometry(_) => None,
+    }
+}
+
+/// Whether the message makes sense where it came; a session whose messages don't is closed.
+pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
+    let bulk = stream >= FIRST_BUFFER_STREAM;
+    let sensible = match kind {
+        // Media must not get around the credit.
+        ToDeviceKind::Append(message) => {
+            if !bulk {
+                return Err(ErrorCode::UNEXPECTED_MESSAGE);
+            }
+            message.settings.is_none_or(|settings| {
+                settings.timestamp_offset.is_none_or(f64::is_finite)
+                    && settings.append_window_start.is_finite()
+                    && settings.append_window_end.is_none_or(|end| !end.is_nan())
+            })
+        }
+        ToDeviceKind::AddSourceBuffer(message) => message.mime.len() <= MAX_MIME,
+        ToDeviceKind::ChangeType(message) => message.mime.len() <= MAX_MIME,
+        ToDeviceKind::Remove(message) => {
+            message.start.is_finite() && message.end.is_none_or(|end| !end.is_nan())
+        }
+        ToDeviceKind::SetDuration(message) => message.seconds.is_none_or(|seconds| !seconds.is_nan()),
+        ToDeviceKind::SetPlayback(message) => {
+            message.rate.is_finite()
+                && (0.0..=1.0).contains(&message.volume)
+                && message.seek_to.is_finite()
+        }
+        ToDeviceKind::OpenPlayer(_)
+        | ToDeviceKind::ClosePlayer(_)
+        | ToDeviceKind::RemoveSourceBuffer(_)
+        | ToDeviceKind::Abort(_)
+        | ToDeviceKind::EndOfStream(_)
+        | ToDeviceKind::SetGeometry(_) => true,
+    };
+    if sensible { Ok(()) } else { Err(ErrorCode::MALFORMED_MESSAGE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use offstage_protocol::message::Append;
+    use offstage_protocol::message::SetPlayback;
+
+    use super::*;
+
+    #[test]
+    fn media_comes_on_bulk_streams_only() {
+        let append = ToDeviceKind::Append(Append::default());
+        assert_eq!(check(FIRST_BUFFER_STREAM, &append), Ok(()));
+        assert_eq!(check(3, &append), Err(ErrorCode::UNEXPECTED_MESSAGE));
+    }
+
+    #[test]
+    fn numbers_are_numbers() {
+        let playback = SetPlayback { rate: 1.0, volume: 0.5, ..SetPlayback::default() };
+        assert_eq!(check(3, &ToDeviceKind::SetPlayback(playback)), Ok(()));
+        for wrong in [
+            SetPlayback { rate: f64::NAN, ..playback },
+            SetPlayback { volume: 2.0, ..playback },
+            SetPlayback { seek_to: f64::INFINITY, ..playback },
+        ] {
+            let kind = ToDeviceKind::SetPlayback(wrong);
+            assert_eq!(check(3, &kind), Err(ErrorCode::MALFORMED_MESSAGE));
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Ties the machine to sockets, engine and windows: one task that owns the machine, bounded queues to
+//! everything else.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use offstage_protocol::ErrorCode;
+use offstage_protocol::Monotonic;
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::timeout;
+
+use crate::channel::ChannelEvent;
+use crate::channel::READ_SIZE;
+use crate::channel::unix::ListenError;
+use crate::channel::unix::Listener;
+use crate::client::Client;
+use crate::client::EngineState;
+use crate::engine::supervisor;
+use crate::engine::supervisor::EngineConfig;
+use crate::engine::supervisor::EngineEvent;
+use crate::engine::supervisor::Wishes;
+use crate::stage_server::StageEvent;
+use crate::stage_server::StageServer;
+use crate::stage_server::checks::Refusal;
+use crate::window::WindowCommand;
+use crate::window::WindowEvent;
+use crate::window::x11;
+use crate::window::x11::X11Config;
+
+/// Events that wait for the machine, per source.
+const QUEUED_EVENTS: usize = 64;
+/// Bytes that are put together for one write to a channel.
+const TRANSMIT_SIZE: usize = 64 * 1024;
+/// How long sessions and windows may take to hear the goodbye.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where pictures are drawn.
+#[derive(Debug, Clone)]
+pub enum Windows {
+    X11(X11Config),
+    /// Nowhere: the engine runs without a head.
+    None,
+}
+
+impl Windows {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::X11(_) => "x11",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What the client runs with.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    pub socket: PathBuf,
+    pub stage_folder: PathBuf,
+    pub engine: EngineConfig,
+    pub windows: Windows,
+}
+
+/// Why the client could not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    #[error("{}: can't listen on {}: {source}", code_of(source), path.display())]
+    Listen { path: PathBuf, source: ListenError },
+    #[error("{}: {} has no engine.html", ErrorCode::STAGE_FILES_MISSING, _0.display())]
+    StageFiles(PathBuf),
+    #[error("can't serve the stage: {0}")]
+    StageServer(std::io::Error),
+    #[error("can't start the windows' thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn code_of(error: &ListenError) -> ErrorCode {
+    match error {
+        ListenError::AlreadyRunning => ErrorCode::CLIENT_ALREADY_RUNNING,
+        ListenError::UnsafeFolder | ListenError::NotASocket => ErrorCode::SOCKET_UNSAFE,
+        ListenError::Io(_) => ErrorCode::INTERNAL,
+    }
+}
+
+/// Runs until `end` completes; then says goodbye, ends the engine and removes the socket.
+pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(), RunError> {
+    if !config.stage_folder.join("engine.html").is_file() {
+        return Err(RunError::StageFiles(config.stage_folder));
+    }
+    let listener = Listener::bind(&config.socket)
+        .map_err(|source| RunError::Listen { path: config.socket.clone(), source })?;
+    let drained = Arc::new(Notify::new());
+    let (stage_sender, mut stage_events) = mpsc::channel(QUEUED_EVENTS);
+    let server = StageServer::start(&config.stage_folder, stage_sender, Arc::clone(&drained))
+        .await
+        .map_err(RunError::StageServer)?;
+    let (window_sender, mut window_events) = mpsc::channel(QUEUED_EVENTS);
+    let (window_commands, window_thread) = match &config.windows {
+        Windows::X11(x11_config) => {
+            let (commands, thread) =
+                x11::start(x11_config.clone(), window_sender, Arc::clone(&drained)).map_err(RunError::Thread)?;
+            (Some(commands), Some(thread))
+        }
+        Windows::None => {
+            window_sender.try_send(WindowEvent::Ready).ok();
+            (None, None)
+        }
+    };
+    let (wishes, wishes_seen) = watch::channel(Wishes::default());
+    let (engine_sender, mut engine_events) = mpsc::channel(QUEUED_EVENTS);
+    let engine =
+        tokio::spawn(supervisor::supervise(config.engine, server.clone(), wishes_seen, engine_sender));
+    let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
+    let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
+
+    let mut driver = Driver {
+        client: Client::new(),
+        origin: Instant::now(),
+        outputs: BTreeMap::new(),
+        stage: None,
+        windows: window_commands,
+        wishes,
+        report: Report {
+            socket: config.socket.clone(),
+            port: server.port(),
+            windows: config.windows.name(),
+            pid: 0,
+            version: String::new(),
+            done: false,
+        },
+    };
+    tokio::pin!(end);
+    loop {
+        driver.pump();
+        let deadline = driver.deadline();
+        tokio::select! {
+            () = &mut end => break,
+            Some(event) = engine_events.recv() => driver.engine(event),
+            Some(event) = window_events.recv() => driver.window(event),
+            Some(event) = stage_events.recv() => driver.stage(event),
+            Some(event) = channel_events.recv() => driver.channel(event),
+            () = drained.notified() => {}
+            () = tokio::time::sleep_until(deadline) => driver.timeout(),
+        }
+    }
+    tracing::info!("ending");
+    channel.abort();
+    driver.wishes.send_modify(|wishes| wishes.end = true);
+    driver.client.shut_down();
+    driver.pump();
+    // Dropping the queues ends the channels' writers and the windows' thread.
+    driver.outputs.clear();
+    driver.stage = None;
+    driver.windows = None;
+    timeout(END_LIMIT, engine).await.ok();
+    // The listener, and with it the socket's file, is gone when its task is.
+    channel.await.ok();
+    if let Some(thread) = window_thread {
+        let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
+        timeout(END_LIMIT, joined).await.ok();
+    }
+    Ok(())
+}
+
+/// The machine and its ways out.
+#[derive(Debug)]
+struct Driver {
+    client: Client,
+    origin: Instant,
+    outputs: BTreeMap<u64, mpsc::Sender<Vec<u8>>>,
+    stage: Option<StageOutput>,
+    windows: Option<mpsc::Sender<WindowCommand>>,
+    wishes: watch::Sender<Wishes>,
+    report: Report,
+}
+
+#[derive(Debug)]
+struct StageOutput {
+    connection: u64,
+    sender: mpsc::Sender<Vec<u8>>,
+}
+
+/// The line for whoever has started the client.
+#[derive(Debug)]
+struct Report {
+    socket: PathBuf,
+    port: u16,
+    windows: &'static str,
+    pid: u32,
+    version: String,
+    done: bool,
+}
+
+impl Driver {
+    fn now(&self) -> Monotonic {
+        Monotonic(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn deadline(&self) -> Instant {
+        let far = Duration::from_secs(3600);
+        let wait = self.client.poll_timeout().map_or(far, |(deadline, _)| deadline.since(self.now()));
+        Instant::now() + wait.min(far)
+    }
+
+    fn timeout(&mut self) {
+        let now = self.now();
+        self.client.handle_timeout(now, wall_us());
+    }
+
+    /// Brings out what the machine has for the channels, the stage and the windows.
+    fn pump(&mut self) {
+        let now = self.now();
+        while let Some(stage) = &self.stage {
+            let Ok(permit) = stage.sender.try_reserve() else {
+                break;
+            };
+            let Some(message) = self.client.poll_stage(now) else {
+                break;
+            };
+            permit.send(message);
+        }
+        while let Some(windows) = self.windows.as_ref().filter(|_| self.client.has_window_commands()) {
+            let Ok(permit) = windows.try_reserve() else {
+                break;
+            };
+            let Some(command) = self.client.poll_window() else {
+                break;
+            };
+            permit.send(command);
+        }
+        if self.windows.is_none() {
+            while self.client.poll_window().is_some() {}
+        }
+        let client = &mut self.client;
+        self.outputs.retain(|session, sender| {
+            loop {
+                let Ok(permit) = sender.try_reserve() else {
+                    return true;
+                };
+                match client.poll_transmit(*session, TRANSMIT_SIZE) {
+                    Some(bytes) => permit.send(bytes),
+                    None => return !client.is_finished(*session),
+                }
+            }
+        });
+    }
+
+    fn engine(&mut self, event: EngineEvent) {
+        let now = self.now();
+        match event {
+            EngineEvent::Process { pid } => self.report.pid = pid,
+            EngineEvent::Changed(state) => {
+                if let EngineState::Running { version } = &state {
+                    self.report.version.clone_from(version);
+                }
+                if let EngineState::Failed { .. } = &state {
+                    self.report.done = false;
+                }
+                self.client.engine_changed(now, state);
+                self.report_if_ready();
+            }
+        }
+    }
+
+    fn window(&mut self, event: WindowEvent) {
+        let display = match &event {
+            WindowEvent::Ready => Some(true),
+            WindowEvent::Failed { detail, .. } => {
+                tracing::warn!(detail, "no windows can be shown");
+                Some(false)
+            }
+            WindowEvent::Adopted { .. } | WindowEvent::Lost { .. } => None,
+        };
+        let now = self.now();
+        self.client.window_event(now, event);
+        if let Some(display) = display {
+            self.wishes.send_modify(|wishes| wishes.display = display);
+        }
+        self.report_if_ready();
+    }
+
+    fn stage(&mut self, event: StageEvent) {
+        let now = self.now();
+        match event {
+            StageEvent::Connected { connection, sender } => {
+                self.stage = Some(StageOutput { connection, sender });
+                self.client.stage_opened();
+            }
+            StageEvent::Message { connection, bytes } => {
+                if self.stage.as_ref().is_none_or(|stage| stage.connection != connection) {
+                    return;
+                }
+                match self.client.stage_message(now, &bytes) {
+                    Ok(()) => {
+                        let stage = self.client.has_stage();
+                        self.wishes.send_if_modified(|wishes| {
+                            std::mem::replace(&mut wishes.stage, stage) != stage
+                        });
+                        self.report_if_ready();
+                    }
+                    Err(code) => {
+                        tracing::error!(%code, "the stage talks nonsense");
+                        self.wishes.send_modify(|wishes| wishes.given_up += 1);
+                        self.stage_lost(now);
+                    }
+                }
+            }
+            StageEvent::Gone { connection } => {
+                if self.stage.as_ref().is_some_and(|stage| stage.connection == connection) {
+                    self.stage_lost(now);
+                }
+            }
+            // The engine asks for an icon by itself.
+            StageEvent::Refused(Refusal::NotFound) => tracing::debug!("asked for what is not there"),
+            StageEvent::Refused(refusal) => {
+                tracing::warn!(code = %ErrorCode::STAGE_AUTH_FAILED, ?refusal, "refused a request");
+            }
+        }
+    }
+
+    fn stage_lost(&mut self, now: Monotonic) {
+        self.stage = None;
+        self.report.done = false;
+        self.client.stage_gone(now);
+        self.wishes.send_modify(|wishes| wishes.stage = false);
+    }
+
+    fn channel(&mut self, event: ChannelEvent) {
+        let now = self.now();
+        match event {
+            ChannelEvent::Opened { connection, peer, sender } => {
+                tracing::debug!(connection, ?peer, "a session opens a channel");
+                self.outputs.insert(connection, sender);
+                self.client.session_opened(now, connection, peer);
+            }
+            ChannelEvent::Bytes { connection, bytes } => {
+                debug_assert!(bytes.len() <= READ_SIZE, "channels cut what they read");
+                self.client.session_bytes(now, wall_us(), connection, &bytes);
+            }
+            ChannelEvent::Gone { connection } => {
+                self.outputs.remove(&connection);
+                self.client.session_gone(now, connection);
+            }
+        }
+    }
+
+    /// Says once per engine, on stdout, that media can be played.
+    fn report_if_ready(&mut self) {
+        if self.report.done || !self.client.is_ready() {
+            return;
+        }
+        self.report.done = true;
+        let report = json!({
+            "socket": self.report.socket,
+            "engine_pid": self.report.pid,
+            "engine": self.report.version,
+            "windows": self.report.windows,
+            "stage_port": self.report.port,
+        });
+        let mut out = std::io::stdout().lock();
+        // Nobody may be listening; that is no reason to stop.
+        writeln!(out, "READY {report}").and_then(|()| out.flush()).ok();
+    }
+}
+
+fn wall_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

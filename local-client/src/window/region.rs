@@ -1,0 +1,160 @@
+//! From the page's rectangles to what a window system takes: pure arithmetic on hostile numbers.
+
+use offstage_protocol::message::Rect;
+
+/// More rectangles than that are not drawn exactly by anybody; the picture is hidden instead.
+pub const MAX_RECTANGLES: usize = 2048;
+/// Largest side of a window.
+pub const MAX_SIDE: u32 = 8192;
+/// Coordinates further out than that can't be on a screen.
+const MAX_OFFSET: i64 = 16384;
+
+/// A rectangle inside a window that a window system accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    pub x: i16,
+    pub y: i16,
+    pub width: u16,
+    pub height: u16,
+}
+
+/// A window's place in its parent and the parts of it that are seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub x: i16,
+    pub y: i16,
+    pub width: u16,
+    pub height: u16,
+    /// Relative to the window; never empty, never outside it.
+    pub pieces: Vec<Piece>,
+}
+
+/// The window for `rect`, of which `visible` is seen; `None` when nothing can be shown.
+///
+/// Both are moved by `(-left, -top)` first: the parent's origin in the rectangles' coordinates.
+#[must_use]
+pub fn shape(rect: &Rect, visible: &[Rect], left: i32, top: i32) -> Option<Shape> {
+    if visible.len() > MAX_RECTANGLES || !sensible(rect.width, rect.height) {
+        return None;
+    }
+    let moved = Span::of(rect).moved(left, top);
+    let pieces: Vec<Piece> =
+        visible.iter().filter_map(|part| Span::of(part).moved(left, top).piece_of(&moved)).collect();
+    if pieces.is_empty() {
+        return None;
+    }
+    Some(Shape {
+        x: within(moved.left)?,
+        y: within(moved.top)?,
+        width: u16::try_from(rect.width).ok()?,
+        height: u16::try_from(rect.height).ok()?,
+        pieces,
+    })
+}
+
+/// Whether a picture of that size can have a window.
+#[must_use]
+pub fn sensible(width: u32, height: u32) -> bool {
+    (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height)
+}
+
+fn within(offset: i64) -> Option<i16> {
+    if offset.abs() > MAX_OFFSET { None } else { i16::try_from(offset).ok() }
+}
+
+/// Edges wide enough that no sum of wire values overflows.
+struct Span {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Span {
+    fn of(rect: &Rect) -> Self {
+        let (left, top) = (i64::from(rect.x), i64::from(rect.y));
+        Self { left, top, right: left + i64::from(rect.width), bottom: top + i64::from(rect.height) }
+    }
+
+    fn moved(self, left: i32, top: i32) -> Self {
+        let (left, top) = (i64::from(left), i64::from(top));
+        Self {
+            left: self.left - left,
+            top: self.top - top,
+            right: self.right - left,
+            bottom: self.bottom - top,
+        }
+    }
+
+    /// The part of it inside `outer`, relative to `outer`.
+    fn piece_of(&self, outer: &Self) -> Option<Piece> {
+        let left = self.left.max(outer.left) - outer.left;
+        let top = self.top.max(outer.top) - outer.top;
+        let width = self.right.min(outer.right) - outer.left - left;
+        let height = self.bottom.min(outer.bottom) - outer.top - top;
+        if width <= 0 || height <= 0 {
+            return None;
+        }
+        Some(Piece {
+            x: i16::try_from(left).ok()?,
+            y: i16::try_from(top).ok()?,
+            width: u16::try_from(width).ok()?,
+            height: u16::try_from(height).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rect(x: i32, y: i32, width: u32, height: u32) -> Rect {
+        Rect { x, y, width, height }
+    }
+
+    #[test]
+    fn moves_and_clips_the_visible_parts() {
+        let shape = shape(&rect(100, 200, 50, 40), &[rect(90, 210, 30, 100)], 10, 20).unwrap();
+        assert_eq!((shape.x, shape.y, shape.width, shape.height), (90, 180, 50, 40));
+        assert_eq!(shape.pieces, [Piece { x: 0, y: 10, width: 20, height: 30 }]);
+    }
+
+    #[test]
+    fn nothing_visible_gives_no_window() {
+        assert_eq!(shape(&rect(0, 0, 10, 10), &[], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, 10, 10), &[rect(10, 0, 5, 5)], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, 0, 10), &[rect(0, 0, 5, 5)], 0, 0), None);
+    }
+
+    #[test]
+    fn what_no_window_can_be_gives_no_window() {
+        assert_eq!(shape(&rect(0, 0, MAX_SIDE + 1, 10), &[rect(0, 0, 5, 5)], 0, 0), None);
+        assert_eq!(shape(&rect(i32::MAX, 0, 10, 10), &[rect(i32::MAX, 0, 5, 5)], i32::MIN, 0), None);
+        assert_eq!(shape(&rect(0, 0, 10, 10), &vec![rect(0, 0, 5, 5); MAX_RECTANGLES + 1], 0, 0), None);
+    }
+
+    fn any_rect() -> impl Strategy<Value = Rect> {
+        prop_oneof![
+            (any::<i32>(), any::<i32>(), any::<u32>(), any::<u32>()),
+            (-50..50_i32, -50..50_i32, 0..100_u32, 0..100_u32)
+        ]
+        .prop_map(|(x, y, width, height)| rect(x, y, width, height))
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_never_leave_the_window(outer in any_rect(), parts in proptest::collection::vec(any_rect(), 0..20),
+                                         left in any::<i32>(), top in -50..50_i32) {
+            if let Some(shape) = shape(&outer, &parts, left, top) {
+                prop_assert!(!shape.pieces.is_empty());
+                for piece in &shape.pieces {
+                    prop_assert!(piece.x >= 0 && piece.y >= 0 && piece.width > 0 && piece.height > 0);
+                    prop_assert!(i32::from(piece.x) + i32::from(piece.width) <= i32::from(shape.width));
+                    prop_assert!(i32::from(piece.y) + i32::from(piece.height) <= i32::from(shape.height));
+                }
+            }
+        }
+    }
+}
