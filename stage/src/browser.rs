@@ -9,7 +9,7 @@ mod probe;
 mod socket;
 
 use core::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use gloo::timers::callback::Timeout;
 use offstage_protocol::Monotonic;
@@ -20,6 +20,7 @@ use crate::browser::probe::LiveProbe;
 use crate::browser::socket::Socket;
 use crate::machine::Stage;
 use crate::machine::event::{Command, Event, Output};
+use crate::table::Table;
 
 /// What the queue holds.
 enum Input {
@@ -34,8 +35,8 @@ enum Input {
 struct Shell {
     stage: Stage,
     socket: Socket,
-    players: BTreeMap<u32, LivePlayer>,
-    probes: BTreeMap<u64, LiveProbe>,
+    players: Table<u32, LivePlayer>,
+    probes: Table<u64, LiveProbe>,
     timer: Option<(Monotonic, Timeout)>,
 }
 
@@ -46,14 +47,15 @@ thread_local! {
 }
 
 /// Begins: connects to the client's WebSocket and serves it until the page goes away.
+#[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
 #[wasm_bindgen]
 pub fn start(url: String, token: String) {
     let socket = Socket::new(url, &token);
     let shell = Shell {
         stage: Stage::default(),
         socket,
-        players: BTreeMap::new(),
-        probes: BTreeMap::new(),
+        players: Table::default(),
+        probes: Table::default(),
         timer: None,
     };
     SHELL.set(Some(shell));
@@ -125,7 +127,7 @@ impl Shell {
                 }
             }
             Command::CloseWindow { player } => {
-                self.players.remove(&player);
+                self.players.remove(player);
             }
             Command::Probe { probe, mime, bytes } => {
                 if let Some(live) = LiveProbe::begin(probe, mime, bytes) {
@@ -133,7 +135,7 @@ impl Shell {
                 }
             }
             Command::DropProbe { probe } => {
-                self.probes.remove(&probe);
+                self.probes.remove(probe);
             }
             Command::CheckType { player, buffer, mime } => player::check_type(player, buffer, &mime),
             Command::Log { text } => js::log(&text),
@@ -151,7 +153,7 @@ impl Shell {
             | Command::Play { player }
             | Command::Pause { player }
             | Command::Sample { player } => {
-                if let Some(live) = self.players.get_mut(&player) {
+                if let Some(live) = self.players.get_mut(player) {
                     live.run(command);
                 }
             }
@@ -167,7 +169,7 @@ impl Shell {
         if self.timer.as_ref().is_some_and(|(set, _)| *set == at) {
             return;
         }
-        let millis = at.since(now()).as_micros().div_ceil(1000);
+        let millis = at.0.saturating_sub(now().0).div_ceil(1000);
         let millis = u32::try_from(millis).unwrap_or(u32::MAX).min(1 << 30);
         self.timer = Some((at, Timeout::new(millis, || post(Input::TimeOver))));
     }

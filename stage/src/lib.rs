@@ -6,3 +6,4 @@
 #[cfg(target_family = "wasm")]
 mod browser;
 pub mod machine;
+mod table;

@@ -1,7 +1,6 @@
 //! Every decision of the stage: messages and browser events in, commands and messages out, no clock and no browser.
 
 mod buffer;
-mod code;
 mod container;
 pub mod event;
 mod limits;
@@ -10,14 +9,17 @@ mod player;
 mod probe;
 pub mod window;
 
-use std::collections::{BTreeMap, VecDeque};
+#[cfg(test)]
+mod tests;
 
-use offstage_protocol::Monotonic;
+use std::collections::VecDeque;
+
 use offstage_protocol::message::{
     AddSourceBuffer, BufferChanged, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello,
     PlayerFailed, ToDevice, ToDeviceKind, ToStage, ToStageKind, WindowAsked,
 };
-use prost::Message as _;
+use offstage_protocol::prost::{DecodeError, Message as _};
+use offstage_protocol::{ErrorCode, Monotonic, PROTOCOL_MAX, PROTOCOL_MIN};
 
 use crate::machine::buffer::{Buffer, refusal};
 use crate::machine::event::{Command, Event, Exception, Output, ProbeResult, VideoMoment, VideoSnapshot};
@@ -27,22 +29,20 @@ use crate::machine::limits::{
 };
 use crate::machine::player::{Phase, Player, PlayerStep, SourceOp, media_error};
 use crate::machine::probe::{Asked, Probes};
-
-/// The protocol version that the stage speaks.
-const PROTOCOL: u32 = 1;
+use crate::table::Table;
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StageError {
     #[error("the message is not a ToStage: {0}")]
-    Malformed(#[from] prost::DecodeError),
+    Malformed(#[from] DecodeError),
 }
 
 /// The whole stage.
 #[derive(Debug, Default)]
 pub struct Stage {
-    players: BTreeMap<u32, Player>,
+    players: Table<u32, Player>,
     /// Players whose popup has not been asked for.
     to_open: VecDeque<u32>,
     /// The player whose popup is being opened; the client matches windows by their order, so there is only one.
@@ -57,8 +57,8 @@ impl Stage {
         let hello = Hello {
             component: "stage".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            protocol_min: PROTOCOL,
-            protocol_max: PROTOCOL,
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
             ..Hello::default()
         };
         self.send(FromStageKind::Hello(hello));
@@ -66,7 +66,7 @@ impl Stage {
 
     /// The socket is gone, and with it everyone who wanted these players.
     pub fn handle_disconnected(&mut self, now: Monotonic) {
-        let players: Vec<u32> = self.players.keys().copied().collect();
+        let players = self.players.keys();
         for player in players {
             self.close(player);
         }
@@ -78,9 +78,9 @@ impl Stage {
     /// Takes one message of the client.
     pub fn handle_message(&mut self, now: Monotonic, bytes: &[u8]) -> Result<(), StageError> {
         match ToStage::decode(bytes)?.kind {
-            Some(ToStageKind::Device(ToDevice { kind: Some(kind) })) => self.device(now, kind),
+            Some(ToStageKind::Device(ToDevice { kind: Some(kind) })) => self.device(kind),
             Some(ToStageKind::Layout(layout)) => {
-                if let Some(player) = self.players.get_mut(&layout.player) {
+                if let Some(player) = self.players.get_mut(layout.player) {
                     player.layouts.wish(layout.clone());
                     if matches!(player.phase, Phase::Attaching | Phase::Open) {
                         self.lay_out(now, layout.player);
@@ -103,9 +103,9 @@ impl Stage {
     pub fn handle_event(&mut self, now: Monotonic, event: Event) {
         match event {
             Event::WindowReady { player } => self.window_ready(now, player),
-            Event::WindowGone { player, detail } => self.fail(player, code::WINDOW_GONE, detail),
+            Event::WindowGone { player, detail } => self.fail(player, ErrorCode::WINDOW_NOT_ADOPTED, detail),
             Event::SourceOpen { player } => {
-                if let Some(state) = self.players.get_mut(&player) {
+                if let Some(state) = self.players.get_mut(player) {
                     state.phase = Phase::Open;
                     let commands = state.buffers_to_add();
                     self.run_all(commands);
@@ -119,9 +119,9 @@ impl Stage {
             Event::BufferRefused { player, buffer, exception } => {
                 if self.buffer(player, buffer).is_some() {
                     let code = if exception.name == "NotSupportedError" {
-                        code::MEDIA_UNSUPPORTED
+                        ErrorCode::UNSUPPORTED_TYPE
                     } else {
-                        code::LIMIT
+                        ErrorCode::TOO_MANY_BUFFERS
                     };
                     self.fail(player, code, describe(&exception));
                 }
@@ -131,23 +131,26 @@ impl Stage {
                     buffer.done(snapshot, outcome);
                 }
             }
-            Event::SourceRefused { player, exception } => {
+            Event::SourceRefused { player, end, exception } => {
+                if let Some(state) = self.players.get_mut(player).filter(|_| end) {
+                    state.end_refused();
+                }
                 let text = format!("player {player}: {}", describe(&exception));
                 self.run(Command::Log { text });
             }
             Event::Video { player, moment, snapshot } => self.video(now, player, moment, snapshot),
             Event::PlayStarted { player } => {
-                if let Some(state) = self.players.get_mut(&player) {
+                if let Some(state) = self.players.get_mut(player) {
                     state.playback.play_started();
                 }
             }
             Event::PlayRefused { player, exception } => {
                 let refused = self
                     .players
-                    .get_mut(&player)
+                    .get_mut(player)
                     .is_some_and(|state| state.playback.play_refused(&exception.name));
                 if refused {
-                    self.fail(player, code::PLAY_REFUSED, describe(&exception));
+                    self.fail(player, ErrorCode::PLAYBACK_REFUSED, describe(&exception));
                 }
             }
             Event::Painted { player, serial } => self.painted(player, serial),
@@ -165,13 +168,13 @@ impl Stage {
             self.run(Command::DropProbe { probe });
             self.probed(probe, None);
         }
-        let players: Vec<u32> = self.players.keys().copied().collect();
+        let players = self.players.keys();
         for id in players {
-            let Some(player) = self.players.get_mut(&id) else {
+            let Some(player) = self.players.get_mut(id) else {
                 continue;
             };
             if matches!(player.phase, Phase::Opening { until } if until <= now) {
-                self.fail(id, code::WINDOW_GONE, "the popup did not load in time".to_owned());
+                self.fail(id, ErrorCode::WINDOW_NOT_ADOPTED, "the popup did not load in time".to_owned());
                 continue;
             }
             let sample = player.playback.take_sample_due(now);
@@ -206,7 +209,14 @@ impl Stage {
         self.outputs.pop_front()
     }
 
-    fn device(&mut self, now: Monotonic, kind: ToDeviceKind) {
+    /// Players, bytes that wait in them, running probes.
+    #[cfg(test)]
+    fn sizes(&self) -> (usize, usize, usize) {
+        let bytes = self.players.values().map(Player::waiting_bytes).sum();
+        (self.players.len(), bytes, self.probes.running())
+    }
+
+    fn device(&mut self, kind: ToDeviceKind) {
         match kind {
             ToDeviceKind::OpenPlayer(open) => self.open(open.player),
             ToDeviceKind::ClosePlayer(close) => self.close(close.player),
@@ -239,22 +249,21 @@ impl Stage {
             }
             ToDeviceKind::EndOfStream(end) => self.source_op(end.player, SourceOp::EndOfStream(end.ended)),
             ToDeviceKind::SetPlayback(wish) => {
-                if let Some(player) = self.players.get_mut(&wish.player) {
+                if let Some(player) = self.players.get_mut(wish.player) {
                     player.playback.wish(wish);
                 }
             }
             // Where the picture is, is the client's matter.
             ToDeviceKind::SetGeometry(_) => {}
         }
-        let _: Monotonic = now;
     }
 
     fn open(&mut self, player: u32) {
-        if self.players.contains_key(&player) {
+        if self.players.contains(player) {
             return;
         }
         if self.players.len() >= MAX_PLAYERS {
-            self.failed(player, code::LIMIT, format!("more than {MAX_PLAYERS} players"));
+            self.failed(player, ErrorCode::TOO_MANY_PLAYERS, format!("more than {MAX_PLAYERS} players"));
             return;
         }
         self.players.insert(player, Player::new(player));
@@ -263,10 +272,10 @@ impl Stage {
 
     /// Ends a player; its operations get their answers.
     fn close(&mut self, player: u32) {
-        let Some(mut state) = self.players.remove(&player) else {
+        let Some(mut state) = self.players.remove(player) else {
             return;
         };
-        for answer in state.abandon(code::NO_SUCH_PLAYER) {
+        for answer in state.abandon(ErrorCode::PLAYER_UNKNOWN) {
             self.answer(answer);
         }
         self.to_open.retain(|waiting| *waiting != player);
@@ -286,27 +295,31 @@ impl Stage {
     }
 
     /// Ends a player that cannot go on and says why.
-    fn fail(&mut self, player: u32, code: u32, detail: String) {
-        if self.players.contains_key(&player) {
+    fn fail(&mut self, player: u32, code: ErrorCode, detail: String) {
+        if self.players.contains(player) {
             self.close(player);
             self.failed(player, code, detail);
         }
     }
 
-    fn failed(&mut self, player: u32, code: u32, detail: String) {
-        self.send_device(FromDeviceKind::PlayerFailed(PlayerFailed { player, code, detail }));
+    fn failed(&mut self, player: u32, code: ErrorCode, detail: String) {
+        self.send_device(FromDeviceKind::PlayerFailed(PlayerFailed { player, code: code.number(), detail }));
     }
 
     fn add_buffer(&mut self, add: AddSourceBuffer) {
         let AddSourceBuffer { player, buffer, mime } = add;
-        let Some(state) = self.players.get_mut(&player) else {
+        let Some(state) = self.players.get_mut(player) else {
             return;
         };
-        if state.buffers.contains_key(&buffer) {
+        if state.buffers.contains(buffer) {
             return;
         }
         if state.buffers.len() >= MAX_BUFFERS || mime.len() > MAX_MIME {
-            self.fail(player, code::LIMIT, "too many source buffers, or a type too long".to_owned());
+            self.fail(
+                player,
+                ErrorCode::TOO_MANY_BUFFERS,
+                "too many source buffers, or a type too long".to_owned(),
+            );
             return;
         }
         state.buffers.insert(buffer, Buffer::new(player, buffer, mime.clone()));
@@ -319,11 +332,11 @@ impl Stage {
     }
 
     fn remove_buffer(&mut self, player: u32, buffer: u32) {
-        let Some(mut gone) = self.players.get_mut(&player).and_then(|state| state.buffers.remove(&buffer))
+        let Some(mut gone) = self.players.get_mut(player).and_then(|state| state.buffers.remove(buffer))
         else {
             return;
         };
-        for answer in gone.abandon(code::NO_SUCH_PLAYER) {
+        for answer in gone.abandon(ErrorCode::BUFFER_UNKNOWN) {
             self.answer(answer);
         }
         if gone.added {
@@ -333,33 +346,39 @@ impl Stage {
 
     /// Gives an operation to its buffer, within the limits; without the buffer it is answered at once.
     fn operation(&mut self, player: u32, buffer: u32, op: Option<u32>, give: impl FnOnce(&mut Buffer, u64)) {
-        let target = self.players.get_mut(&player).and_then(|state| {
+        let target = self.players.get_mut(player).and_then(|state| {
             let serial = state.next_serial();
-            state.buffers.get_mut(&buffer).map(|buffer| (buffer, serial))
+            state.buffers.get_mut(buffer).map(|buffer| (buffer, serial))
         });
         let Some((target, serial)) = target else {
             if let Some(op) = op {
-                self.answer(refusal(player, buffer, op, code::NO_SUCH_PLAYER));
+                let known = self.players.contains(player);
+                let code = if known { ErrorCode::BUFFER_UNKNOWN } else { ErrorCode::PLAYER_UNKNOWN };
+                self.answer(refusal(player, buffer, op, code));
             }
             return;
         };
         give(target, serial);
         let many = target.waiting_ops() > MAX_OPS;
-        let own = self.players.get(&player).map_or(0, Player::waiting_bytes);
+        let own = self.players.get(player).map_or(0, Player::waiting_bytes);
         let total: usize = self.players.values().map(Player::waiting_bytes).sum();
         if many || own > MAX_PLAYER_BYTES || total > MAX_TOTAL_BYTES {
-            self.fail(player, code::LIMIT, "too much waits in the source buffers".to_owned());
+            self.fail(player, ErrorCode::TOO_MANY_BYTES, "too much waits in the source buffers".to_owned());
         }
     }
 
     fn source_op(&mut self, player: u32, op: SourceOp) {
-        let Some(state) = self.players.get_mut(&player) else {
+        let Some(state) = self.players.get_mut(player) else {
             return;
         };
         let serial = state.next_serial();
         state.source_ops.push_back((serial, op));
         if state.source_ops.len() > MAX_SOURCE_OPS {
-            self.fail(player, code::LIMIT, "too many operations wait for the media source".to_owned());
+            self.fail(
+                player,
+                ErrorCode::PAGE_FLOOD,
+                "too many operations wait for the media source".to_owned(),
+            );
         }
     }
 
@@ -367,7 +386,7 @@ impl Stage {
         if self.opening == Some(player) {
             self.opening = None;
         }
-        if let Some(state) = self.players.get_mut(&player) {
+        if let Some(state) = self.players.get_mut(player) {
             state.phase = Phase::Attaching;
             state.playback.attach();
             self.lay_out(now, player);
@@ -376,25 +395,25 @@ impl Stage {
 
     fn lay_out(&mut self, now: Monotonic, player: u32) {
         if let Some((serial, layout)) =
-            self.players.get_mut(&player).and_then(|state| state.layouts.apply(now))
+            self.players.get_mut(player).and_then(|state| state.layouts.apply(now))
         {
             self.run(Command::Layout { player, serial, layout });
         }
     }
 
     fn painted(&mut self, player: u32, serial: u64) {
-        if let Some(layout) = self.players.get_mut(&player).and_then(|state| state.layouts.painted(serial)) {
+        if let Some(layout) = self.players.get_mut(player).and_then(|state| state.layouts.painted(serial)) {
             self.send(FromStageKind::LaidOut(layout));
         }
     }
 
     fn video(&mut self, now: Monotonic, player: u32, moment: VideoMoment, snapshot: VideoSnapshot) {
-        let Some(state) = self.players.get_mut(&player) else {
+        let Some(state) = self.players.get_mut(player) else {
             return;
         };
         let error = media_error(&snapshot);
-        if state.playback.see(now, moment, snapshot) {
-            let report = state.playback.state(player);
+        state.playback.see(now, moment, snapshot);
+        if let Some(report) = state.playback.report(now, player) {
             self.send_device(FromDeviceKind::PlayerState(report));
         }
         if let Some((code, detail)) = error {
@@ -415,7 +434,7 @@ impl Stage {
     /// Does everything that has become possible.
     fn advance(&mut self, now: Monotonic) {
         self.open_next(now);
-        let ids: Vec<u32> = self.players.keys().copied().collect();
+        let ids = self.players.keys();
         for id in ids {
             self.advance_player(now, id);
         }
@@ -431,7 +450,7 @@ impl Stage {
         let Some(player) = self.to_open.pop_front() else {
             return;
         };
-        let Some(state) = self.players.get_mut(&player) else {
+        let Some(state) = self.players.get_mut(player) else {
             return;
         };
         state.phase = Phase::Opening { until: now.after(WINDOW_TIMEOUT) };
@@ -444,7 +463,7 @@ impl Stage {
 
     fn advance_player(&mut self, now: Monotonic, id: u32) {
         loop {
-            let Some(player) = self.players.get_mut(&id) else {
+            let Some(player) = self.players.get_mut(id) else {
                 return;
             };
             for buffer in player.buffers.values_mut() {
@@ -461,12 +480,12 @@ impl Stage {
                 PlayerStep::Idle => break,
             }
         }
-        let commands = self.players.get_mut(&id).map(|player| player.play_commands(now)).unwrap_or_default();
+        let commands = self.players.get_mut(id).map(|player| player.play_commands(now)).unwrap_or_default();
         self.run_all(commands);
     }
 
     fn buffer(&mut self, player: u32, buffer: u32) -> Option<&mut Buffer> {
-        self.players.get_mut(&player)?.buffers.get_mut(&buffer)
+        self.players.get_mut(player)?.buffers.get_mut(buffer)
     }
 
     fn run(&mut self, command: Command) {

@@ -3,7 +3,6 @@
 mod source;
 
 use core::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
@@ -15,6 +14,7 @@ use crate::browser::player::source::LiveBuffer;
 use crate::browser::{element, happened, js, with_shell};
 use crate::machine::event::{Command, Event, Exception, PlaySettings};
 use crate::machine::window::Layout;
+use crate::table::Table;
 
 /// The document of every popup, next to the engine's page.
 const POPUP: &str = "popup.html";
@@ -25,7 +25,7 @@ pub(super) struct LivePlayer {
     popup: Window,
     source: MediaSource,
     url: String,
-    buffers: BTreeMap<u32, LiveBuffer>,
+    buffers: Table<u32, LiveBuffer>,
     video: Option<HtmlVideoElement>,
     /// Dropped before the popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
@@ -74,7 +74,7 @@ impl LivePlayer {
             popup,
             source,
             url,
-            buffers: BTreeMap::new(),
+            buffers: Table::default(),
             video: None,
             listeners: vec![loaded, opened],
             plays: Rc::default(),
@@ -137,12 +137,12 @@ impl LivePlayer {
             }
             Command::SetDuration { player, seconds } => {
                 if let Err(thrown) = js::write(&self.source, "duration", seconds) {
-                    happened(Event::SourceRefused { player, exception: js::exception(&thrown) });
+                    happened(Event::SourceRefused { player, end: false, exception: js::exception(&thrown) });
                 }
             }
             Command::EndOfStream { player } => {
                 if let Err(thrown) = self.source.end_of_stream() {
-                    happened(Event::SourceRefused { player, exception: js::exception(&thrown) });
+                    happened(Event::SourceRefused { player, end: true, exception: js::exception(&thrown) });
                 }
             }
             Command::AddBuffer { player, buffer, mime } => {
@@ -157,7 +157,7 @@ impl LivePlayer {
                 }
             }
             Command::RemoveBuffer { buffer, .. } => {
-                if let Some(live) = self.buffers.remove(&buffer) {
+                if let Some(live) = self.buffers.remove(buffer) {
                     live.remove_from(&self.source);
                 }
             }
@@ -165,7 +165,7 @@ impl LivePlayer {
             | Command::Remove { buffer, .. }
             | Command::Abort { buffer, .. }
             | Command::ChangeType { buffer, .. } => {
-                if let Some(live) = self.buffers.get(&buffer) {
+                if let Some(live) = self.buffers.get(buffer) {
                     live.run(command);
                 }
             }
@@ -253,7 +253,7 @@ fn after_frame(popup: &Window, action: impl FnOnce() + 'static) {
 fn with_shell_later(player: u32) {
     gloo::timers::callback::Timeout::new(0, move || {
         with_shell(|shell| {
-            if let Some(live) = shell.players.get_mut(&player) {
+            if let Some(live) = shell.players.get_mut(player) {
                 live.furnish();
             }
         });
@@ -264,7 +264,7 @@ fn with_shell_later(player: u32) {
 impl Drop for LivePlayer {
     fn drop(&mut self) {
         self.listeners.clear();
-        self.buffers.clear();
+        self.buffers = Table::default();
         self.plays.set(self.plays.get().wrapping_add(1));
         if let Some(video) = self.video.take() {
             // Frees the decoders at once instead of with the next garbage collection.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use offstage_protocol::ErrorCode;
 use offstage_protocol::message::{Append, AppendSettings, BufferChanged, Tracks};
 
-use crate::machine::code;
 use crate::machine::container::{Init, find_init};
 use crate::machine::event::{BufferSettings, BufferSnapshot, Command, Exception, Outcome};
 use crate::machine::limits::{MAX_APPEND_BYTES, MAX_INIT, MAX_RANGES};
+use crate::machine::playback::is_newer;
 
 /// An operation that a session asked for and that has not been answered.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Op {
     kind: Kind,
     begun: bool,
     failure: Option<Failure>,
+    /// The segment parser has taken a part of an append that failed: it must forget it.
+    reset: bool,
     /// What the buffer held after the newest part of this operation.
     after: Option<BufferSnapshot>,
 }
@@ -64,16 +67,16 @@ enum Head {
 
 #[derive(Debug)]
 struct Failure {
-    code: u32,
+    code: ErrorCode,
     exception: String,
 }
 
 impl Failure {
     fn threw(exception: Exception) -> Self {
         let code = match exception.name.as_str() {
-            "QuotaExceededError" => code::MEDIA_QUOTA,
-            "NotSupportedError" => code::MEDIA_UNSUPPORTED,
-            _ => code::OPERATION_REFUSED,
+            "QuotaExceededError" => ErrorCode::QUOTA_EXCEEDED,
+            "NotSupportedError" => ErrorCode::UNSUPPORTED_TYPE,
+            _ => ErrorCode::APPEND_FAILED,
         };
         Self { code, exception: exception.name }
     }
@@ -111,11 +114,22 @@ pub(crate) struct Buffer {
     /// The browser works on the first operation of the queue.
     running: bool,
     waiting_bytes: usize,
+    /// The newest append's number: what comes late for an older one is dropped.
+    newest_append: Option<u32>,
 }
 
 impl Buffer {
     pub(crate) fn new(player: u32, id: u32, mime: String) -> Self {
-        Self { player, id, mime, added: false, queue: VecDeque::new(), running: false, waiting_bytes: 0 }
+        Self {
+            player,
+            id,
+            mime,
+            added: false,
+            queue: VecDeque::new(),
+            running: false,
+            waiting_bytes: 0,
+            newest_append: None,
+        }
     }
 
     pub(crate) fn mime(&self) -> &str {
@@ -145,6 +159,11 @@ impl Buffer {
             op.id == Some(piece.op) && matches!(&op.kind, Kind::Append(pieces) if !pieces.complete)
         });
         if !continues {
+            // The rest of an append that another operation has cut; it has its answer.
+            if self.newest_append.is_some_and(|newest| !is_newer(piece.op, newest)) {
+                return;
+            }
+            self.newest_append = Some(piece.op);
             self.cut_incomplete();
             let pieces = Pieces {
                 settings: piece.settings.map(clean_settings),
@@ -186,7 +205,7 @@ impl Buffer {
 
     fn push(&mut self, id: Option<u32>, serial: u64, kind: Kind) {
         self.cut_incomplete();
-        self.queue.push_back(Op { id, serial, kind, begun: false, failure: None, after: None });
+        self.queue.push_back(Op { id, serial, kind, begun: false, failure: None, reset: false, after: None });
     }
 
     /// An append whose last piece never came, because another operation follows it, ends as a failure.
@@ -195,7 +214,7 @@ impl Buffer {
             && !pieces.complete
         {
             pieces.complete = true;
-            failure.get_or_insert(Failure { code: code::MALFORMED, exception: String::new() });
+            failure.get_or_insert(Failure { code: ErrorCode::UNEXPECTED_MESSAGE, exception: String::new() });
         }
     }
 
@@ -243,16 +262,20 @@ impl Buffer {
         let Some(op) = self.queue.front_mut() else {
             return;
         };
-        op.after = Some(snapshot);
+        let landed = op.after.replace(snapshot).is_some();
         match outcome {
             Outcome::Done => {
                 if let Kind::ChangeType { mime } = &op.kind {
                     self.mime.clone_from(mime);
                 }
             }
-            Outcome::Threw(exception) => op.failure = Some(Failure::threw(exception)),
+            Outcome::Threw(exception) => {
+                // A second exception is that of the reset.
+                op.reset = op.failure.is_none() && landed && matches!(op.kind, Kind::Append(_));
+                op.failure.get_or_insert_with(|| Failure::threw(exception));
+            }
             Outcome::Failed => {
-                op.failure = Some(Failure { code: code::APPEND_FAILED, exception: String::new() });
+                op.failure = Some(Failure { code: ErrorCode::APPEND_FAILED, exception: String::new() });
             }
         }
     }
@@ -276,6 +299,10 @@ impl Buffer {
                 if failed {
                     let dropped: usize = pieces.waiting.drain(..).map(|piece| piece.len()).sum();
                     self.waiting_bytes -= dropped;
+                    if core::mem::take(&mut op.reset) {
+                        self.running = true;
+                        return Step::Run(Command::Abort { player, buffer });
+                    }
                     if !pieces.complete {
                         return Step::Idle;
                     }
@@ -319,7 +346,7 @@ impl Buffer {
     }
 
     /// Ends the buffer: the answers to all that has completely arrived.
-    pub(crate) fn abandon(&mut self, code: u32) -> Vec<BufferChanged> {
+    pub(crate) fn abandon(&mut self, code: ErrorCode) -> Vec<BufferChanged> {
         self.waiting_bytes = 0;
         self.running = false;
         let ops = core::mem::take(&mut self.queue);
@@ -336,7 +363,7 @@ impl Op {
         let id = self.id?;
         let after = self.after.unwrap_or_default();
         let (code, exception) =
-            self.failure.map_or((0, String::new()), |failure| (failure.code, failure.exception));
+            self.failure.map_or((0, String::new()), |failure| (failure.code.number(), failure.exception));
         let tracks = match self.kind {
             Kind::Append(Pieces { head: Head::Settled(tracks), .. }) => tracks,
             Kind::Append(_) | Kind::Remove { .. } | Kind::Abort | Kind::ChangeType { .. } | Kind::Reopen => {
@@ -377,8 +404,8 @@ impl Pieces {
 }
 
 /// The answer to an operation that was not carried out.
-pub(crate) fn refusal(player: u32, buffer: u32, op: u32, code: u32) -> BufferChanged {
-    BufferChanged { player, buffer, op, code, ..BufferChanged::default() }
+pub(crate) fn refusal(player: u32, buffer: u32, op: u32, code: ErrorCode) -> BufferChanged {
+    BufferChanged { player, buffer, op, code: code.number(), ..BufferChanged::default() }
 }
 
 /// As many waiting pieces as fit one append; at least one.

@@ -77,8 +77,8 @@ pub enum Event {
     BufferRefused { player: u32, buffer: u32, exception: Exception },
     /// The running operation of a source buffer has ended.
     BufferDone { player: u32, buffer: u32, snapshot: BufferSnapshot, outcome: Outcome },
-    /// The outcome of [`Command::EndOfStream`] or [`Command::SetDuration`].
-    SourceRefused { player: u32, exception: Exception },
+    /// The failure of [`Command::EndOfStream`] (`end`) or [`Command::SetDuration`].
+    SourceRefused { player: u32, end: bool, exception: Exception },
     /// The element's state at an event, or because it was asked for.
     Video { player: u32, moment: VideoMoment, snapshot: VideoSnapshot },
     /// The newest `play()` was fulfilled.

@@ -41,6 +41,10 @@ pub(super) const WINDOW_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the state is reported while the player plays.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is reported at first: the position of an element that has just begun to move is not steady yet.
+pub(super) const FIRST_REPORTS_INTERVAL: Duration = Duration::from_millis(50);
+/// How many such first reports there are.
+pub(super) const FIRST_REPORTS: u8 = 10;
 /// How often the position is read until it is seen to move.
 pub(super) const CONFIRM_INTERVAL: Duration = Duration::from_millis(20);
 /// How long to wait before `play()` is tried again.

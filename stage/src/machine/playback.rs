@@ -4,7 +4,9 @@ use offstage_protocol::Monotonic;
 use offstage_protocol::message::{PlayerState, SetPlayback};
 
 use crate::machine::event::{PlaySettings, VideoMoment, VideoSnapshot};
-use crate::machine::limits::{CONFIRM_INTERVAL, PLAY_RETRY, REPORT_INTERVAL};
+use crate::machine::limits::{
+    CONFIRM_INTERVAL, FIRST_REPORTS, FIRST_REPORTS_INTERVAL, PLAY_RETRY, REPORT_INTERVAL,
+};
 
 /// HTMLMediaElement.HAVE_METADATA: a seek works from here on.
 const HAVE_METADATA: u16 = 1;
@@ -22,6 +24,8 @@ pub(crate) enum Action {
     Seek(f64),
     Play,
     Pause,
+    /// Read it, because a wish has been carried out.
+    Read,
 }
 
 /// The playback of one player.
@@ -49,6 +53,9 @@ pub(crate) struct Playback {
     report_at: Monotonic,
     /// When the element has to be read next.
     sample_at: Option<Monotonic>,
+    /// How many of the next reports follow faster.
+    first_reports: u8,
+    sent: Option<PlayerState>,
 }
 
 impl Playback {
@@ -79,6 +86,7 @@ impl Playback {
         let settings = settings(&wish);
         if self.settings != Some(settings) {
             self.settings = Some(settings);
+            self.first_reports = FIRST_REPORTS;
             actions.push(Action::Adjust(settings));
         }
         let seekable = self.seen.ready_state >= HAVE_METADATA;
@@ -100,7 +108,10 @@ impl Playback {
             self.play_not_before = now.after(PLAY_RETRY);
             actions.push(Action::Play);
         }
-        self.applied_seq = wish.seq;
+        if self.applied_seq != wish.seq {
+            self.applied_seq = wish.seq;
+            actions.push(Action::Read);
+        }
         actions
     }
 
@@ -115,8 +126,8 @@ impl Playback {
         exception == "NotAllowedError" && self.wish.is_some_and(|wish| !wish.paused)
     }
 
-    /// Takes a reading of the element: true if a report is due because something has changed.
-    pub(crate) fn see(&mut self, now: Monotonic, moment: VideoMoment, snapshot: VideoSnapshot) -> bool {
+    /// Takes a reading of the element.
+    pub(crate) fn see(&mut self, now: Monotonic, moment: VideoMoment, snapshot: VideoSnapshot) {
         let was_advancing = self.advancing;
         match moment {
             VideoMoment::Waiting => self.stalled = true,
@@ -131,11 +142,8 @@ impl Playback {
         }
         self.judge(&snapshot);
         self.seen = snapshot;
-        let due = moment != VideoMoment::Sampled
-            || self.advancing != was_advancing
-            || (self.advancing && self.report_at <= now);
-        if due {
-            self.report_at = now.after(REPORT_INTERVAL);
+        if self.advancing && !was_advancing {
+            self.first_reports = FIRST_REPORTS;
         }
         self.sample_at = if self.advancing {
             Some(self.report_at)
@@ -144,7 +152,24 @@ impl Playback {
         } else {
             None
         };
-        due
+    }
+
+    /// The report that is due after a reading: something has changed, or the last one is too old.
+    pub(crate) fn report(&mut self, now: Monotonic, player: u32) -> Option<PlayerState> {
+        let state = self.state(player);
+        let changed = self.sent.as_ref().is_none_or(|sent| lasting(sent) != lasting(&state));
+        let due = changed || (self.advancing && self.report_at <= now);
+        if !due {
+            return None;
+        }
+        let interval = if self.first_reports > 0 { FIRST_REPORTS_INTERVAL } else { REPORT_INTERVAL };
+        self.first_reports = self.first_reports.saturating_sub(1);
+        self.report_at = now.after(interval);
+        if self.advancing {
+            self.sample_at = Some(self.report_at);
+        }
+        self.sent = Some(state.clone());
+        Some(state)
     }
 
     /// Whether the position really moves: it must have been seen to.
@@ -220,6 +245,12 @@ impl Playback {
     }
 }
 
+/// A state without what changes by itself.
+fn lasting(state: &PlayerState) -> PlayerState {
+    let media_time_us = if state.advancing { 0 } else { state.media_time_us };
+    PlayerState { wall_us: 0, media_time_us, frames_presented: 0, frames_dropped: 0, ..state.clone() }
+}
+
 fn settings(wish: &SetPlayback) -> PlaySettings {
     let rate = match wish.rate {
         rate if rate.is_nan() || rate <= 0.0 => 0.0,
@@ -230,7 +261,7 @@ fn settings(wish: &SetPlayback) -> PlaySettings {
 }
 
 /// Whether a counter that may wrap has gone on.
-fn is_newer(new: u32, old: u32) -> bool {
+pub(crate) fn is_newer(new: u32, old: u32) -> bool {
     let ahead = new.wrapping_sub(old);
     ahead != 0 && ahead < u32::MAX / 2
 }

@@ -1,14 +1,15 @@
 //! One player: a popup with an element, a MediaSource, its buffers and the order among their operations.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use offstage_protocol::Monotonic;
 use offstage_protocol::message::BufferChanged;
+use offstage_protocol::{ErrorCode, Monotonic};
 
 use crate::machine::buffer::{Buffer, Step};
 use crate::machine::event::{Command, VideoSnapshot};
 use crate::machine::playback::{Action, Playback};
 use crate::machine::window::Layouts;
+use crate::table::Table;
 
 /// An operation of the MediaSource itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +36,7 @@ pub(crate) enum Phase {
 pub(crate) struct Player {
     id: u32,
     pub(crate) phase: Phase,
-    pub(crate) buffers: BTreeMap<u32, Buffer>,
+    pub(crate) buffers: Table<u32, Buffer>,
     pub(crate) source_ops: VecDeque<(u64, SourceOp)>,
     pub(crate) playback: Playback,
     pub(crate) layouts: Layouts,
@@ -57,7 +58,7 @@ impl Player {
         Self {
             id,
             phase: Phase::Waiting,
-            buffers: BTreeMap::new(),
+            buffers: Table::default(),
             source_ops: VecDeque::new(),
             playback: Playback::default(),
             layouts: Layouts::default(),
@@ -86,7 +87,7 @@ impl Player {
             .filter(|(_, buffer)| !buffer.added)
             .map(|(id, buffer)| Command::AddBuffer {
                 player: self.id,
-                buffer: *id,
+                buffer: id,
                 mime: buffer.mime().to_owned(),
             })
             .collect()
@@ -149,6 +150,11 @@ impl Player {
         }
     }
 
+    /// The browser did not take the end of the stream.
+    pub(crate) fn end_refused(&mut self) {
+        self.ended = false;
+    }
+
     /// What the wish for playback asks of the element now.
     pub(crate) fn play_commands(&mut self, now: Monotonic) -> Vec<Command> {
         let player = self.id;
@@ -157,22 +163,22 @@ impl Player {
             Action::Seek(to) => Command::Seek { player, to },
             Action::Play => Command::Play { player },
             Action::Pause => Command::Pause { player },
+            Action::Read => Command::Sample { player },
         };
         self.playback.actions(now).into_iter().map(command).collect()
     }
 
     /// The answers that a player's end owes.
-    pub(crate) fn abandon(&mut self, code: u32) -> Vec<BufferChanged> {
+    pub(crate) fn abandon(&mut self, code: ErrorCode) -> Vec<BufferChanged> {
         self.buffers.values_mut().flat_map(|buffer| buffer.abandon(code)).collect()
     }
 }
 
 /// Why the element failed, as a number of the error table.
-pub(crate) fn media_error(snapshot: &VideoSnapshot) -> Option<(u32, String)> {
-    use crate::machine::code;
+pub(crate) fn media_error(snapshot: &VideoSnapshot) -> Option<(ErrorCode, String)> {
     /// MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED.
     const NOT_SUPPORTED: u16 = 4;
     let (number, message) = snapshot.error.as_ref()?;
-    let code = if *number == NOT_SUPPORTED { code::MEDIA_UNSUPPORTED } else { code::MEDIA_DECODE };
+    let code = if *number == NOT_SUPPORTED { ErrorCode::UNSUPPORTED_TYPE } else { ErrorCode::DECODE_ERROR };
     Some((code, message.clone()))
 }

@@ -1,6 +1,6 @@
 //! What initialization segments promise: asked of a lone element in the engine, remembered by their bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use offstage_protocol::Monotonic;
 use offstage_protocol::message::Tracks;
@@ -9,13 +9,14 @@ use crate::machine::buffer::{InitFound, micros};
 use crate::machine::container::mime_has_audio;
 use crate::machine::event::{Command, ProbeResult};
 use crate::machine::limits::{MAX_CACHED_INIT, MAX_CACHED_PROBES, MAX_PROBES, PROBE_TIMEOUT};
+use crate::table::Table;
 
 /// All probes of the stage.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     next: u64,
     waiting: VecDeque<(u64, InitFound)>,
-    running: BTreeMap<u64, Running>,
+    running: Table<u64, Running>,
     /// Newest last. Compared byte for byte, so that one page cannot forge another's result.
     cache: VecDeque<(InitFound, Tracks)>,
 }
@@ -62,7 +63,7 @@ impl Probes {
 
     /// A probe has ended: what it says, if it was one of ours.
     pub(crate) fn finish(&mut self, probe: u64, result: Option<ProbeResult>) -> Option<Option<Tracks>> {
-        let running = self.running.remove(&probe)?;
+        let running = self.running.remove(probe)?;
         let tracks = result.map(|result| tracks(&running.init, result));
         if let Some(tracks) = tracks
             && running.init.bytes.len() <= MAX_CACHED_INIT
@@ -81,12 +82,12 @@ impl Probes {
 
     /// The probes that have taken too long.
     pub(crate) fn overdue(&self, now: Monotonic) -> Vec<u64> {
-        self.running.iter().filter(|(_, running)| running.until <= now).map(|(probe, _)| *probe).collect()
+        self.running.iter().filter(|(_, running)| running.until <= now).map(|(probe, _)| probe).collect()
     }
 
     #[cfg(test)]
-    pub(crate) fn sizes(&self) -> (usize, usize) {
-        (self.running.len(), self.cache.len())
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
     }
 }
 

@@ -1,0 +1,390 @@
+//! The machine against a browser that is played by the test.
+
+mod fake;
+mod random;
+
+use offstage_protocol::message::{
+    Append, AppendSettings, BufferChanged, EndOfStream, Layout, PlayerState, SetDuration, SetPlayback,
+    ToDeviceKind, Tracks,
+};
+use offstage_protocol::{ErrorCode, Monotonic};
+
+use crate::machine::event::{
+    BufferSnapshot, Command, Event, Exception, Outcome, ProbeResult, VideoMoment, VideoSnapshot,
+};
+use crate::machine::tests::fake::{Bench, Said, open, piece};
+
+const MIME: &str = "video/mp4; codecs=\"avc1.64001f, mp4a.40.2\"";
+
+/// An initialization segment as far as the machine looks.
+fn init_segment() -> Vec<u8> {
+    b"\0\0\0\x08ftyp\0\0\0\x10moov\0\0\0\x08trak".to_vec()
+}
+
+fn done(player: u32, buffer: u32, end: f64) -> Event {
+    let snapshot = BufferSnapshot { ranges: vec![(0.0, end)], timestamp_offset: 0.5 };
+    Event::BufferDone { player, buffer, snapshot, outcome: Outcome::Done }
+}
+
+/// A player with an open source and one buffer.
+fn playing_bench() -> Bench {
+    let mut bench = Bench::default();
+    open(&mut bench, 1, 16, MIME);
+    bench.event(Event::WindowReady { player: 1 });
+    bench.event(Event::SourceOpen { player: 1 });
+    bench.event(Event::BufferAdded { player: 1, buffer: 16 });
+    bench.commands();
+    bench.said();
+    bench
+}
+
+fn video(current_time: f64, ready_state: u16, paused: bool) -> VideoSnapshot {
+    let micros = format!("{:.0}", current_time * 1e6).parse::<u64>().unwrap();
+    VideoSnapshot {
+        current_time,
+        ready_state,
+        paused,
+        wall_us: 1_000_000 + micros,
+        ..VideoSnapshot::default()
+    }
+}
+
+#[test]
+fn a_window_is_announced_before_it_is_asked_for_and_the_next_one_waits() {
+    let mut bench = Bench::default();
+    open(&mut bench, 1, 16, MIME);
+    open(&mut bench, 2, 16, MIME);
+    assert_eq!(bench.said(), [Said::WindowAsked(1)]);
+    assert!(bench.commands().contains(&Command::OpenWindow { player: 1, width: 1280, height: 720 }));
+    bench.event(Event::WindowReady { player: 1 });
+    assert_eq!(bench.said(), [Said::WindowAsked(2)]);
+}
+
+#[test]
+fn a_window_that_never_loads_fails_its_player_only() {
+    let mut bench = Bench::default();
+    open(&mut bench, 1, 16, MIME);
+    open(&mut bench, 2, 16, MIME);
+    bench.commands();
+    bench.said();
+    assert_eq!(bench.stage.poll_timeout().unwrap().1, "window");
+    bench.pass_to_timeout();
+    assert_eq!(bench.said(), [Said::Failed(1, ErrorCode::WINDOW_NOT_ADOPTED.number()), Said::WindowAsked(2)]);
+    assert_eq!(bench.commands().first(), Some(&Command::CloseWindow { player: 1 }));
+}
+
+#[test]
+fn pieces_are_appended_as_they_come_and_answered_once() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 9, b"\0\0\0\x08moof", false));
+    let Some(Command::Append { settings: Some(_), data, .. }) = bench.commands().pop() else {
+        panic!("no append")
+    };
+    assert_eq!(data.len(), 8);
+    // Two pieces come while the first one is at work: they go on together.
+    bench.send(piece(1, 16, 9, b"ab", false));
+    bench.send(piece(1, 16, 9, b"cd", true));
+    assert_eq!(bench.commands(), []);
+    bench.event(done(1, 16, 1.0));
+    assert_eq!(
+        bench.commands(),
+        [Command::Append { player: 1, buffer: 16, settings: None, data: b"abcd".to_vec() }]
+    );
+    assert_eq!(bench.said(), []);
+    bench.event(done(1, 16, 2.000_000_4));
+    let answer = BufferChanged {
+        player: 1,
+        buffer: 16,
+        op: 9,
+        ranges_us: vec![0, 2_000_000],
+        timestamp_offset: 0.5,
+        ..BufferChanged::default()
+    };
+    assert_eq!(bench.said(), [Said::Changed(answer)]);
+}
+
+#[test]
+fn an_initialization_segment_is_probed_once_and_remembered() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, &init_segment(), true));
+    let commands = bench.commands();
+    let [Command::Append { .. }, Command::Probe { probe, bytes, .. }] = commands.as_slice() else {
+        panic!("{commands:?}")
+    };
+    assert_eq!(*bytes, init_segment());
+    bench.event(done(1, 16, 0.0));
+    assert_eq!(bench.said(), [], "the answer waits for the probe");
+    let result = ProbeResult { width: 640, height: 360, duration: 12.5, has_audio: None };
+    bench.event(Event::Probed { probe: *probe, result: Some(result) });
+    let tracks = Tracks { width: 640, height: 360, has_audio: true, duration_us: Some(12_500_000) };
+    let told = |said: Vec<Said>| match said.as_slice() {
+        [Said::Changed(changed)] => changed.tracks,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(bench.said()), Some(tracks));
+
+    let with_media = [init_segment(), b"\0\0\0\x09moof!".to_vec()].concat();
+    bench.send(piece(1, 16, 2, &with_media, true));
+    bench.event(done(1, 16, 1.0));
+    assert_eq!(told(bench.said()), Some(tracks));
+    assert!(!bench.commands().iter().any(|command| matches!(command, Command::Probe { .. })));
+}
+
+#[test]
+fn a_probe_that_takes_too_long_is_answered_without_tracks() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, &init_segment(), true));
+    bench.event(done(1, 16, 0.0));
+    bench.commands();
+    bench.pass_to_timeout();
+    assert!(matches!(bench.said().as_slice(), [Said::Changed(changed)] if changed.tracks.is_none()));
+    assert!(matches!(bench.commands().as_slice(), [Command::DropProbe { .. }]));
+}
+
+#[test]
+fn an_exception_in_the_middle_of_an_append_resets_the_parser() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 3, b"first piece", false));
+    bench.event(done(1, 16, 1.0));
+    bench.send(piece(1, 16, 3, b"second", false));
+    bench.commands();
+    let exception = Exception { name: "QuotaExceededError".to_owned(), message: String::new() };
+    let snapshot = BufferSnapshot::default();
+    bench.event(Event::BufferDone { player: 1, buffer: 16, snapshot, outcome: Outcome::Threw(exception) });
+    assert_eq!(bench.commands(), [Command::Abort { player: 1, buffer: 16 }]);
+    bench.event(done(1, 16, 1.0));
+    assert_eq!(bench.said(), [], "answered after the last piece");
+    bench.send(piece(1, 16, 3, b"third", true));
+    assert_eq!(bench.commands(), []);
+    assert!(matches!(bench.said().as_slice(), [Said::Changed(changed)]
+        if changed.code == ErrorCode::QUOTA_EXCEEDED.number() && changed.exception == "QuotaExceededError"));
+}
+
+#[test]
+fn what_is_asked_of_a_player_that_is_gone_is_answered_as_unknown() {
+    let mut bench = Bench::default();
+    bench.send(piece(5, 16, 1, b"x", false));
+    assert_eq!(bench.said(), []);
+    bench.send(piece(5, 16, 1, b"x", true));
+    let answer = BufferChanged {
+        player: 5,
+        buffer: 16,
+        op: 1,
+        code: ErrorCode::PLAYER_UNKNOWN.number(),
+        ..Default::default()
+    };
+    assert_eq!(bench.said(), [Said::Changed(answer)]);
+}
+
+#[test]
+fn a_failed_element_ends_its_player_and_answers_what_waits() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, b"garbage!", true));
+    bench.send(piece(1, 16, 2, b"more", true));
+    bench.event(Event::BufferDone {
+        player: 1,
+        buffer: 16,
+        snapshot: BufferSnapshot::default(),
+        outcome: Outcome::Failed,
+    });
+    let snapshot = VideoSnapshot { error: Some((3, "bad".to_owned())), ..VideoSnapshot::default() };
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Changed, snapshot });
+    let codes: Vec<u32> = bench.said().iter().filter_map(Said::code).collect();
+    assert_eq!(
+        codes,
+        [ErrorCode::APPEND_FAILED, ErrorCode::PLAYER_UNKNOWN, ErrorCode::DECODE_ERROR].map(ErrorCode::number)
+    );
+    assert_eq!(bench.commands().last(), Some(&Command::CloseWindow { player: 1 }));
+}
+
+#[test]
+fn an_unsupported_type_fails_before_the_window_is_there() {
+    let mut bench = Bench::default();
+    open(&mut bench, 1, 16, "video/x-nothing");
+    assert!(matches!(bench.commands().as_slice(), [Command::OpenWindow { .. }, Command::CheckType { .. }]));
+    let exception = Exception { name: "NotSupportedError".to_owned(), message: String::new() };
+    bench.event(Event::BufferRefused { player: 1, buffer: 16, exception });
+    assert_eq!(bench.said().last(), Some(&Said::Failed(1, ErrorCode::UNSUPPORTED_TYPE.number())));
+}
+
+#[test]
+fn the_end_of_the_stream_waits_for_what_came_before_and_can_be_taken_back() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, b"12345678", true));
+    bench.send(ToDeviceKind::EndOfStream(EndOfStream { player: 1, ended: true }));
+    bench.send(ToDeviceKind::SetDuration(SetDuration { player: 1, seconds: None }));
+    assert!(matches!(bench.commands().as_slice(), [Command::Append { .. }]));
+    bench.event(done(1, 16, 1.0));
+    let duration = Command::SetDuration { player: 1, seconds: f64::INFINITY };
+    assert_eq!(bench.commands(), [Command::EndOfStream { player: 1 }, duration]);
+    bench.send(ToDeviceKind::EndOfStream(EndOfStream { player: 1, ended: false }));
+    assert_eq!(
+        bench.commands(),
+        [Command::Append { player: 1, buffer: 16, settings: None, data: Vec::new() }],
+        "an empty append opens the source again"
+    );
+    bench.said();
+    bench.event(done(1, 16, 1.0));
+    assert_eq!(bench.said(), [], "and is not answered");
+}
+
+#[test]
+fn settings_that_would_throw_are_made_harmless() {
+    let mut bench = playing_bench();
+    let settings = AppendSettings {
+        timestamp_offset: Some(f64::NAN),
+        append_window_start: 5.0,
+        append_window_end: Some(4.0),
+        sequence_mode: true,
+    };
+    let append = Append {
+        player: 1,
+        buffer: 16,
+        op: 1,
+        last: true,
+        settings: Some(settings),
+        data: b"12345678".to_vec(),
+    };
+    bench.send(ToDeviceKind::Append(append));
+    let Some(Command::Append { settings: Some(clean), .. }) = bench.commands().pop() else {
+        panic!("no append")
+    };
+    assert_eq!((clean.timestamp_offset, clean.append_window_end), (None, f64::INFINITY));
+}
+
+#[test]
+fn a_seek_waits_for_metadata_and_is_told_when_it_has_ended() {
+    let mut bench = playing_bench();
+    let wish = SetPlayback {
+        player: 1,
+        seq: 1,
+        rate: 1.0,
+        volume: 1.0,
+        seek_id: 1,
+        seek_to: 7.0,
+        ..Default::default()
+    };
+    bench.send(ToDeviceKind::SetPlayback(wish));
+    let first = bench.commands();
+    assert!(
+        first.contains(&Command::Play { player: 1 })
+            && !first.iter().any(|c| matches!(c, Command::Seek { .. }))
+    );
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Changed, snapshot: video(0.0, 1, false) });
+    assert_eq!(bench.commands(), [Command::Seek { player: 1, to: 7.0 }]);
+    let seeking = VideoSnapshot { seeking: true, ..video(7.0, 1, false) };
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Seeked, snapshot: seeking });
+    assert_eq!(bench.state().seek_id, 0, "another seek goes on");
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Seeked, snapshot: video(7.0, 4, false) });
+    let state = bench.state();
+    assert_eq!((state.seek_id, state.seq, state.media_time_us), (1, 1, 7_000_000));
+}
+
+#[test]
+fn the_newest_wish_wins_and_an_older_one_is_ignored() {
+    let mut bench = playing_bench();
+    bench.send(ToDeviceKind::SetPlayback(SetPlayback { player: 1, seq: 5, rate: 1.0, ..Default::default() }));
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Changed, snapshot: video(0.0, 4, false) });
+    bench.commands();
+    let older = SetPlayback { player: 1, seq: 4, paused: true, rate: 1.0, ..Default::default() };
+    bench.send(ToDeviceKind::SetPlayback(older));
+    assert_eq!(bench.commands(), []);
+    bench.send(ToDeviceKind::SetPlayback(SetPlayback { seq: 6, ..older }));
+    assert_eq!(bench.commands(), [Command::Pause { player: 1 }, Command::Sample { player: 1 }]);
+    // The rejection of the interrupted play() is no failure.
+    let exception = Exception { name: "AbortError".to_owned(), message: String::new() };
+    bench.event(Event::PlayRefused { player: 1, exception });
+    assert!(!bench.said().iter().any(|said| matches!(said, Said::Failed(..))));
+}
+
+#[test]
+fn playback_that_is_not_allowed_fails_the_player() {
+    let mut bench = playing_bench();
+    bench.send(ToDeviceKind::SetPlayback(SetPlayback { player: 1, seq: 1, rate: 1.0, ..Default::default() }));
+    let exception = Exception { name: "NotAllowedError".to_owned(), message: String::new() };
+    bench.event(Event::PlayRefused { player: 1, exception });
+    assert_eq!(bench.said().last(), Some(&Said::Failed(1, ErrorCode::PLAYBACK_REFUSED.number())));
+}
+
+#[test]
+fn advancing_is_said_only_of_a_position_that_was_seen_to_move() {
+    let mut bench = playing_bench();
+    bench.send(ToDeviceKind::SetPlayback(SetPlayback { player: 1, seq: 1, rate: 1.0, ..Default::default() }));
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Playing, snapshot: video(0.0, 4, false) });
+    assert!(!bench.state().advancing);
+    bench.pass_to_timeout();
+    assert!(bench.commands().contains(&Command::Sample { player: 1 }));
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Sampled, snapshot: video(0.02, 4, false) });
+    assert!(bench.state().advancing);
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Waiting, snapshot: video(0.5, 2, false) });
+    assert!(!bench.state().advancing);
+}
+
+#[test]
+fn reports_come_often_at_first_and_every_quarter_of_a_second_then() {
+    let mut bench = playing_bench();
+    bench.send(ToDeviceKind::SetPlayback(SetPlayback { player: 1, seq: 1, rate: 1.0, ..Default::default() }));
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Playing, snapshot: video(0.0, 4, false) });
+    let mut reports: Vec<PlayerState> = Vec::new();
+    let mut at = 0.0;
+    while at < 3.0 {
+        let before = bench.now;
+        bench.pass_to_timeout();
+        let passed: Monotonic = bench.now;
+        let millis = u32::try_from(passed.since(before).as_millis()).unwrap();
+        at += f64::from(millis) / 1000.0;
+        bench.event(Event::Video { player: 1, moment: VideoMoment::Sampled, snapshot: video(at, 4, false) });
+        reports.extend(bench.said().into_iter().filter_map(Said::into_state));
+    }
+    let gaps: Vec<i64> = reports
+        .windows(2)
+        .filter(|pair| pair[0].advancing)
+        .map(|pair| (pair[1].media_time_us - pair[0].media_time_us) / 1000)
+        .collect();
+    assert_eq!(gaps, [[50; 10].as_slice(), [250; 10].as_slice()].concat()[..gaps.len()]);
+    assert!(gaps.len() > 15, "{gaps:?}");
+}
+
+#[test]
+fn a_layout_is_told_when_it_has_been_seen_or_no_frame_comes() {
+    let mut bench = playing_bench();
+    let layout = Layout { player: 1, width: 300, height: 200, ..Layout::default() };
+    bench.layout(&layout);
+    let Some(Command::Layout { serial, layout: set, .. }) = bench.commands().pop() else {
+        panic!("no layout")
+    };
+    assert_eq!(
+        (set.width, set.object_fit.as_str(), set.object_position.as_str()),
+        (300, "contain", "50% 50%")
+    );
+    bench.event(Event::Painted { player: 1, serial });
+    assert_eq!(bench.said(), [Said::LaidOut(layout.clone())]);
+    let second = Layout { width: 301, ..layout };
+    bench.layout(&second);
+    bench.pass_to_timeout();
+    assert_eq!(bench.said(), [Said::LaidOut(second)]);
+}
+
+#[test]
+fn a_session_that_sends_too_much_loses_the_player() {
+    let mut bench = Bench::default();
+    open(&mut bench, 1, 16, MIME);
+    bench.said();
+    let block = vec![0; 2 << 20];
+    for op in 0..33 {
+        bench.send(piece(1, 16, op, &block, false));
+    }
+    let failed = Said::Failed(1, ErrorCode::TOO_MANY_BYTES.number());
+    assert!(bench.said().contains(&failed));
+}
+
+#[test]
+fn a_lost_socket_closes_every_player_and_sends_nothing() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, b"12345678", true));
+    bench.commands();
+    bench.stage.handle_disconnected(bench.now);
+    assert_eq!(bench.commands(), [Command::CloseWindow { player: 1 }]);
+    assert_eq!(bench.said(), []);
+    assert_eq!(bench.stage.poll_timeout(), None);
+}
