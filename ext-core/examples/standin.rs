@@ -1,12 +1,15 @@
 //! Writes stand-in media to files, for drivers that try it in a browser.
 //!
-//! Reads one command a line: `init FILE VIDEO AUDIO DURATION`, `media FILE VIDEO AUDIO START END` or
-//! `mime VIDEO AUDIO`, with VIDEO as `WxH` or `-`, AUDIO as `0` or `1`, times in microseconds and DURATION `-`
-//! for live. Answers each with a line: `ok BYTES`, the type, or `error`.
+//! Reads one command a line: `init FILE VIDEO AUDIO DURATION`, `media FILE VIDEO AUDIO START END`,
+//! `mime VIDEO AUDIO` or `reconcile VIDEO AUDIO NATIVE DEVICE`, with VIDEO as `WxH` or `-`, AUDIO as `0` or `1`,
+//! times in microseconds, DURATION `-` for live, and ranges as `START-END,START-END,…` or `-`. Answers each with a
+//! line: `ok BYTES`, the type, the steps (`remove START END append START END …`), or `error`.
 
 use std::io::{BufRead as _, Write as _};
 
+use offstage_ext_core::reconcile::{Step, reconcile_for};
 use offstage_ext_core::standin::{StandInConfig, init_segment, media_segments, mime};
+use offstage_protocol::ranges::Ranges;
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout();
@@ -36,8 +39,24 @@ fn run(words: &[&str]) -> std::io::Result<Option<String>> {
             let config = config(video, audio, "-");
             write(file, config.zip(times).map(|(c, (start, end))| media_segments(&c, start, end)))
         }
+        ["reconcile", video, audio, native, device] => Ok(config(video, audio, "-").map(|config| {
+            let steps = reconcile_for(&config, &ranges(native), &ranges(device));
+            let words = steps.iter().map(|step| match step {
+                Step::Remove { start_us, end_us } => format!("remove {start_us} {end_us}"),
+                Step::Append { start_us, end_us } => format!("append {start_us} {end_us}"),
+            });
+            words.collect::<Vec<_>>().join(" ")
+        })),
         _ => Ok(None),
     }
+}
+
+fn ranges(list: &str) -> Ranges {
+    let pair = |range: &str| {
+        let (start, end) = range.split_once('-')?;
+        Some((start.parse().ok()?, end.parse().ok()?))
+    };
+    Ranges::from_pairs(list.split(',').filter_map(pair))
 }
 
 fn config(video: &str, audio: &str, duration: &str) -> Option<StandInConfig> {

@@ -2,47 +2,80 @@
 
 use offstage_protocol::ranges::Ranges;
 
-use crate::standin::{PICTURE_US, SMALLEST_GAP_US};
+use crate::standin::{MAX_APPEND_US, SEAM_US, StandInConfig};
+
+/// Most appends of one pass. A device that answers with absurd ranges costs no more than this; more than ten hours are
+/// reached by further passes.
+const MAX_APPENDS: usize = 64;
 
 /// One call on the native `SourceBuffer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// `remove(start, end)`.
     Remove { start_us: u64, end_us: u64 },
-    /// `appendBuffer` of the stand-in's media for the range.
+    /// `appendBuffer` of `media_segments` for the range, which is at most `MAX_APPEND_US` long.
     Append { start_us: u64, end_us: u64 },
+}
+
+/// The steps that lead from the native ranges to the device's for a buffer of pictures, or of both kinds.
+#[must_use]
+pub fn reconcile(native: &Ranges, device: &Ranges) -> Vec<Step> {
+    let config = StandInConfig { video: Some((16, 16)), audio: true, duration_us: None };
+    reconcile_for(&config, native, device)
 }
 
 /// The steps that lead from the native ranges to the device's: removes first, then appends, each in order of time.
 ///
 /// A buffer that holds nothing but stand-in media is right after one pass. One that holds other media may lose
-/// more by a remove than it was asked for (frames up to the next key frame); a second pass repairs that.
-/// Gaps too small for the browser to show count as closed on both sides.
+/// more by a remove than it was asked for (frames up to the next key frame): a second pass repairs that. Gaps too
+/// small for the browser to show count as closed, so the result is `with_gaps_closed(device)`.
 #[must_use]
-pub fn reconcile(native: &Ranges, device: &Ranges) -> Vec<Step> {
-    let (native, device) = (close_gaps(native), close_gaps(device));
+pub fn reconcile_for(config: &StandInConfig, native: &Ranges, device: &Ranges) -> Vec<Step> {
+    let device = &with_gaps_closed(config, device);
     let mut steps = Vec::new();
-    let mut missing: Vec<(u64, u64)> = device.subtract(&native).iter().collect();
-    for (start, end) in native.subtract(&device).iter() {
+    let mut missing = device.subtract(native);
+    for (start, end) in native.subtract(device).iter() {
         steps.push(Step::Remove { start_us: start, end_us: end });
-        // A frame that starts before the removed stretch stays whole and sticks out into it: write the last
-        // moments of what stays once more.
-        if let Some((from, to)) = device.iter().find(|&(_, to)| to == start) {
-            missing.push((to.saturating_sub(PICTURE_US).max(from), to));
+        // A sample that starts before the removed stretch stays whole and sticks out into it, and the picture that
+        // a seek to the new end needs is gone: write the last moments of what stays once more.
+        if let Some((from, to)) = start.checked_sub(1).and_then(|last| device.range_at(last)) {
+            missing.insert(from.max(to.saturating_sub(SEAM_US) / SEAM_US * SEAM_US), to);
         }
-        // The first frames of what stays depend on a removed picture and are gone with it.
-        if let Some((from, to)) = device.iter().find(|&(from, _)| from == end) {
-            missing.push((from, from.saturating_add(2 * PICTURE_US).min(to)));
+        // The sample that reaches from the removed stretch into what stays is gone: write the first moments too, or all
+        // of a range so short that its last sample could lie across the seam.
+        if let Some((from, to)) = device.range_at(end) {
+            let seam = (from / SEAM_US + 2).saturating_mul(SEAM_US);
+            missing.insert(from, if to.saturating_sub(seam) < SEAM_US { to } else { seam });
         }
     }
-    let appends = Ranges::from_pairs(missing);
-    steps.extend(appends.iter().map(|(start_us, end_us)| Step::Append { start_us, end_us }));
+    let pieces = missing.iter().flat_map(|(start, end)| pieces(start, end));
+    steps.extend(pieces.take(MAX_APPENDS).map(|(start_us, end_us)| Step::Append { start_us, end_us }));
     steps
 }
 
-fn close_gaps(ranges: &Ranges) -> Ranges {
-    Ranges::from_pairs(ranges.iter().map(|(from, to)| {
-        let next = ranges.iter().find(|&(next, _)| next > to).map(|(next, _)| next);
-        (from, next.filter(|next| next - to < SMALLEST_GAP_US).unwrap_or(to))
-    }))
+/// A range cut into what one append may hold.
+fn pieces(start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut from = start;
+    std::iter::from_fn(move || {
+        let piece = (from, end.min(from.saturating_add(MAX_APPEND_US)));
+        from = piece.1;
+        (piece.0 < piece.1).then_some(piece)
+    })
 }
+
+/// The ranges as a buffer of the stand-in's media shows them: gaps shorter than its smallest are closed.
+#[must_use]
+pub fn with_gaps_closed(config: &StandInConfig, ranges: &Ranges) -> Ranges {
+    let smallest = config.smallest_gap_us();
+    let mut joined: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+    for (start, end) in ranges.iter() {
+        match joined.last_mut() {
+            Some(last) if start - last.1 < smallest => last.1 = end,
+            _ => joined.push((start, end)),
+        }
+    }
+    Ranges::from_pairs(joined)
+}
+
+#[cfg(test)]
+mod tests;

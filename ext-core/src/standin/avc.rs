@@ -27,22 +27,18 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// `full` codes all pixels.
+    /// Codes as few macroblocks as show the exact size: one side shrinks to a macroblock, and the sample aspect
+    /// ratio stretches it back. The other side has to come out exact by cropping, which with chroma planes goes by
+    /// twos: so the even one is kept, and if there is none the picture has no chroma.
     pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { width, height, aspect: (1, 1), monochrome: width % 2 == 1 || height % 2 == 1 }
-    }
-
-    /// Codes as few macroblocks as give the exact size: one side shrinks to a macroblock, the sample aspect ratio
-    /// stretches it back. The other side is the one that must come out exact by cropping, so it should be even.
-    pub(super) fn narrow(width: u32, height: u32) -> Self {
-        if height % 2 == 0 || width % 2 == 1 {
-            if width > 16 {
-                return Self { width: 16, height, aspect: (width, 16), monochrome: height % 2 == 1 };
-            }
-        } else if height > 16 {
+        let (even_width, even_height) = (width % 2 == 0, height % 2 == 0);
+        if width > 16 && (even_height || !even_width) {
+            return Self { width: 16, height, aspect: (width, 16), monochrome: !even_height };
+        }
+        if height > 16 && even_width {
             return Self { width, height: 16, aspect: (16, height), monochrome: false };
         }
-        Self::new(width, height)
+        Self { width, height, aspect: (1, 1), monochrome: !(even_width && even_height) }
     }
 
     fn macroblocks(self) -> (u32, u32) {
@@ -148,21 +144,6 @@ impl Picture {
             }
         }
         b.into_nal(NAL_IDR)
-    }
-
-    /// A P slice that repeats the picture before it: one run of skipped macroblocks.
-    pub(super) fn skip(self, frame_num: u32) -> Vec<u8> {
-        let (w, h) = self.macroblocks();
-        let mut b = BitWriter::default();
-        b.ue(0);
-        b.ue(5);
-        b.ue(0);
-        b.bits(frame_num % 16, 4);
-        b.bits(0, 3); // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0, adaptive_ref_pic_marking
-        b.se(0);
-        b.ue(1);
-        b.ue(w * h);
-        b.into_nal(0x61)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Digital silence as FLAC: each frame is one constant subframe (RFC 9639).
 
 /// One channel is enough: what the person hears comes from the device.
-const CHANNELS: u8 = 1;
-const BITS: u8 = 16;
+pub(super) const CHANNELS: u8 = 1;
+pub(super) const BITS: u8 = 16;
 pub(super) const SAMPLE_RATE: u32 = 48_000;
 /// A block has at least 16 samples (RFC 9639 section 9.1.2) …
 const MIN_BLOCK: u64 = 16;

@@ -3,9 +3,8 @@
 /// Units a second of every time in the file, so that any microsecond is exact.
 pub(super) const TIMESCALE: u32 = 1_000_000;
 
-/// `sample_flags` of a sample that a decoder can start with, and of one that it cannot.
+/// `sample_flags` of a sample that decoding can start with: depends on no other, not a non-sync sample.
 const SYNC: u32 = 0x0200_0000;
-const NOT_SYNC: u32 = 0x0101_0000;
 
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
@@ -19,11 +18,10 @@ pub(super) struct TrackHeader {
     pub entry: Vec<u8>,
 }
 
-/// One sample of a fragment.
+/// One sample of a fragment; decoding can start with any.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub duration: u32,
-    pub sync: bool,
     pub data: Vec<u8>,
 }
 
@@ -38,7 +36,7 @@ pub(super) struct TrackRun {
 pub(super) fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let size = 8 + parts.iter().map(|p| p.len()).sum::<usize>();
     let mut out = Vec::with_capacity(size);
-    out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend(count(size).to_be_bytes());
     out.extend(kind);
     for part in parts {
         out.extend_from_slice(part);
@@ -65,7 +63,7 @@ pub(super) fn initialization(tracks: &[TrackHeader], duration_us: Option<u64>) -
     let traks: Vec<u8> = tracks.iter().flat_map(trak).collect();
     let mehd = duration_us.map_or_else(Vec::new, |d| boxed(b"mehd", &[&words(&[0x100_0000]), &d.to_be_bytes()]));
     let trexs: Vec<u8> =
-        tracks.iter().flat_map(|t| boxed(b"trex", &[&words(&[0, t.id, 1, 0, 0, NOT_SYNC])])).collect();
+        tracks.iter().flat_map(|t| boxed(b"trex", &[&words(&[0, t.id, 1, 0, 0, SYNC])])).collect();
     let mvex = boxed(b"mvex", &[&mehd, &trexs]);
     out.extend(boxed(b"moov", &[&mvhd, &traks, &mvex]));
     out
@@ -126,22 +124,49 @@ pub(super) fn fragment(runs: &[TrackRun]) -> Vec<u8> {
 }
 
 fn traf(run: &TrackRun, mut offset: usize) -> Vec<u8> {
-    let first = run.samples.first();
-    let duration = first.map_or(0, |s| s.duration);
-    // default-base-is-moof, default duration and flags.
-    let tfhd = boxed(b"tfhd", &[&words(&[0x2_0028, run.id, duration, NOT_SYNC])]);
+    // Nearly all samples of a run last equally long, so the usual duration is the default, and stretches that differ
+    // (the ends of a range) get a `trun` with durations of their own.
+    let usual = usual(run.samples.iter().map(|s| s.duration));
+    let size = usual_size(&run.samples);
+    let mut header = vec![0x2_0028, run.id, usual, SYNC]; // default-base-is-moof; default duration and flags
+    if let Some(size) = size {
+        header = vec![0x2_0038, run.id, usual, size, SYNC];
+    }
+    let tfhd = boxed(b"tfhd", &[&words(&header)]);
     let tfdt = boxed(b"tfdt", &[&words(&[0x100_0000]), &run.start.to_be_bytes()]);
     let mut truns = Vec::new();
-    for group in [&run.samples] {
-        // data offset, then per sample: duration, size, flags.
-        let mut fields = vec![0x701, u32::try_from(group.len()).unwrap_or(0), u32::try_from(offset).unwrap_or(0)];
+    for group in run.samples.chunk_by(|a, b| (a.duration == usual) == (b.duration == usual)) {
+        let own_duration = group.first().is_some_and(|s| s.duration != usual);
+        // Data offset, then per sample the duration and the size where they are not the default.
+        let flags = 0x001 | if own_duration { 0x100 } else { 0 } | if size.is_none() { 0x200 } else { 0 };
+        let mut fields = vec![flags, count(group.len()), count(offset)];
         for sample in group {
-            fields.push(sample.duration);
-            fields.push(u32::try_from(sample.data.len()).unwrap_or(0));
-            fields.push(if sample.sync { SYNC } else { NOT_SYNC });
+            if own_duration {
+                fields.push(sample.duration);
+            }
+            if size.is_none() {
+                fields.push(count(sample.data.len()));
+            }
             offset += sample.data.len();
         }
         truns.extend(boxed(b"trun", &[&words(&fields)]));
     }
     boxed(b"traf", &[&tfhd, &tfdt, &truns])
+}
+
+/// The duration of the middle sample: the ends of a run are the odd ones.
+fn usual(mut durations: impl ExactSizeIterator<Item = u32>) -> u32 {
+    let middle = durations.len() / 2;
+    durations.nth(middle).unwrap_or(0)
+}
+
+/// The size that all samples have, if there is one.
+fn usual_size(samples: &[Sample]) -> Option<u32> {
+    let size = samples.first()?.data.len();
+    samples.iter().all(|s| s.data.len() == size).then(|| count(size))
+}
+
+/// Fragments are bounded far below 4 GiB by what `media_segments` makes at once.
+fn count(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
