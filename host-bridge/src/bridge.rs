@@ -368,7 +368,8 @@ impl Bridge {
         let message = match BridgeMessage::decode(frame.payload()) {
             Ok(message) if frame.last => message,
             Ok(_) => {
-                return self.refuse_browser(ErrorCode::MALFORMED_MESSAGE, "a message to the bridge in slices");
+                return self
+                    .refuse_browser(ErrorCode::MALFORMED_MESSAGE, "a message to the bridge in slices");
             }
             Err(error) => {
                 return self.refuse_browser(

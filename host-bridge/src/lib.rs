@@ -7,6 +7,8 @@ pub mod batches;
 pub mod bridge;
 pub mod channel;
 pub mod cli;
+pub mod doctor;
+pub mod install;
 pub mod io;
 pub mod native_message;
 pub mod session;

@@ -167,13 +167,37 @@ mod tests {
 
     #[test]
     fn anything_else_is_malformed() {
-        check(&framed(b""), expect!["OFS-1102: message is not the expected JSON: EOF while parsing a value at line 1 column 0"]);
-        check(&framed(b"{}"), expect!["OFS-1102: message is not the expected JSON: missing field `f` at line 1 column 2"]);
-        check(&framed(b"[]"), expect!["OFS-1102: message is not the expected JSON: invalid length 0, expected struct Envelope with 1 element at line 1 column 2"]);
-        check(&framed(br#"{"f":1}"#), expect!["OFS-1102: message is not the expected JSON: invalid type: integer `1`, expected a string at line 1 column 6"]);
+        check(
+            &framed(b""),
+            expect![
+                "OFS-1102: message is not the expected JSON: EOF while parsing a value at line 1 column 0"
+            ],
+        );
+        check(
+            &framed(b"{}"),
+            expect!["OFS-1102: message is not the expected JSON: missing field `f` at line 1 column 2"],
+        );
+        check(
+            &framed(b"[]"),
+            expect![
+                "OFS-1102: message is not the expected JSON: invalid length 0, expected struct Envelope with 1 element at line 1 column 2"
+            ],
+        );
+        check(
+            &framed(br#"{"f":1}"#),
+            expect![
+                "OFS-1102: message is not the expected JSON: invalid type: integer `1`, expected a string at line 1 column 6"
+            ],
+        );
         check(&framed(br#"{"f":"A"}"#), expect!["OFS-1102: field f is not base64: Invalid input length: 1"]);
-        check(&framed(br#"{"f":"AQ_D"}"#), expect!["OFS-1102: field f is not base64: Invalid symbol 95, offset 2."]);
-        check(&framed(b"\xff\xfe"), expect!["OFS-1102: message is not the expected JSON: expected value at line 1 column 1"]);
+        check(
+            &framed(br#"{"f":"AQ_D"}"#),
+            expect!["OFS-1102: field f is not base64: Invalid symbol 95, offset 2."],
+        );
+        check(
+            &framed(b"\xff\xfe"),
+            expect!["OFS-1102: message is not the expected JSON: expected value at line 1 column 1"],
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn a_version_that_nobody_shares_is_told_and_nothing_is_opened() {
     assert_eq!(test.commands(), []);
     assert_eq!(test.bridge.poll_timeout(), None);
     // What it sends is read, so that its end is noticed, and dropped.
-    test.from_browser(&bulk(0));
+    test.hear_browser(&bulk(0));
     assert!(test.bridge.wants_browser_bytes());
     test.bridge.handle_browser_end(test.now);
     assert_eq!(test.commands(), [Command::CloseChannel, Command::Exit { clean: true }]);
@@ -92,31 +92,31 @@ fn what_an_older_channel_reports_is_ignored() {
 #[test]
 fn frames_pass_only_while_the_channel_is_up_and_the_extension_has_begun_anew() {
     let mut test = Test::known();
-    test.from_browser(&begin(1));
+    test.hear_browser(&begin(1));
     assert_eq!(test.bridge.poll_channel(test.now), None);
     test.bridge.handle_channel_open(test.now, 1);
-    test.from_browser(&bulk(7));
-    test.from_browser(&begin(0));
-    test.from_browser(&bulk(0));
-    assert_eq!(test.to_channel(), [begin(0), bulk(0)].concat());
+    test.hear_browser(&bulk(7));
+    test.hear_browser(&begin(0));
+    test.hear_browser(&bulk(0));
+    assert_eq!(test.take_channel(), [begin(0), bulk(0)].concat());
 
     test.bridge.handle_channel_error(test.now, 1, &ChannelError::Closed);
-    test.from_browser(&bulk(1));
+    test.hear_browser(&bulk(1));
     test.pass();
     test.bridge.handle_channel_open(test.now, 2);
-    test.from_browser(&bulk(2));
-    test.from_browser(&begin(1));
-    test.from_browser(&bulk(3));
+    test.hear_browser(&bulk(2));
+    test.hear_browser(&begin(1));
+    test.hear_browser(&bulk(3));
     assert_eq!(test.bridge.poll_channel(test.now), None, "these were for the epoch before");
-    test.from_browser(&begin(2));
-    test.from_browser(&bulk(0));
-    assert_eq!(test.to_channel(), [begin(2), bulk(0)].concat());
+    test.hear_browser(&begin(2));
+    test.hear_browser(&bulk(0));
+    assert_eq!(test.take_channel(), [begin(2), bulk(0)].concat());
 }
 
 #[test]
 fn what_waits_for_a_channel_dies_with_it() {
     let mut test = Test::up();
-    test.from_browser(&begin(1));
+    test.hear_browser(&begin(1));
     test.bridge.handle_channel_bytes(test.now, 1, &bulk(0)[..100]);
     test.bridge.handle_channel_error(test.now, 1, &ChannelError::Closed);
     test.pass();
@@ -125,7 +125,7 @@ fn what_waits_for_a_channel_dies_with_it() {
     assert_eq!(test.bridge.poll_channel(test.now), None);
     // Half a frame of the old channel isn't completed by the new one.
     test.bridge.handle_channel_bytes(test.now, 2, &bulk(5));
-    assert_eq!(test.to_browser()[FRAME_OF_CHANNEL_UP..], bulk(5));
+    assert_eq!(test.take_browser()[FRAME_OF_CHANNEL_UP..], bulk(5));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn bytes_that_are_no_frames_are_told_from_either_side() {
     assert_eq!(test.pass().1, "retry");
     assert_eq!(test.commands(), [Command::OpenChannel { epoch: 2 }]);
 
-    test.from_browser(&[0; 4]);
+    test.hear_browser(&[0; 4]);
     assert_eq!(
         test.said(),
         [
@@ -170,7 +170,7 @@ fn a_client_cannot_speak_for_the_bridge() {
 fn unknown_and_needless_messages_to_the_bridge_are_ignored() {
     let mut test = Test::up();
     // Field 99 of a later version.
-    test.from_browser(&Frame::whole(BRIDGE_STREAM, 1, &[0x9a, 0x06, 0x00]).encode());
+    test.hear_browser(&Frame::whole(BRIDGE_STREAM, 1, &[0x9a, 0x06, 0x00]).encode());
     test.hello(7, 7);
     assert_eq!(test.said(), [""; 0]);
     assert_eq!(test.commands(), []);
@@ -180,7 +180,7 @@ fn unknown_and_needless_messages_to_the_bridge_are_ignored() {
 fn a_message_to_the_bridge_in_slices_is_refused() {
     let mut test = Test::up();
     let frame = Frame { last: false, ..Frame::whole(BRIDGE_STREAM, 1, b"") };
-    test.from_browser(&frame.encode());
+    test.hear_browser(&frame.encode());
     assert_eq!(test.said()[1], "down OFS-1012 0");
 }
 
@@ -212,9 +212,9 @@ fn silence_does_not_count_while_the_browser_is_behind() {
 #[test]
 fn a_client_that_takes_nothing_holds_the_browser_back_and_is_dead_at_last() {
     let mut test = Test::up();
-    test.from_browser(&begin(1));
+    test.hear_browser(&begin(1));
     while test.bridge.wants_browser_bytes() {
-        test.from_browser(&bulk(0));
+        test.hear_browser(&bulk(0));
     }
     assert!(test.bridge.to_channel.len() < QUEUE_MARK + 2 * MAX_PAYLOAD);
     assert!(test.bridge.poll_channel(test.now).is_some());
@@ -246,7 +246,7 @@ fn no_channel_is_opened_for_a_browser_that_does_not_read() {
         test.bridge.handle_log_line(Level::WARN, "again");
     }
     assert_eq!(test.bridge.to_browser.len(), before, "nothing piles up");
-    test.to_browser();
+    test.take_browser();
     test.pass();
     assert_eq!(test.commands(), [Command::CloseChannel, Command::OpenChannel { epoch: 2 }]);
     test.bridge.handle_log_line(Level::WARN, "now");
@@ -256,7 +256,7 @@ fn no_channel_is_opened_for_a_browser_that_does_not_read() {
 #[test]
 fn the_end_waits_for_the_last_words_but_not_for_long() {
     let mut test = Test::up();
-    test.from_browser(&begin(1));
+    test.hear_browser(&begin(1));
     test.bridge.handle_browser_end(test.now);
     assert_eq!(test.commands(), []);
     let words = test.bridge.poll_channel(test.now).unwrap();
@@ -266,7 +266,7 @@ fn the_end_waits_for_the_last_words_but_not_for_long() {
     assert_eq!(test.commands(), [Command::CloseChannel, Command::Exit { clean: true }]);
 
     let mut test = Test::up();
-    test.from_browser(&begin(1));
+    test.hear_browser(&begin(1));
     test.bridge.handle_browser_end(test.now);
     assert_eq!(test.pass(), (LINGER_LIMIT, "linger"));
     assert_eq!(test.commands(), [Command::CloseChannel, Command::Exit { clean: true }]);
@@ -330,7 +330,7 @@ proptest! {
         for step in steps {
             let epoch = test.bridge.epoch();
             match step {
-                Step::Browser(bytes) => test.from_browser(&bytes),
+                Step::Browser(bytes) => test.hear_browser(&bytes),
                 Step::Channel(bytes) => test.bridge.handle_channel_bytes(test.now, epoch, &bytes),
                 Step::Open => test.bridge.handle_channel_open(test.now, epoch),
                 Step::Fail => test.bridge.handle_channel_error(test.now, epoch, &ChannelError::Closed),
@@ -385,10 +385,10 @@ impl Test {
     fn hello(&mut self, protocol_min: u32, protocol_max: u32) {
         let hello = Hello { protocol_min, protocol_max, ..Hello::default() };
         let payload = BridgeMessage { kind: Some(BridgeKind::Hello(hello)) }.encode_to_vec();
-        self.from_browser(&Frame::whole(BRIDGE_STREAM, 0, &payload).encode());
+        self.hear_browser(&Frame::whole(BRIDGE_STREAM, 0, &payload).encode());
     }
 
-    fn from_browser(&mut self, bytes: &[u8]) {
+    fn hear_browser(&mut self, bytes: &[u8]) {
         self.bridge.handle_browser_bytes(self.now, bytes);
     }
 
@@ -405,18 +405,18 @@ impl Test {
         core::iter::from_fn(|| self.bridge.poll_command()).collect()
     }
 
-    fn to_browser(&mut self) -> Vec<u8> {
+    fn take_browser(&mut self) -> Vec<u8> {
         core::iter::from_fn(|| self.bridge.poll_browser(self.now)).flatten().collect()
     }
 
-    fn to_channel(&mut self) -> Vec<u8> {
+    fn take_channel(&mut self) -> Vec<u8> {
         core::iter::from_fn(|| self.bridge.poll_channel(self.now)).flatten().collect()
     }
 
     /// What the bridge said itself, in short.
     fn said(&mut self) -> Vec<String> {
         let mut reader = FrameReader::new();
-        reader.push(&self.to_browser());
+        reader.push(&self.take_browser());
         let mut said = Vec::new();
         while let Some(frame) = reader.next_raw().unwrap() {
             assert_eq!(frame.stream, BRIDGE_STREAM);

@@ -4,7 +4,15 @@ use std::io::ErrorKind;
 use std::io::Read as _;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use offstage_bridge::native_message::encode;
 use offstage_protocol::frame::Frame;
@@ -21,6 +29,24 @@ use crate::host::read_exactly;
 const TOTAL: usize = 64 << 20;
 const FRAMES: usize = TOTAL / MAX_PAYLOAD;
 
+/// These tests use all the machine has; together they would only wait for each other, and a wait is what they measure.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says something every second, as a living client does, until the sender is dropped.
+fn keep_alive(mut stream: UnixStream) -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        while receiver.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+            stream.write_all(&Frame::whole(0, 0, b"").encode()).unwrap();
+        }
+    });
+    (sender, thread)
+}
+
 /// A frame whose payload depends on its number in every 8 bytes.
 fn frame(number: usize) -> Vec<u8> {
     let mut payload = Vec::with_capacity(MAX_PAYLOAD);
@@ -34,6 +60,7 @@ fn frame(number: usize) -> Vec<u8> {
 
 #[test]
 fn both_directions_at_once_arrive_intact() {
+    let _alone = alone();
     let mut host = Host::start_known();
     let client = Client::listen(&host.socket());
     let epoch = host.wait_up();
@@ -46,6 +73,7 @@ fn both_directions_at_once_arrive_intact() {
         for number in 0..FRAMES {
             to_bridge.write_all(&frame(number)).unwrap();
         }
+        keep_alive(to_bridge)
     });
     let client_reads = thread::spawn(move || {
         let mut bytes = vec![0; begin.len()];
@@ -71,9 +99,11 @@ fn both_directions_at_once_arrive_intact() {
     for number in 0..FRAMES {
         assert!(host.next_frame().bytes == frame(number), "frame {number} to the browser");
     }
-    client_writes.join().unwrap();
+    let (alive, keeper) = client_writes.join().unwrap();
     host.input = Some(browser_writes.join().unwrap());
     client_reads.join().unwrap();
+    drop(alive);
+    keeper.join().unwrap();
     assert!(host.end().success());
 }
 
@@ -100,6 +130,7 @@ fn write_until_blocked(out: &mut (impl Write + AsFd), bytes: &[u8]) -> usize {
 
 #[test]
 fn a_browser_that_does_not_read_holds_the_client_back() {
+    let _alone = alone();
     let host = Host::start_known();
     let client = Client::listen(&host.socket());
     host.wait_up();
@@ -115,10 +146,12 @@ fn a_browser_that_does_not_read_holds_the_client_back() {
 
 #[test]
 fn a_client_that_does_not_read_holds_the_browser_back() {
+    let _alone = alone();
     let mut host = Host::start_known();
     let client = Client::listen(&host.socket());
     let epoch = host.wait_up();
     let mut stream = client.accept();
+    let (_alive, _keeper) = keep_alive(stream.try_clone().unwrap());
     let begin = hello_frame("extension", epoch);
     host.send(&begin);
     let bytes = frame(0);

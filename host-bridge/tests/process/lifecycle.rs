@@ -92,6 +92,8 @@ fn last_words_reach_the_client_after_the_browser_has_gone() {
 fn frames_of_an_older_epoch_are_not_forwarded() {
     let mut host = Host::start_known();
     let client = Client::listen(&host.socket());
+    host.wait_up();
+    drop(client.accept());
     let epoch = host.wait_up();
     let mut stream = client.accept();
     host.send(&Frame::whole(16, 41, b"of the epoch before").encode());

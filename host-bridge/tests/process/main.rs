@@ -6,5 +6,6 @@
 
 mod forwarding;
 mod host;
+mod install;
 mod lifecycle;
 mod malformed;
