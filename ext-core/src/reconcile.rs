@@ -48,13 +48,27 @@ pub fn reconcile_for(config: &StandInConfig, native: &Ranges, device: &Ranges) -
             missing.insert(from, if to.saturating_sub(seam) < SEAM_US { to } else { seam });
         }
     }
-    let pieces = missing.iter().flat_map(|(start, end)| pieces(start, end));
+    let pieces = joined(config, &missing, &native.intersect(device));
+    let pieces = pieces.iter().flat_map(|(start, end)| pieces_of(start, end));
     steps.extend(pieces.take(MAX_APPENDS).map(|(start_us, end_us)| Step::Append { start_us, end_us }));
     steps
 }
 
+/// The stretches to append, grown over what little lies between one's end and the end of the range that it becomes part
+/// of. Else a later append there would look to the browser like a continuation with a long step between two samples,
+/// and it bridges gaps of twice the longest step that it has ever seen.
+fn joined(config: &StandInConfig, missing: &Ranges, kept: &Ranges) -> Ranges {
+    let little = config.smallest_gap_us();
+    let mut joined = Ranges::new();
+    for (start, end) in missing.iter() {
+        let rest = kept.range_at(end).filter(|&(_, to)| to - end < little);
+        joined.insert(start, rest.map_or(end, |(_, to)| to));
+    }
+    joined
+}
+
 /// A range cut into what one append may hold.
-fn pieces(start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+fn pieces_of(start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
     let mut from = start;
     std::iter::from_fn(move || {
         let piece = (from, end.min(from.saturating_add(MAX_APPEND_US)));

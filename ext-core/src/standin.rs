@@ -94,7 +94,8 @@ pub fn media_segments(config: &StandInConfig, start_us: u64, end_us: u64) -> Vec
     while from < end_us {
         let next = (from / FRAGMENT_US + 1).saturating_mul(FRAGMENT_US);
         // Rests too short for samples of their own stay with the fragment before.
-        let next = if next - from < 2 * samples::SHORTEST_US { next.saturating_add(FRAGMENT_US) } else { next };
+        let next =
+            if next - from < 2 * samples::SHORTEST_US { next.saturating_add(FRAGMENT_US) } else { next };
         let to = if next.saturating_add(2 * samples::SHORTEST_US) > end_us { end_us } else { next };
         let mut runs = Vec::new();
         if let Some((picture, _)) = config.picture() {

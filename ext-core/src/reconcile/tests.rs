@@ -30,8 +30,11 @@ impl Track {
         let samples = run.samples();
         let (Some(first), Some(last)) = (samples.first().copied(), samples.last().copied()) else { return };
         self.longest = samples.iter().map(|s| s.1).fold(self.longest, u64::max);
-        // A step of up to twice the last duration continues the group of frames, and counts as their distance.
-        if let Some(step) = self.last.and_then(|s| first.0.checked_sub(s.0).filter(|step| *step <= 2 * s.1)) {
+        // An append shortly after the last one, into a range that still holds it, continues the group of frames: the step
+        // between them counts as a distance of samples.
+        let last_held = self.last.filter(|s| self.ranges.iter().any(|r| r.contains(s)));
+        let step = last_held.and_then(|s| first.0.checked_sub(s.0));
+        if let Some(step) = step.filter(|step| *step <= 2 * self.longest) {
             self.longest = self.longest.max(step);
         }
         self.last = Some(last);
@@ -54,7 +57,8 @@ impl Track {
     }
 
     fn buffered(&self) -> Ranges {
-        let ends = |r: &Vec<(u64, u64)>| r.first().zip(r.last()).map(|(first, last)| (first.0, last.0 + last.1));
+        let ends =
+            |r: &Vec<(u64, u64)>| r.first().zip(r.last()).map(|(first, last)| (first.0, last.0 + last.1));
         Ranges::from_pairs(self.ranges.iter().filter_map(ends))
     }
 }
@@ -119,8 +123,9 @@ fn device() -> impl Strategy<Value = Ranges> {
         (0_u64..12, 0_u64..2_000).prop_map(|(n, d)| (n * 500_000 + d).saturating_sub(1_000)),
     ];
     let length = prop_oneof![1_u64..2_000, 1_000_u64..120_000, 100_000_u64..4_000_000];
-    proptest::collection::vec((at, length), 0..6)
-        .prop_map(|pairs| Ranges::from_pairs(pairs.into_iter().map(|(start, length)| (start, start + length))))
+    proptest::collection::vec((at, length), 0..6).prop_map(|pairs| {
+        Ranges::from_pairs(pairs.into_iter().map(|(start, length)| (start, start + length)))
+    })
 }
 
 proptest! {

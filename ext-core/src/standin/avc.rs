@@ -31,7 +31,7 @@ impl Picture {
     /// ratio stretches it back. The other side has to come out exact by cropping, which with chroma planes goes by
     /// twos: so the even one is kept, and if there is none the picture has no chroma.
     pub(super) fn new(width: u32, height: u32) -> Self {
-        let (even_width, even_height) = (width % 2 == 0, height % 2 == 0);
+        let (even_width, even_height) = (width.is_multiple_of(2), height.is_multiple_of(2));
         if width > 16 && (even_height || !even_width) {
             return Self { width: 16, height, aspect: (width, 16), monochrome: !even_height };
         }

@@ -61,7 +61,8 @@ pub(super) fn initialization(tracks: &[TrackHeader], duration_us: Option<u64>) -
         ],
     );
     let traks: Vec<u8> = tracks.iter().flat_map(trak).collect();
-    let mehd = duration_us.map_or_else(Vec::new, |d| boxed(b"mehd", &[&words(&[0x100_0000]), &d.to_be_bytes()]));
+    let mehd =
+        duration_us.map_or_else(Vec::new, |d| boxed(b"mehd", &[&words(&[0x100_0000]), &d.to_be_bytes()]));
     let trexs: Vec<u8> =
         tracks.iter().flat_map(|t| boxed(b"trex", &[&words(&[0, t.id, 1, 0, 0, SYNC])])).collect();
     let mvex = boxed(b"mvex", &[&mehd, &trexs]);

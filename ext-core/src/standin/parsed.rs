@@ -73,7 +73,9 @@ pub(crate) fn word(bytes: &[u8], index: usize) -> u32 {
 
 fn run(traf: &[u8], mdat: &[u8], mdat_from: usize, used: &mut usize) -> Run {
     let boxes = children(traf);
-    let [(tfhd_kind, tfhd, _), (tfdt_kind, tfdt, _), truns @ ..] = boxes.as_slice() else { panic!("odd traf") };
+    let [(tfhd_kind, tfhd, _), (tfdt_kind, tfdt, _), truns @ ..] = boxes.as_slice() else {
+        panic!("odd traf")
+    };
     assert_eq!((tfhd_kind, tfdt_kind), (b"tfhd", b"tfdt"));
     let flags = word(tfhd, 0);
     assert!(flags == 0x2_0028 || flags == 0x2_0038, "{flags:x}");

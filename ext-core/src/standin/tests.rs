@@ -97,7 +97,9 @@ fn an_hour_is_small_and_is_cut_off_at_the_cap() {
 
 #[test]
 fn the_shown_size_is_exact() {
-    for (width, height) in [(1920, 1080), (1080, 1920), (427, 240), (640, 361), (1921, 1081), (15, 9), (1, 1), (7680, 4320)] {
+    for (width, height) in
+        [(1920, 1080), (1080, 1920), (427, 240), (640, 361), (1921, 1081), (15, 9), (1, 1), (7680, 4320)]
+    {
         let init = init_segment(&config(Some((width, height)), false));
         let stsd = find(&init, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"]).unwrap();
         let (_, entry, _) = children(&stsd[8..])[0];
@@ -114,11 +116,13 @@ fn the_shown_size_is_exact() {
 
 #[test]
 fn types_name_the_codecs() {
-    let types = [(Some((1920, 1080)), true), (Some((16, 7680)), false), (None, false)].map(|(v, a)| mime(&config(v, a)));
+    let types = [(Some((1920, 1080)), true), (Some((16, 7680)), false), (None, false)]
+        .map(|(v, a)| mime(&config(v, a)));
     expect![[r#"
         video/mp4; codecs="avc1.64001e,flac"
         video/mp4; codecs="avc1.64001e"
-        audio/mp4; codecs="flac""#]].assert_eq(&types.join("\n"));
+        audio/mp4; codecs="flac""#]]
+    .assert_eq(&types.join("\n"));
 }
 
 #[test]
