@@ -30,7 +30,7 @@ pub(super) fn bind(workspace: &Workspace, library: &str, name: &str, folder: &Pa
     fresh_folder(folder)?;
     let mut bindgen = Bindgen::new();
     bindgen.input_path(&module).out_name(name).typescript(false).remove_name_section(true);
-    bindgen.remove_producers_section(true);
+    bindgen.remove_producers_section(true).omit_default_module_path(false);
     bindgen.web(true)?.generate(folder).with_context(|| format!("wasm-bindgen failed on {}", module.display()))?;
     let made = folder.join(format!("{name}_bg.wasm"));
     let bytes = std::fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
