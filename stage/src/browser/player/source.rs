@@ -93,8 +93,13 @@ impl LiveBuffer {
     fn configure(&self, settings: BufferSettings) -> Result<(), JsValue> {
         let mode = if settings.sequence_mode { "sequence" } else { "segments" };
         let read = |name: &str| js_sys::Reflect::get(&self.inner, &JsValue::from_str(name));
-        if read("mode")?.as_string().as_deref() != Some(mode) {
-            js::write(&self.inner, "mode", mode)?;
+        if read("mode")?.as_string().as_deref() != Some(mode)
+            && let Err(thrown) = js::write(&self.inner, "mode", mode)
+        {
+            // Bytes without timestamps (MP3, ADTS) know the mode `sequence` only, whatever the stand-in's buffer says.
+            if js::exception(&thrown).name != "TypeError" {
+                return Err(thrown);
+            }
         }
         if let Some(offset) = settings.timestamp_offset {
             js::write(&self.inner, "timestampOffset", offset)?;

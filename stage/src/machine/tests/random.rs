@@ -156,6 +156,11 @@ impl World {
             Step::Wait(micros) => {
                 self.bench.now = Monotonic(self.bench.now.0 + u64::from(micros));
                 self.bench.stage.handle_timeout(self.bench.now);
+                let next = self.bench.stage.poll_timeout();
+                assert!(
+                    next.is_none_or(|(at, _)| at > self.bench.now),
+                    "{next:?} would be called for in a loop"
+                );
             }
             Step::Disconnect => {
                 self.collect();
@@ -336,6 +341,8 @@ fn snapshot(how: u8) -> VideoSnapshot {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
     #[test]
     fn every_operation_is_answered_once_whatever_happens(steps in proptest::collection::vec(step(), 0..200)) {
         let mut world = World::default();
