@@ -84,7 +84,8 @@ impl Cdp {
     fn connect_once(port: u16) -> Result<Self> {
         let version = http_get_json(port, "/json/version")?;
         let url = version["webSocketDebuggerUrl"].as_str().context("no webSocketDebuggerUrl")?;
-        let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5))?;
+        let stream =
+            TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         // Screenshots and heap snapshots are large; it is our own browser.
@@ -158,7 +159,8 @@ impl Cdp {
         while let Some(message) = connection.read(Instant::now() + Duration::from_millis(1))? {
             connection.keep(&message);
         }
-        let (taken, left): (VecDeque<_>, VecDeque<_>) = connection.events.drain(..).partition(|event| event.session == session);
+        let (taken, left): (VecDeque<_>, VecDeque<_>) =
+            connection.events.drain(..).partition(|event| event.session == session);
         connection.events = left;
         Ok(taken.into())
     }
@@ -196,8 +198,7 @@ impl Cdp {
 
     /// Evaluates `expression` in `session`, waits for a promise it may give, and returns the value as JSON.
     pub fn evaluate_in(&self, session: &str, expression: &str, timeout: Duration) -> Result<Value> {
-        let params =
-            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
+        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true });
         let answer = self.call_in(session, "Runtime.evaluate", params, timeout)?;
         if let Some(details) = answer.get("exceptionDetails") {
             let text = details["exception"]["description"].as_str().or_else(|| details["text"].as_str());
@@ -241,7 +242,10 @@ impl Connection {
                 Ok(Message::Close(_)) => bail!("the browser closed its debugging port"),
                 Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(tungstenite::Error::Io(error))
-                    if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
                 {
                     return Ok(None);
                 }
@@ -270,7 +274,8 @@ pub fn free_port() -> Result<u16> {
 
 /// `GET` of a JSON document from the debugging port's own small web server.
 fn http_get_json(port: u16, path: &str) -> Result<Value> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(2))?;
+    let mut stream =
+        TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
@@ -290,7 +295,8 @@ fn http_get_json(port: u16, path: &str) -> Result<Value> {
 fn complete_body(answer: &[u8]) -> Option<&[u8]> {
     let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(answer.get(..head_end)?).to_lowercase();
-    let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length:"))?.trim().parse().ok()?;
+    let length: usize =
+        head.lines().find_map(|line| line.strip_prefix("content-length:"))?.trim().parse().ok()?;
     answer.get(head_end..)?.get(..length)
 }
 

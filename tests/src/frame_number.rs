@@ -80,7 +80,8 @@ fn cell_brightness(rgb: &[u8], width: usize, height: usize, index: usize) -> Opt
 ///
 /// `per_second` is the frame rate; a sweep goes round once a second and a ball crosses the picture.
 pub fn draw(rgb: &mut [u8], width: usize, height: usize, number: u16, per_second: u16) {
-    let canvas = Canvas { width, height, number: usize::from(number), per_second: usize::from(per_second.max(1)) };
+    let canvas =
+        Canvas { width, height, number: usize::from(number), per_second: usize::from(per_second.max(1)) };
     for (index, pixel) in rgb.chunks_exact_mut(3).enumerate() {
         pixel.copy_from_slice(&canvas.colour(index % width.max(1), index / width.max(1)));
     }
@@ -124,7 +125,8 @@ impl Canvas {
         let centre_x = radius * 3 / 2 + (self.width - radius * 3) * step / (cycle / 2);
         let phase = self.number % self.per_second;
         // A parabola: 0 at the beginning and the end of a second, 1 in its middle.
-        let height = self.height / 3 * 4 * phase * (self.per_second - phase) / (self.per_second * self.per_second);
+        let height =
+            self.height / 3 * 4 * phase * (self.per_second - phase) / (self.per_second * self.per_second);
         let centre_y = self.height * 4 / 5 - radius - height.min(self.height / 2);
         let (dx, dy) = (x.abs_diff(centre_x), y.abs_diff(centre_y));
         let distance = dx * dx + dy * dy;
@@ -181,7 +183,8 @@ mod tests {
         let mut small = Vec::new();
         for y in 0..small_height {
             for x in 0..small_width {
-                let start = ((y * height / small_height).min(height - 2) + 1) * width * 3 + x * width / small_width * 3;
+                let start = ((y * height / small_height).min(height - 2) + 1) * width * 3
+                    + x * width / small_width * 3;
                 small.extend_from_slice(&original[start..start + 3]);
             }
         }

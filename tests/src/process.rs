@@ -27,7 +27,10 @@ pub struct Process {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("name", &self.name).field("pid", &self.child.id()).finish_non_exhaustive()
+        f.debug_struct("Process")
+            .field("name", &self.name)
+            .field("pid", &self.child.id())
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,14 +230,20 @@ mod tests {
 
     #[test]
     fn a_line_of_output_is_found_and_the_program_is_gone_after_drop() {
-        let mut process =
-            Process::spawn("sh", command("/bin/sh").args(["-c", "echo one; echo READY {}; sleep 600 & wait"])).unwrap();
+        let mut process = Process::spawn(
+            "sh",
+            command("/bin/sh").args(["-c", "echo one; echo READY {}; sleep 600 & wait"]),
+        )
+        .unwrap();
         assert_eq!(process.wait_line("READY", Duration::from_secs(10)).unwrap(), "{}");
         let sleeping = descendants_with(process.pid(), "sleep 600");
         assert_eq!(sleeping.len(), 1);
         drop(process);
         let gone = |pid: u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|stat| parse_stat(pid, &stat)).is_none()
+            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .ok()
+                .and_then(|stat| parse_stat(pid, &stat))
+                .is_none()
                 || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty())
         };
         let end = Instant::now() + Duration::from_secs(10);
@@ -253,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_confuse_the_process_table() {
-        let row = parse_stat(7, "7 (a) b) c) S 4 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5 6 7").unwrap();
+        let row =
+            parse_stat(7, "7 (a) b) c) S 4 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 5 6 7").unwrap();
         assert_eq!((row.parent, row.ticks), (4, 100));
     }
 }

@@ -160,7 +160,8 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         {
             response = response.ranged(range);
         }
-        let mut answer = format!("HTTP/1.1 {} .\r\nContent-Length: {}\r\n", response.status, response.body.len());
+        let mut answer =
+            format!("HTTP/1.1 {} .\r\nContent-Length: {}\r\n", response.status, response.body.len());
         for (name, value) in &response.headers {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -186,7 +187,8 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Result<Option<Request>> {
     let method = words.next().unwrap_or_default().to_owned();
     let target = words.next().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut request = Request { method, path: path.to_owned(), query: query.to_owned(), ..Request::default() };
+    let mut request =
+        Request { method, path: path.to_owned(), query: query.to_owned(), ..Request::default() };
     loop {
         let mut line = String::new();
         if limited.read_line(&mut line)? == 0 {

@@ -318,7 +318,10 @@ fn start_client(
     let ready = process
         .wait_line("READY", START_TIMEOUT)
         .with_context(|| format!("see {}", folder.join("client.log").display()))?;
-    Ok(Client { process, ready: serde_json::from_str(&ready).context("the client's READY line is not JSON")? })
+    Ok(Client {
+        process,
+        ready: serde_json::from_str(&ready).context("the client's READY line is not JSON")?,
+    })
 }
 
 fn browser_command(
@@ -329,18 +332,21 @@ fn browser_command(
     display: Option<&str>,
 ) -> Command {
     let mut browser = command(&installation.browser);
-    browser.arg(format!("--user-data-dir={}", profile.display())).arg(format!("--remote-debugging-port={port}")).args([
-        // Nothing that the browser does by itself, apart from showing pages.
-        "--no-first-run",
-        "--no-default-browser-check",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-search-engine-choice-screen",
-        "--disable-session-crashed-bubble",
-        "--disable-quic",
-        "--password-store=basic",
-    ]);
+    browser
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("--remote-debugging-port={port}"))
+        .args([
+            // Nothing that the browser does by itself, apart from showing pages.
+            "--no-first-run",
+            "--no-default-browser-check",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-search-engine-choice-screen",
+            "--disable-session-crashed-bubble",
+            "--disable-quic",
+            "--password-store=basic",
+        ]);
     if options.headless {
         browser.args(["--headless=new", "--disable-gpu"]);
     }
@@ -360,8 +366,9 @@ fn copy_extension(installation: &Installation, options: &SessionOptions, folder:
     if copy.exists() {
         std::fs::remove_dir_all(&copy)?;
     }
-    copy_folder(&installation.extension, &copy)
-        .with_context(|| format!("no extension in {}: `cargo xtask build` makes it", installation.extension.display()))?;
+    copy_folder(&installation.extension, &copy).with_context(|| {
+        format!("no extension in {}: `cargo xtask build` makes it", installation.extension.display())
+    })?;
     if let Some(sites) = &options.sites {
         let list = serde_json::to_string_pretty(&json!({ "sites": sites }))?;
         std::fs::write(copy.join("sites/sites.json"), list)?;
@@ -400,5 +407,9 @@ fn install_bridge(installation: &Installation, profile: &Path) -> Result<()> {
 
 fn log_file(folder: &Path, name: &str) -> Result<File> {
     let path = folder.join(name);
-    File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))
+    File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -30,7 +30,8 @@ impl Screen {
         xvfb.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
             .args(["-dpi", "96", "+extension", "RANDR"])
             .stderr(Stdio::null());
-        let mut server = Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
+        let mut server =
+            Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
         let number = server.wait_line("", Duration::from_secs(20))?;
         let display = format!(":{number}");
         let mut openbox = command("openbox");

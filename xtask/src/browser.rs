@@ -1,7 +1,7 @@
 //! `cargo xtask browser`: a browser with Offstage in it, for tests and drivers that are not part of this project.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -87,7 +87,7 @@ fn installation(workspace: &Workspace, options: &Options) -> Result<Installation
 
 /// Stays until a signal comes or the browser has ended.
 fn wait(mut session: Session, signals: &mut Signals) -> Result<()> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(4);
     let handle = signals.handle();
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,24 +1,206 @@
-//! `cargo xtask ci`.
+//! `cargo xtask ci` and `cargo xtask test`: what has to be true before a change goes in, cheap things first.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
+use crate::{build, package, setup, size, tidy};
 
-/// Not there yet.
+/// Runs every check, in the order of their cost, and stops at the first that fails.
+///
+/// Formatting, the project's own rules, licences (if cargo-deny is installed), clippy for this machine and for WebAssembly, all
+/// tests, the size budget, the packages. Each step is named and timed. `cargo xtask setup` has to have run before; with --setup
+/// it is the first step.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Install first what is missing, without asking.
+    #[arg(long)]
+    setup: bool,
+    /// Leave out the tests that start browsers.
+    #[arg(long)]
+    no_browser: bool,
+}
 
-/// Runs the command.
-pub(crate) fn run(_workspace: &Workspace, _options: &Options) -> Result<()> {
+/// Runs the tests: units, golden files, recorded fuzz inputs, whole processes, and (unless told otherwise) real browsers.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TestOptions {
+    /// Leave out the tests that start browsers.
+    #[arg(long)]
+    no_browser: bool,
+    /// Only the tests whose name holds this.
+    filter: Option<String>,
+}
+
+/// Packages of the programs, the modules and this automation: everything that has lints and tests.
+const WASM_PACKAGES: [&str; 2] = ["offstage-ext-core", "offstage-stage"];
+
+/// A named step.
+type Step<'a> = (&'a str, Box<dyn Fn() -> Result<()> + 'a>);
+
+/// Runs every check.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let locks = Locks::read(workspace)?;
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    if options.setup {
+        steps.push(("setup", Box::new(|| setup::run(workspace, &setup::Options::unattended()))));
+    }
+    steps.push(("format", Box::new(|| check(cargo(workspace).args(["fmt", "--all", "--check"])))));
+    steps.push(("tidy", Box::new(|| tidy::run(workspace, &tidy::Options::default()))));
+    steps.push(("licences and advisories", Box::new(|| deny(workspace))));
+    steps.push(("clippy", Box::new(|| clippy(workspace))));
+    steps.push(("clippy for wasm32", Box::new(|| clippy_wasm(workspace))));
+    steps.push((
+        "build of the tests",
+        Box::new(|| check(cargo(workspace).args(["test", "--locked", "--workspace", "--no-run", "--quiet"]))),
+    ));
+    steps.push(("unit tests, golden files, recorded fuzz inputs", Box::new(|| unit_tests(workspace, None))));
+    steps.push((
+        "programs and modules",
+        Box::new(|| build::run(workspace, &build::Options::default()).map(drop)),
+    ));
+    steps.push(("tests of whole processes", Box::new(|| level(workspace, "process", None))));
+    steps.push(("size budget", Box::new(|| size::run(workspace, &size::Options::default()))));
+    steps.push((
+        "packages and manifests",
+        Box::new(|| {
+            package::run(workspace, &package::Options { no_build: true, ..package::Options::default() })
+        }),
+    ));
+    if !options.no_browser {
+        steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", None))));
+    }
+    steps.push(("lock files", Box::new(move || locks.check(workspace))));
+    perform(&steps)
+}
+
+/// Runs the tests.
+pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Result<()> {
+    let filter = options.filter.as_deref();
+    let mut steps: Vec<Step<'_>> = vec![
+        ("unit tests, golden files, recorded fuzz inputs", Box::new(|| unit_tests(workspace, filter))),
+        ("programs and modules", Box::new(|| build::run(workspace, &build::Options::default()).map(drop))),
+        ("tests of whole processes", Box::new(|| level(workspace, "process", filter))),
+    ];
+    if !options.no_browser {
+        steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", filter))));
+    }
+    perform(&steps)
+}
+
+fn perform(steps: &[Step<'_>]) -> Result<()> {
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    for (number, (name, step)) in steps.iter().enumerate() {
+        say(format!("\n==> [{}/{}] {name}", number + 1, steps.len()));
+        let start = Instant::now();
+        step().with_context(|| format!("step {} of {} failed: {name}", number + 1, steps.len()))?;
+        times.push((name, start.elapsed()));
+    }
+    say("\nEvery step passed:");
+    for (name, time) in times {
+        say(format!("  {:>7}  {name}", shown(time)));
+    }
+    say(format!("  {:>7}  together", shown(begin.elapsed())));
     Ok(())
 }
 
-/// Not there yet.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct TestOptions {}
+fn shown(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f32())
+}
 
-/// Runs the command.
-pub(crate) fn test(_workspace: &Workspace, _options: &TestOptions) -> Result<()> {
-    Ok(())
+fn deny(workspace: &Workspace) -> Result<()> {
+    if !is_on_path("cargo-deny") {
+        say("cargo-deny is not installed: left out (`cargo install cargo-deny`, then `cargo deny check`).");
+        return Ok(());
+    }
+    check(cargo(workspace).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["clippy", "--locked", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    check(&mut command)
+}
+
+fn clippy_wasm(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["clippy", "--locked", "--quiet", "--lib", "--target", "wasm32-unknown-unknown"]);
+    for package in WASM_PACKAGES {
+        command.args(["-p", package]);
+    }
+    command.args(["--", "-D", "warnings"]);
+    check(&mut command)
+}
+
+/// Everything that needs nothing but cargo: all tests beside the code, and those of tests/ that start nothing.
+fn unit_tests(workspace: &Workspace, filter: Option<&str>) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["test", "--locked", "--workspace", "--lib", "--bins"]);
+    let integration: Vec<String> = integration_tests(workspace)?
+        .into_iter()
+        .filter(|name| !["process", "browser"].contains(&name.as_str()))
+        .collect();
+    for name in &integration {
+        command.args(["--test", name]);
+    }
+    command.arg("--").args(filter);
+    check(&mut command)
+}
+
+/// The integration tests of one name in every package that has them, with the built parts at hand.
+fn level(workspace: &Workspace, name: &str, filter: Option<&str>) -> Result<()> {
+    if !integration_tests(workspace)?.iter().any(|found| found == name) {
+        bail!("no package has tests called {name}");
+    }
+    let mut command = cargo(workspace);
+    command.env("OFFSTAGE_DIST", workspace.dist()).env("OFFSTAGE_PROGRAMS", workspace.programs(false));
+    command.args(["test", "--locked", "--workspace", "--test", name, "--"]).args(filter);
+    if name == "browser" {
+        // Each test has a browser and an engine of its own; more of them at once only starve each other and time out.
+        command.arg("--test-threads=1");
+    }
+    check(&mut command)
+}
+
+/// Names of all integration tests of the workspace (folders and files in `tests/` of a package).
+fn integration_tests(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in workspace.files()? {
+        let Some((package, rest)) = file.split_once("/tests/") else { continue };
+        if package.contains('/') || !workspace.path(package).join("Cargo.toml").exists() {
+            continue;
+        }
+        let name = match rest.split_once('/') {
+            None => rest.strip_suffix(".rs"),
+            Some((folder, "main.rs")) => Some(folder),
+            Some(_) => None,
+        };
+        names.extend(name.map(str::to_owned));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// The lock files as they were when the checks began.
+struct Locks(Vec<(String, Vec<u8>)>);
+
+impl Locks {
+    fn read(workspace: &Workspace) -> Result<Self> {
+        let files = workspace.files()?.into_iter().filter(|file| file.ends_with("Cargo.lock"));
+        let read = |file: String| std::fs::read(workspace.path(&file)).map(|bytes| (file, bytes));
+        Ok(Self(files.map(read).collect::<std::io::Result<_>>()?))
+    }
+
+    fn check(&self, workspace: &Workspace) -> Result<()> {
+        for (file, before) in &self.0 {
+            if std::fs::read(workspace.path(file))? != *before {
+                bail!("{file} has changed during the checks: commit it");
+            }
+        }
+        Ok(())
+    }
 }

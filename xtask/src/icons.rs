@@ -58,7 +58,10 @@ fn states() -> [(&'static str, Vec<Layer>); 4] {
         ),
         (
             "video",
-            vec![(tile, Some(GREEN)), (Shape::Triangle([(6.0, 4.5), (12.0, 8.0), (6.0, 11.5)], 0.5), Some(WHITE))],
+            vec![
+                (tile, Some(GREEN)),
+                (Shape::Triangle([(6.0, 4.5), (12.0, 8.0), (6.0, 11.5)], 0.5), Some(WHITE)),
+            ],
         ),
     ]
 }

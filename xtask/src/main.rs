@@ -1,8 +1,8 @@
 //! All of the project's automation: what continuous integration runs is what a person runs.
 
+mod bench;
 mod browser;
 mod build;
-mod bench;
 mod ci;
 mod clips;
 mod demo;

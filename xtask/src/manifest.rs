@@ -12,7 +12,9 @@ pub(crate) const BROWSERS: [&str; 3] = ["chrome", "edge", "chromium"];
 pub(crate) fn make(workspace: &Workspace, browser: &str) -> Result<String> {
     let template: Value =
         json5::from_str(&workspace.read("manifest/extension.json5")?).context("manifest/extension.json5")?;
-    let Value::Object(mut manifest) = resolve(template, browser)? else { bail!("the template is not an object") };
+    let Value::Object(mut manifest) = resolve(template, browser)? else {
+        bail!("the template is not an object")
+    };
     manifest.insert("version".to_owned(), Value::String(env!("CARGO_PKG_VERSION").to_owned()));
     Ok(serde_json::to_string_pretty(&Value::Object(manifest))? + "\n")
 }

@@ -17,10 +17,10 @@ use crate::workspace::Workspace;
 pub(crate) struct Options {
     /// Write manifest/expected/ anew instead of comparing.
     #[arg(long)]
-    update: bool,
+    pub(crate) update: bool,
     /// Only the manifests.
     #[arg(long)]
-    manifests_only: bool,
+    pub(crate) manifests_only: bool,
     /// Pack what was built before, as it is.
     #[arg(long)]
     pub(crate) no_build: bool,

@@ -24,6 +24,13 @@ pub(crate) struct Options {
     check: bool,
 }
 
+impl Options {
+    /// Install what is missing and ask nobody.
+    pub(crate) fn unattended() -> Self {
+        Self { yes: true, check: false }
+    }
+}
+
 /// Debian packages, and what each is for.
 const PACKAGES: &[(&str, &str)] = &[
     ("build-essential", "the linker"),

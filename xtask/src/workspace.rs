@@ -14,7 +14,8 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// The checkout that this program was built from. Build output goes where cargo puts its own: CARGO_TARGET_DIR is honoured.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not inside a workspace")?;
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not inside a workspace")?;
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => std::path::absolute(folder)?,
             None => root.join("target"),
@@ -40,7 +41,11 @@ impl Workspace {
     /// What is assembled for use: `dist/` beside cargo's default folder, or inside the folder that CARGO_TARGET_DIR names, so
     /// that two builds with different folders never mix.
     pub(crate) fn dist(&self) -> PathBuf {
-        if self.target == self.root.join("target") { self.root.join("dist") } else { self.target.join("dist") }
+        if self.target == self.root.join("target") {
+            self.root.join("dist")
+        } else {
+            self.target.join("dist")
+        }
     }
 
     /// The unpacked extension for `browser` (`chrome`, `edge` or `chromium`).

@@ -39,10 +39,14 @@ impl Installation {
     /// them it is looked for where `cargo xtask build` puts it.
     pub fn from_env() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no checkout around the tests")?;
-        let folder = |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| root.join(usual), PathBuf::from);
+        let folder =
+            |name: &str, usual: &str| std::env::var_os(name).map_or_else(|| root.join(usual), PathBuf::from);
         let id = std::fs::read_to_string(root.join("manifest/extension-id.txt"))?;
-        let installation =
-            Self::new(&folder("OFFSTAGE_DIST", "dist"), &folder("OFFSTAGE_PROGRAMS", "target/debug"), id.trim());
+        let installation = Self::new(
+            &folder("OFFSTAGE_DIST", "dist"),
+            &folder("OFFSTAGE_PROGRAMS", "target/debug"),
+            id.trim(),
+        );
         installation.check()?;
         Ok(installation)
     }

@@ -34,7 +34,9 @@ impl Picture {
         }
         let rgb = match info.color_type {
             png::ColorType::Rgb => data,
-            png::ColorType::Rgba => data.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+            png::ColorType::Rgba => {
+                data.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+            }
             png::ColorType::Grayscale | png::ColorType::Indexed | png::ColorType::GrayscaleAlpha => {
                 bail!("the picture is {:?}", info.color_type)
             }
@@ -89,7 +91,9 @@ impl Picture {
             if x + width > self.width {
                 bail!("columns {x} to {} are not in a picture {} wide", x + width, self.width);
             }
-            rgb.extend_from_slice(self.rgb.get(start..start + width * 3).context("the rows are not in the picture")?);
+            rgb.extend_from_slice(
+                self.rgb.get(start..start + width * 3).context("the rows are not in the picture")?,
+            );
         }
         Self::new(width, height, rgb)
     }

@@ -50,8 +50,10 @@ fn check(query: &str) {
     let server = serve_demo();
     let session = plain_browser();
     let page = session.open(&server.url(&format!("/?{query}"))).unwrap();
-    page.evaluate(&format!("{}; globalThis.readFrameNumber = readFrameNumber; 0", frame_number::script())).unwrap();
-    page.wait_until("!demo.error && video.readyState >= 3 && !video.paused", Duration::from_secs(30)).unwrap();
+    page.evaluate(&format!("{}; globalThis.readFrameNumber = readFrameNumber; 0", frame_number::script()))
+        .unwrap();
+    page.wait_until("!demo.error && video.readyState >= 3 && !video.paused", Duration::from_secs(30))
+        .unwrap();
     for position in [None, Some(17.45), Some(3.2)] {
         if let Some(position) = position {
             page.evaluate(&format!("video.currentTime = {position}; 0")).unwrap();
@@ -63,7 +65,10 @@ fn check(query: &str) {
             let late = f64::from(number) - (time * 30.0).round();
             assert!((0.0..=3.0).contains(&late), "{query}: frame {number} at {time} s");
             let least = position.unwrap_or(0.0);
-            assert!(time > least - 0.04 && time < least + 10.0, "{query}: {time} s after a seek to {least} s");
+            assert!(
+                time > least - 0.04 && time < least + 10.0,
+                "{query}: {time} s after a seek to {least} s"
+            );
         }
     }
     page.evaluate("video.pause(); video.currentTime = 20.01; 0").unwrap();
@@ -101,13 +106,16 @@ fn the_number_is_read_from_a_screenshot_as_well() {
     page.wait_until("video.readyState >= 3", Duration::from_secs(30)).unwrap();
     page.evaluate("video.currentTime = 10.02; 0").unwrap();
     page.wait_until("!video.seeking && video.readyState >= 3", Duration::from_secs(30)).unwrap();
-    let place = page.evaluate("(({ x, y, width, height }) => [x, y, width, height])(video.getBoundingClientRect())").unwrap();
+    let place = page
+        .evaluate("(({ x, y, width, height }) => [x, y, width, height])(video.getBoundingClientRect())")
+        .unwrap();
     let [x, y, width, height] = [0, 1, 2, 3].map(|index| {
         let value = place[index].as_f64().unwrap();
         assert_eq!(value, value.round(), "the element does not lie on whole pixels");
         format!("{value}").parse::<usize>().unwrap()
     });
-    let picture = Picture::from_png(&page.screenshot_png().unwrap()).unwrap().crop(x, y, width, height).unwrap();
+    let picture =
+        Picture::from_png(&page.screenshot_png().unwrap()).unwrap().crop(x, y, width, height).unwrap();
     assert_eq!(frame_number::read(picture.rgb(), width, height), Some(300));
     session.close();
 }

@@ -14,7 +14,9 @@ const NOT_COPIED: [&str; 2] = ["hook", "demo"];
 pub(super) fn assemble(workspace: &Workspace, browser: &str, generated: &Path) -> Result<()> {
     let folder = workspace.extension(browser);
     fresh_folder(&folder)?;
-    copy_folder(&workspace.path("www"), &folder, &|name| !NOT_COPIED.iter().any(|left_out| name == Path::new(left_out)))?;
+    copy_folder(&workspace.path("www"), &folder, &|name| {
+        !NOT_COPIED.iter().any(|left_out| name == Path::new(left_out))
+    })?;
     copy_folder(generated, &folder, &|_| true)?;
     std::fs::write(folder.join("hook.js"), hook(&workspace.path("www/hook"))?)?;
     std::fs::write(folder.join("manifest.json"), crate::manifest::make(workspace, browser)?)?;
@@ -33,7 +35,9 @@ fn hook(folder: &Path) -> Result<String> {
     parts.sort();
     let mut script = "(() => {\n'use strict';\n".to_owned();
     for part in parts {
-        script.push_str(&std::fs::read_to_string(&part).with_context(|| format!("cannot read {}", part.display()))?);
+        script.push_str(
+            &std::fs::read_to_string(&part).with_context(|| format!("cannot read {}", part.display()))?,
+        );
         script.push('\n');
     }
     script.push_str("})();\n");

@@ -19,8 +19,9 @@ pub(super) fn compile(workspace: &Workspace) -> Result<()> {
     command.args(["-p", "offstage-ext-core", "-p", "offstage-stage"]);
     // Flags that were meant for the machine's own programs make modules that browsers refuse.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    check(&mut command)
-        .context("if the target is missing: `cargo xtask setup`, or `rustup target add wasm32-unknown-unknown`")
+    check(&mut command).context(
+        "if the target is missing: `cargo xtask setup`, or `rustup target add wasm32-unknown-unknown`",
+    )
 }
 
 /// Writes the module of `library` and its JavaScript as `<name>_bg.wasm` and `<name>.js` into `folder`.
@@ -31,7 +32,10 @@ pub(super) fn bind(workspace: &Workspace, library: &str, name: &str, folder: &Pa
     let mut bindgen = Bindgen::new();
     bindgen.input_path(&module).out_name(name).typescript(false).remove_name_section(true);
     bindgen.remove_producers_section(true).omit_default_module_path(false);
-    bindgen.web(true)?.generate(folder).with_context(|| format!("wasm-bindgen failed on {}", module.display()))?;
+    bindgen
+        .web(true)?
+        .generate(folder)
+        .with_context(|| format!("wasm-bindgen failed on {}", module.display()))?;
     let made = folder.join(format!("{name}_bg.wasm"));
     let bytes = std::fs::read(&made).with_context(|| format!("cannot read {}", made.display()))?;
     let modules = imported_modules(&bytes).with_context(|| format!("{} is no module", made.display()))?;

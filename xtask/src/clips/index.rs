@@ -41,8 +41,11 @@ fn describe(bytes: &[u8], name: &str, mime: &str) -> Result<Value> {
     let segments = if name.ends_with(".mp4") { mp4(bytes) } else { webm(bytes) };
     let segments = segments.context("cannot find the segments")?;
     let first = segments.first().context("no segments")?;
-    let rows: Vec<Value> = segments.iter().map(|s| json!({ "start": s.start, "end": s.end, "time": s.time })).collect();
-    Ok(json!({ "mime": mime, "bytes": bytes.len(), "init": { "start": 0, "end": first.start }, "segments": rows }))
+    let rows: Vec<Value> =
+        segments.iter().map(|s| json!({ "start": s.start, "end": s.end, "time": s.time })).collect();
+    Ok(
+        json!({ "mime": mime, "bytes": bytes.len(), "init": { "start": 0, "end": first.start }, "segments": rows }),
+    )
 }
 
 /// Movie fragments (`moof` and what follows it up to the next); ISO/IEC 14496-12. The time is the first track's.
@@ -68,8 +71,11 @@ fn mp4(bytes: &[u8]) -> Option<Vec<Segment>> {
     Some(segments)
 }
 
-/// The boxes side by side in `bytes`: type, position, content.
-fn boxes(bytes: &[u8]) -> Option<Vec<([u8; 4], usize, &[u8])>> {
+/// A box of an MP4 file: type, position, content.
+type MediaBox<'a> = ([u8; 4], usize, &'a [u8]);
+
+/// The boxes side by side in `bytes`.
+fn boxes(bytes: &[u8]) -> Option<Vec<MediaBox<'_>>> {
     let mut found = Vec::new();
     let mut position = 0;
     while position < bytes.len() {
@@ -91,13 +97,11 @@ fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
 
 /// Clusters of a WebM file; RFC 8794 for the bytes, RFC 9559 for the elements.
 fn webm(bytes: &[u8]) -> Option<Vec<Segment>> {
-    const EBML: u64 = 0x1a45_dfa3;
     const SEGMENT: u64 = 0x1853_8067;
     const INFO: u64 = 0x1549_a966;
     const TIMESTAMP_SCALE: u64 = 0x002a_d7b1;
     const CLUSTER: u64 = 0x1f43_b675;
     const TIMESTAMP: u64 = 0xe7;
-    const CUES: u64 = 0x1c53_bb6b;
 
     let mut position = 0;
     let mut scale = 1_000_000;
@@ -119,7 +123,8 @@ fn webm(bytes: &[u8]) -> Option<Vec<Segment>> {
                     time: seconds(ticks * scale, 1_000_000_000),
                 });
             }
-            EBML | CUES | _ => {}
+            // The header before the segment, and all that helps seeking in a file.
+            _ => {}
         }
         position = content + size?;
     }
@@ -169,7 +174,8 @@ mod tests {
     #[test]
     fn the_index_of_the_clips_is_what_their_bytes_say() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clips");
-        let index: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
+        let index: Value =
+            serde_json::from_str(&std::fs::read_to_string(folder.join("index.json")).unwrap()).unwrap();
         for (name, mime) in CLIPS {
             let bytes = std::fs::read(folder.join(name)).unwrap();
             assert_eq!(index[name], describe(&bytes, name, mime).unwrap(), "{name}");
