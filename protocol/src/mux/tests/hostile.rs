@@ -170,6 +170,32 @@ fn what_a_sender_can_make_a_receiver_hold_is_bounded() {
 }
 
 #[test]
+fn what_comes_on_a_stream_closed_here_is_dropped_and_still_credited() {
+    let mut peer = Peer::met();
+    assert!(matches!(peer.mux.poll_event(), Some(MuxEvent::Connected { .. })));
+    peer.slice(16, 0, true, 100).unwrap();
+    peer.slice(16, 1, false, MAX_PAYLOAD).unwrap();
+    peer.mux.close_stream(16);
+    for sequence in 2..40 {
+        peer.slice(16, sequence, sequence % 3 == 0, MAX_PAYLOAD).unwrap();
+        frames(&mut peer.mux);
+    }
+    // One that begins only after it was closed.
+    peer.mux.close_stream(17);
+    peer.slice(17, 0, true, 100).unwrap();
+    assert_eq!(peer.mux.poll_event(), None);
+}
+
+#[test]
+fn an_application_that_takes_its_messages_may_get_any_number() {
+    let mut peer = Peer::met();
+    for sequence in 0..2000 {
+        peer.slice(2, sequence, true, MAX_PAYLOAD).unwrap();
+        while peer.mux.poll_event().is_some() {}
+    }
+}
+
+#[test]
 fn empty_messages_are_no_events() {
     let mut peer = Peer::met();
     for sequence in 0..100_000 {
