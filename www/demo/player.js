@@ -57,8 +57,8 @@ async function feed(mediaSource, buffer, file, { init, segments }, whenComplete)
   for (;;) {
     const position = video.currentTime;
     const next = segments.findIndex((segment, i) => {
-      const segmentEnd = segments[i + 1]?.time ?? DURATION;
-      return segmentEnd > position && segment.time < position + AHEAD && !appended.has(i);
+      const segmentEnd = (segments[i + 1]?.time_us ?? DURATION * 1e6) / 1e6;
+      return segmentEnd > position && segment.time_us / 1e6 < position + AHEAD && !appended.has(i);
     });
     if (next < 0) {
       if (appended.size === segments.length) whenComplete();

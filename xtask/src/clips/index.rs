@@ -15,12 +15,12 @@ const CLIPS: [(&str, &str); 6] = [
     ("opus.webm", "audio/webm; codecs=\"opus\""),
 ];
 
-/// A segment: its first byte, the byte after its last, and the time of its first frame in seconds.
+/// A segment: its first byte, the byte after its last, and the time of its first frame in microseconds.
 #[derive(Debug, PartialEq)]
 struct Segment {
     start: usize,
     end: usize,
-    time: f64,
+    time_us: u64,
 }
 
 /// Writes `index.json` for the clips that `folder` holds.
@@ -42,7 +42,7 @@ fn describe(bytes: &[u8], name: &str, mime: &str) -> Result<Value> {
     let segments = segments.context("cannot find the segments")?;
     let first = segments.first().context("no segments")?;
     let rows: Vec<Value> =
-        segments.iter().map(|s| json!({ "start": s.start, "end": s.end, "time": s.time })).collect();
+        segments.iter().map(|s| json!({ "start": s.start, "end": s.end, "time_us": s.time_us })).collect();
     Ok(
         json!({ "mime": mime, "bytes": bytes.len(), "init": { "start": 0, "end": first.start }, "segments": rows }),
     )
@@ -61,7 +61,7 @@ fn mp4(bytes: &[u8]) -> Option<Vec<Segment>> {
             if let Some(last) = segments.last_mut() {
                 last.end = start;
             }
-            segments.push(Segment { start, end: bytes.len(), time: seconds(ticks, timescale) });
+            segments.push(Segment { start, end: bytes.len(), time_us: microseconds(ticks, timescale) });
         } else if kind == *b"mfra"
             && let Some(last) = segments.last_mut()
         {
@@ -104,6 +104,7 @@ fn webm(bytes: &[u8]) -> Option<Vec<Segment>> {
     const TIMESTAMP: u64 = 0xe7;
 
     let mut position = 0;
+    // Nanoseconds in a tick.
     let mut scale = 1_000_000;
     let mut segments: Vec<Segment> = Vec::new();
     while position < bytes.len() {
@@ -120,7 +121,7 @@ fn webm(bytes: &[u8]) -> Option<Vec<Segment>> {
                 segments.push(Segment {
                     start: position,
                     end: content + size?,
-                    time: seconds(ticks * scale, 1_000_000_000),
+                    time_us: ticks * scale / 1000,
                 });
             }
             // The header before the segment, and all that helps seeking in a file.
@@ -128,7 +129,7 @@ fn webm(bytes: &[u8]) -> Option<Vec<Segment>> {
         }
         position = content + size?;
     }
-    Some(segments)
+    (position == bytes.len()).then_some(segments)
 }
 
 /// The unsigned number in the first child `wanted` of `bytes`.
@@ -161,9 +162,8 @@ fn big_endian(bytes: &[u8], position: usize, length: usize) -> Option<u64> {
     (length <= 8).then(|| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "times of a clip are far below 2^52 ticks")]
-fn seconds(ticks: u64, per_second: u64) -> f64 {
-    ticks as f64 / per_second.max(1) as f64
+fn microseconds(ticks: u64, per_second: u64) -> u64 {
+    ticks.saturating_mul(1_000_000) / per_second.max(1)
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
             assert!(segments.len() >= 15 && segments.len() <= 32, "{name}: {} segments", segments.len());
             for (one, next) in segments.iter().zip(&segments[1..]) {
                 assert_eq!(one["end"], next["start"], "{name}");
-                assert!(one["time"].as_f64() < next["time"].as_f64(), "{name}");
+                assert!(one["time_us"].as_u64() < next["time_us"].as_u64(), "{name}");
             }
         }
     }
