@@ -33,12 +33,14 @@ use crate::install::places::folders;
 
 /// The session's native end of Offstage.
 ///
-/// A browser starts this program when Offstage's extension asks for it, talks to it on standard input and output, and
-/// closes its input when it is done. The program carries the extension's frames to the client on the person's device and
-/// back. You need not start it yourself: "install" tells the browsers where it is, "doctor" says what is wrong if no
-/// video moves.
+/// A browser starts this program when Offstage's extension asks for it, talks to it on standard
+/// input and output, and closes its input when it is done. The program carries the extension's
+/// frames to the client on the person's device and back.
+///
+/// You need not start it yourself: "install" tells the browsers where it is, "doctor" says what
+/// is wrong if no video moves.
 #[derive(Debug, Parser)]
-#[command(name = "offstage-bridge", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "offstage-bridge", version, after_help = AFTER_HELP, verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     command: Subcommands,
