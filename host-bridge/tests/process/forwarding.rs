@@ -37,8 +37,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Says something every second, as a living client does, until the sender is dropped.
-fn keep_alive(mut stream: UnixStream) -> (mpsc::Sender<()>, JoinHandle<()>) {
-    let (sender, receiver) = mpsc::channel();
+fn keep_alive(mut stream: UnixStream) -> (mpsc::SyncSender<()>, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::sync_channel(1);
     let thread = thread::spawn(move || {
         while receiver.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
             stream.write_all(&Frame::whole(0, 0, b"").encode()).unwrap();
