@@ -245,7 +245,11 @@ impl Stage {
                 });
             }
             ToDeviceKind::SetDuration(set) => {
-                self.source_op(set.player, SourceOp::SetDuration(set.seconds.unwrap_or(f64::INFINITY)));
+                let seconds = set.seconds.unwrap_or(f64::INFINITY);
+                // NaN is what a duration is before it is known; it can't be set.
+                if !seconds.is_nan() {
+                    self.source_op(set.player, SourceOp::SetDuration(seconds));
+                }
             }
             ToDeviceKind::EndOfStream(end) => self.source_op(end.player, SourceOp::EndOfStream(end.ended)),
             ToDeviceKind::SetPlayback(wish) => {

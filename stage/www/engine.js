@@ -8,6 +8,15 @@ const data = globalThis.__offstageStart;
 // One shot: no later script finds the token.
 delete globalThis.__offstageStart;
 
+// A trap leaves the module unusable: leaving the page closes the socket, and the client starts the stage anew.
+const leaveWhenBroken = (/** @type {unknown} */ error) => {
+  if (error instanceof WebAssembly.RuntimeError) {
+    location.replace("about:blank");
+  }
+};
+addEventListener("error", (event) => leaveWhenBroken(event.error));
+addEventListener("unhandledrejection", (event) => leaveWhenBroken(event.reason));
+
 if (data) {
   await init();
   start(data.ws, data.token);
