@@ -98,6 +98,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     }
     let listener = Listener::bind(&config.socket)
         .map_err(|source| RunError::Listen { path: config.socket.clone(), source })?;
+    tracing::info!(socket = %config.socket.display(), "listening");
     let drained = Arc::new(Notify::new());
     let (stage_sender, mut stage_events) = mpsc::channel(QUEUED_EVENTS);
     let server = StageServer::start(&config.stage_folder, stage_sender, Arc::clone(&drained))

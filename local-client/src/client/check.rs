@@ -2,6 +2,8 @@
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::frame::FIRST_BUFFER_STREAM;
+use offstage_protocol::frame::GEOMETRY_STREAM;
+use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::ToDeviceKind;
 
 /// Longest MIME type; real ones stay below 200 bytes.
@@ -45,38 +47,47 @@ pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
 
 /// Whether the message makes sense where it came; a session whose messages don't is closed.
 pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
-    let bulk = stream >= FIRST_BUFFER_STREAM;
-    let sensible = match kind {
-        // Media must not get around the credit.
+    // The table of streams in PROTOCOL.md; above all, media must not get around the credit.
+    let (in_place, sensible) = match kind {
         ToDeviceKind::Append(message) => {
-            if !bulk {
-                return Err(ErrorCode::UNEXPECTED_MESSAGE);
-            }
-            message.settings.is_none_or(|settings| {
+            let sensible = message.settings.is_none_or(|settings| {
                 settings.timestamp_offset.is_none_or(f64::is_finite)
                     && settings.append_window_start.is_finite()
                     && settings.append_window_end.is_none_or(|end| !end.is_nan())
-            })
+            });
+            (stream >= FIRST_BUFFER_STREAM, sensible)
         }
-        ToDeviceKind::AddSourceBuffer(message) => message.mime.len() <= MAX_MIME,
-        ToDeviceKind::ChangeType(message) => message.mime.len() <= MAX_MIME,
         ToDeviceKind::Remove(message) => {
-            message.start.is_finite() && message.end.is_none_or(|end| !end.is_nan())
+            let sensible = message.start.is_finite() && message.end.is_none_or(|end| !end.is_nan());
+            (stream >= FIRST_BUFFER_STREAM, sensible)
         }
-        ToDeviceKind::SetDuration(message) => message.seconds.is_none_or(|seconds| !seconds.is_nan()),
+        ToDeviceKind::ChangeType(message) => {
+            (stream >= FIRST_BUFFER_STREAM, message.mime.len() <= MAX_MIME)
+        }
+        ToDeviceKind::Abort(_) => (stream >= FIRST_BUFFER_STREAM, true),
+        ToDeviceKind::SetGeometry(_) => (stream == GEOMETRY_STREAM, true),
+        ToDeviceKind::AddSourceBuffer(message) => {
+            (stream == PLAYER_STREAM, message.mime.len() <= MAX_MIME)
+        }
+        ToDeviceKind::SetDuration(message) => {
+            (stream == PLAYER_STREAM, message.seconds.is_none_or(|seconds| !seconds.is_nan()))
+        }
         ToDeviceKind::SetPlayback(message) => {
-            message.rate.is_finite()
+            let sensible = message.rate.is_finite()
                 && (0.0..=1.0).contains(&message.volume)
-                && message.seek_to.is_finite()
+                && message.seek_to.is_finite();
+            (stream == PLAYER_STREAM, sensible)
         }
         ToDeviceKind::OpenPlayer(_)
         | ToDeviceKind::ClosePlayer(_)
         | ToDeviceKind::RemoveSourceBuffer(_)
-        | ToDeviceKind::Abort(_)
-        | ToDeviceKind::EndOfStream(_)
-        | ToDeviceKind::SetGeometry(_) => true,
+        | ToDeviceKind::EndOfStream(_) => (stream == PLAYER_STREAM, true),
     };
-    if sensible { Ok(()) } else { Err(ErrorCode::MALFORMED_MESSAGE) }
+    match (in_place, sensible) {
+        (true, true) => Ok(()),
+        (true, false) => Err(ErrorCode::MALFORMED_MESSAGE),
+        (false, _) => Err(ErrorCode::UNEXPECTED_MESSAGE),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,132 @@
+//! Sessions that behave badly, and their neighbours.
+
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use offstage_protocol::ErrorCode;
+use offstage_protocol::MuxConfig;
+use offstage_protocol::frame::FIRST_BUFFER_STREAM;
+use offstage_protocol::frame::PLAYER_STREAM;
+use offstage_protocol::message::AddSourceBuffer;
+use offstage_protocol::message::Append;
+use offstage_protocol::message::FromDeviceKind;
+use offstage_protocol::message::ToDeviceKind;
+
+use crate::client::Client;
+use crate::client::Options;
+use crate::session::Session;
+
+/// A client without an engine: sessions don't need one to misbehave.
+fn client() -> Client {
+    let arguments = vec!["--windows=none".to_owned(), "--engine=/nonexistent".to_owned()];
+    Client::start(Options { arguments, ..Options::default() })
+}
+
+fn is_served(session: &mut Session) {
+    session.open(77);
+    session.wait("an answer", |kind| match kind {
+        FromDeviceKind::PlayerFailed(failed) if failed.player == 77 => Some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn garbage_ends_its_own_session_only() {
+    let client = client();
+    let mut good = client.session();
+    good.wait_device("first state", |_| true);
+
+    let mut garbage = UnixStream::connect(client.socket()).unwrap();
+    garbage.write_all(&[0xff; 4096]).ok();
+    let mut answer = Vec::new();
+    // Ends: that is all that garbage is owed.
+    garbage.read_to_end(&mut answer).ok();
+
+    let mut nonsense = client.session();
+    nonsense.wait_device("first state", |_| true);
+    nonsense.send_raw(PLAYER_STREAM, &[0xff, 0xff, 0xff]);
+    assert_eq!(nonsense.wait_end(), Some(ErrorCode::MALFORMED_MESSAGE));
+
+    let mut late_garbage = client.session();
+    late_garbage.wait_device("first state", |_| true);
+    late_garbage.write(&[0xff; 64]);
+    assert!(late_garbage.wait_end().is_some());
+
+    is_served(&mut good);
+}
+
+#[test]
+fn another_protocol_version_is_refused_with_its_code() {
+    let client = client();
+    let mut config = MuxConfig::of_component("extension", "9.0.0");
+    config.hello.protocol_min = 1000;
+    config.hello.protocol_max = 1001;
+    let mut session = Session::with_config(&client.socket(), config);
+    assert_eq!(session.wait_end(), Some(ErrorCode::VERSION_MISMATCH));
+}
+
+#[test]
+fn too_many_sessions_are_told_so() {
+    let client = client();
+    let mut sessions: Vec<Session> = (0..offstage_client::client::MAX_SESSIONS)
+        .map(|_| {
+            let mut session = client.session();
+            session.wait_device("first state", |_| true);
+            session
+        })
+        .collect();
+    assert_eq!(client.session().wait_end(), Some(ErrorCode::CLIENT_BUSY));
+    is_served(&mut sessions[0]);
+    sessions.pop();
+    client.wait_for_log("the session is gone");
+    client.session().wait_device("room again", |_| true);
+}
+
+#[test]
+fn media_reaches_the_stage_and_its_answer_comes_back_under_the_sessions_id() {
+    let client = Client::headless();
+    let mut session = client.ready_session();
+    for player in [5, 6] {
+        session.open(player);
+        let add = AddSourceBuffer { player, buffer: 2, mime: "video/mp4".to_owned() };
+        session.send(PLAYER_STREAM, ToDeviceKind::AddSourceBuffer(add));
+        for op in 0..8 {
+            let append = Append { player, buffer: 2, op, last: true, data: vec![7; 500_000], ..Append::default() };
+            session.send(FIRST_BUFFER_STREAM + player, ToDeviceKind::Append(append));
+        }
+    }
+    for player in [5, 6] {
+        session.wait("the last operation's answer", |kind| match kind {
+            FromDeviceKind::BufferChanged(changed) if changed.player == player => {
+                assert_eq!(changed.buffer, 2);
+                (changed.op == 7).then_some(())
+            }
+            _ => None,
+        });
+    }
+    // An operation on a buffer that does not exist is answered with its code.
+    let append = Append { player: 5, buffer: 99, op: 3, last: true, ..Append::default() };
+    session.send(FIRST_BUFFER_STREAM + 50, ToDeviceKind::Append(append));
+    let code = session.wait("refused", |kind| match kind {
+        FromDeviceKind::BufferChanged(changed) if changed.buffer == 99 => Some(changed.code),
+        _ => None,
+    });
+    assert_eq!(code, ErrorCode::BUFFER_UNKNOWN.number());
+}
+
+#[test]
+fn a_second_client_on_the_same_socket_gives_up() {
+    let first = client();
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_offstage-client"))
+        .args(["run", "--windows=none", "--engine=/nonexistent", "--stage-dir"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/process/stage"))
+        .arg("--socket")
+        .arg(first.socket())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let log = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(log.contains("OFS-1204"), "{log}");
+    is_served(&mut first.session());
+}
