@@ -1,5 +1,7 @@
 //! One element's playback: the newest wish, what must be done for it, and what is reported back.
 
+use core::time::Duration;
+
 use offstage_protocol::Monotonic;
 use offstage_protocol::message::{PlayerState, SetPlayback};
 
@@ -16,6 +18,12 @@ const HAVE_FUTURE_DATA: u16 = 3;
 const RATES: (f64, f64) = (0.0625, 16.0);
 /// Less movement than this between two readings is none.
 const STILL: f64 = 0.000_5;
+/// A position that has not moved for so long stands still.
+const STALL: Duration = Duration::from_millis(100);
+/// Over how long a position is watched before it is said to advance.
+const SETTLE: Duration = Duration::from_millis(30);
+/// After so long an unsteady movement counts too.
+const SETTLE_LIMIT_US: u64 = 400_000;
 
 /// What must be done to the element, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +55,8 @@ pub(crate) struct Playback {
     seen: VideoSnapshot,
     /// Where the position was when its movement was last judged.
     reference: Option<(f64, u64)>,
+    /// When the movement began to be judged, on the wall clock.
+    first_seen_us: u64,
     stalled: bool,
     advancing: bool,
     /// When a report is due though nothing changes.
@@ -187,15 +197,25 @@ impl Playback {
         let Some((time, wall_us)) = self.reference else {
             self.advancing = false;
             self.reference = Some((snapshot.current_time, snapshot.wall_us));
+            self.first_seen_us = snapshot.wall_us;
             return;
         };
-        if (snapshot.current_time - time).abs() > STILL {
-            self.advancing = true;
-        } else if snapshot.wall_us.saturating_sub(wall_us) > 100_000 {
-            self.advancing = false;
+        let elapsed = Duration::from_micros(snapshot.wall_us.saturating_sub(wall_us));
+        let moved = (snapshot.current_time - time).abs();
+        if self.advancing {
+            if moved <= STILL && elapsed < STALL {
+                return;
+            }
+            self.advancing = moved > STILL;
         } else {
-            // Too soon to tell.
-            return;
+            if elapsed < SETTLE {
+                return;
+            }
+            // The clock stumbles when sound begins; a position told then would be tens of milliseconds off.
+            let rate = self.wish.map_or(1.0, |wish| wish.rate);
+            let steady = moved >= 0.8 * rate * elapsed.as_secs_f64();
+            let patient = snapshot.wall_us.saturating_sub(self.first_seen_us) < SETTLE_LIMIT_US;
+            self.advancing = moved > STILL && (steady || !patient);
         }
         self.reference = Some((snapshot.current_time, snapshot.wall_us));
     }

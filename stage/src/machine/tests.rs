@@ -314,7 +314,12 @@ fn advancing_is_said_only_of_a_position_that_was_seen_to_move() {
     assert!(!bench.state().advancing);
     bench.pass_to_timeout();
     assert!(bench.commands().contains(&Command::Sample { player: 1 }));
-    bench.event(Event::Video { player: 1, moment: VideoMoment::Sampled, snapshot: video(0.02, 4, false) });
+    // 10 ms of media in 40 ms: it stumbles. Then it runs.
+    let stumbling = VideoSnapshot { wall_us: 1_040_000, ..video(0.01, 4, false) };
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Sampled, snapshot: stumbling });
+    assert!(!bench.state().advancing);
+    let running = VideoSnapshot { wall_us: 1_080_000, ..video(0.05, 4, false) };
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Sampled, snapshot: running });
     assert!(bench.state().advancing);
     bench.event(Event::Video { player: 1, moment: VideoMoment::Waiting, snapshot: video(0.5, 2, false) });
     assert!(!bench.state().advancing);
