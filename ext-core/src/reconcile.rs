@@ -54,15 +54,17 @@ pub fn reconcile_for(config: &StandInConfig, native: &Ranges, device: &Ranges) -
     steps
 }
 
-/// The stretches to append, grown over what little lies between one's end and the end of the range that it becomes part
-/// of. Else a later append there would look to the browser like a continuation with a long step between two samples,
-/// and it bridges gaps of twice the longest step that it has ever seen.
+/// The stretches to append, grown over what little lies between one's end and the next one, or the end of the range that
+/// it becomes part of. Else the next append there would look to the browser like a continuation with a long step between
+/// two samples, and it bridges gaps of twice the longest step that it has ever seen.
 fn joined(config: &StandInConfig, missing: &Ranges, kept: &Ranges) -> Ranges {
     let little = config.smallest_gap_us();
     let mut joined = Ranges::new();
+    let mut next = missing.iter().map(|(start, _)| start).skip(1);
     for (start, end) in missing.iter() {
-        let rest = kept.range_at(end).filter(|&(_, to)| to - end < little);
-        joined.insert(start, rest.map_or(end, |(_, to)| to));
+        let held_to = kept.range_at(end).map_or(end, |(_, to)| to);
+        let to = next.next().map_or(held_to, |next| next.min(held_to));
+        joined.insert(start, if to - end < little { to } else { end });
     }
     joined
 }

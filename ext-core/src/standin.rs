@@ -37,7 +37,8 @@ pub struct StandInConfig {
     pub video: Option<(u32, u32)>,
     /// Whether there is a sound track. Without a picture there always is one.
     pub audio: bool,
-    /// Duration written into the initialization segment; `None` for a live presentation.
+    /// Duration written into the initialization segment. Better `None`, with `MediaSource.duration` set by script
+    /// before the segment is appended: then the browser plays with one picture ahead, else it waits for four seconds.
     pub duration_us: Option<u64>,
 }
 
@@ -103,7 +104,7 @@ pub fn media_segments(config: &StandInConfig, start_us: u64, end_us: u64) -> Vec
             runs.push(TrackRun { id: VIDEO_TRACK, start: from, samples });
         }
         if config.has_sound() {
-            let samples = samples::audio(end_us, (from, to));
+            let samples = samples::audio(from, to);
             runs.push(TrackRun { id: AUDIO_TRACK, start: from, samples });
         }
         out.extend(mp4::fragment(&runs));

@@ -8,15 +8,10 @@ use super::mp4::{self, Sample};
 /// browser closes gaps of up to twice the longest sample, so they are short.
 const VIDEO_SAMPLE_US: u64 = 31_250;
 const AUDIO_SAMPLE_US: u64 = 20_000;
-/// A shorter rest is added to its neighbour. The last sample of an append is as short: the browser takes what is
-/// appended next as a continuation if it starts within twice the last duration, and then bridges gaps of twice that
-/// step for ever after.
+/// A shorter rest is added to its neighbour.
 pub(super) const SHORTEST_US: u64 = 1_000;
 /// Distance of the video samples that really hold a picture. Each picture is a repaint in the session.
 const PICTURE_US: u64 = 1_000_000;
-
-/// Pictures at the end of an append: the browser starts to play when it has four ahead.
-const TAIL_PICTURES: u64 = 6;
 
 pub(super) const SMALLEST_VIDEO_GAP_US: u64 = 2 * (VIDEO_SAMPLE_US + SHORTEST_US);
 pub(super) const SMALLEST_AUDIO_GAP_US: u64 = 2 * (AUDIO_SAMPLE_US + SHORTEST_US);
@@ -28,19 +23,17 @@ const END_OF_SEQUENCE: &[u8] = &[0x0a];
 /// The video samples of `[from, to)`, a part of the append of `whole`.
 ///
 /// Most hold no picture. All are marked as places where decoding can start, so that removing or overwriting one
-/// never takes another with it. A seek, or going on after a stall, waits until some pictures from there on are decoded:
-/// so an append ends with a cluster of them, so close together that at most one is painted.
+/// never takes another with it. A seek, or going on after a stall, waits for a picture that lasts until its target or
+/// later: so the last sample of an append is one.
 pub(super) fn video(picture: Picture, whole: (u64, u64), (from, to): (u64, u64)) -> Vec<Sample> {
     let nothing = with_length(END_OF_SEQUENCE);
     let pictures = [with_length(&picture.idr(0)), with_length(&picture.idr(1))];
     let mut since = whole.0.max(from.saturating_sub(PICTURE_US));
     let mut shown = 0;
-    let tail = if to == whole.1 { TAIL_PICTURES } else { 0 };
-    let tail_from = whole.1.saturating_sub(TAIL_PICTURES * SHORTEST_US);
-    let samples = cut_at_grid(from, to, tail, VIDEO_SAMPLE_US).map(|(at, duration)| {
+    let samples = cut_at_grid(from, to, VIDEO_SAMPLE_US).map(|(at, duration)| {
         let end = at.saturating_add(duration.into());
         let due = end.saturating_sub(since) >= PICTURE_US && whole.1 - end >= PICTURE_US / 2;
-        if !due && at < tail_from && end != whole.1 {
+        if !due && end != whole.1 {
             return Sample { duration, data: nothing.clone() };
         }
         since = end;
@@ -51,26 +44,21 @@ pub(super) fn video(picture: Picture, whole: (u64, u64), (from, to): (u64, u64))
     samples.collect()
 }
 
-/// The blocks of silence of `[from, to)`, a part of an append that ends at `whole_to`.
-pub(super) fn audio(whole_to: u64, (from, to): (u64, u64)) -> Vec<Sample> {
+/// The blocks of silence of `[from, to)`.
+pub(super) fn audio(from: u64, to: u64) -> Vec<Sample> {
     let block = |(_, duration)| Sample { duration, data: flac::silence(u64::from(duration)) };
-    let tail = u64::from(to == whole_to);
-    cut_at_grid(from, to, tail, AUDIO_SAMPLE_US).map(block).collect()
+    cut_at_grid(from, to, AUDIO_SAMPLE_US).map(block).collect()
 }
 
 /// Samples (start, duration) that cover `[from, to)` with cuts at multiples of `grid`, none shorter than
-/// `SHORTEST_US` unless the whole is. The last `tail` of them, at the end of an append, are as short as may be.
-fn cut_at_grid(from: u64, to: u64, tail: u64, grid: u64) -> impl Iterator<Item = (u64, u32)> {
-    let mut rest = to.saturating_sub(from).saturating_sub(SHORTEST_US) / SHORTEST_US;
-    rest = rest.min(tail);
-    let tail_from = to - rest * SHORTEST_US;
+/// `SHORTEST_US` unless the whole is.
+fn cut_at_grid(from: u64, to: u64, grid: u64) -> impl Iterator<Item = (u64, u32)> {
     let mut at = from;
     std::iter::from_fn(move || {
         let start = at;
-        let (grid, to) = if start < tail_from { (grid, tail_from) } else { (1, to) };
         let mut cut = (start / grid + 1).saturating_mul(grid);
         if cut - start < SHORTEST_US {
-            cut = if grid == 1 { start.saturating_add(SHORTEST_US) } else { cut.saturating_add(grid) };
+            cut = cut.saturating_add(grid);
         }
         if cut.saturating_add(SHORTEST_US) > to {
             cut = to;
