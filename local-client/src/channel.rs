@@ -12,16 +12,25 @@ pub const QUEUED_WRITES: usize = 4;
 /// Who is at the other end of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Peer {
-    /// The processes that started the other end, the nearest first, when it runs on this machine: the
-    /// first of them is the session's browser.
-    pub ancestors: Vec<u32>,
+    /// Processes that may own the session's browser window, the likeliest first, when the other end runs
+    /// on this machine: those that started it, the nearest first, and it itself.
+    pub processes: Vec<u32>,
 }
 
 /// What the channels tell the client.
 #[derive(Debug)]
 pub enum ChannelEvent {
     /// `sender` carries bytes to the peer; dropping it closes the channel when all is written.
-    Opened { connection: u64, peer: Peer, sender: mpsc::Sender<Vec<u8>> },
-    Bytes { connection: u64, bytes: Vec<u8> },
-    Gone { connection: u64 },
+    Opened {
+        connection: u64,
+        peer: Peer,
+        sender: mpsc::Sender<Vec<u8>>,
+    },
+    Bytes {
+        connection: u64,
+        bytes: Vec<u8>,
+    },
+    Gone {
+        connection: u64,
+    },
 }

@@ -193,7 +193,8 @@ fn default_socket() -> PathBuf {
 }
 
 fn default_profile() -> PathBuf {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
     data.unwrap_or_else(|| PathBuf::from("/tmp")).join("offstage/engine")
 }

@@ -38,8 +38,8 @@ use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::WindowQueue;
 
-pub use self::devices::EngineState;
 use self::devices::Device;
+pub use self::devices::EngineState;
 use self::picture::Picture;
 use self::picture::Step;
 use self::session::Session;
@@ -209,7 +209,7 @@ impl Client {
                 self.device.stage = true;
                 self.announce();
             }
-            Some(FromStageKind::Device(message)) => self.from_stage(message),
+            Some(FromStageKind::Device(message)) => self.pass_on(message),
             Some(FromStageKind::WindowAsked(asked)) => {
                 // Windows are matched by order, so one of a player that has just been closed counts.
                 self.windows.push(WindowCommand::Expect { player: asked.player });
@@ -390,7 +390,7 @@ impl Client {
                 }
             }
             ToDeviceKind::ClosePlayer(close) => {
-                self.to_stage(ToDeviceKind::ClosePlayer(close));
+                self.tell_stage(ToDeviceKind::ClosePlayer(close));
                 self.drop_player(player);
             }
             ToDeviceKind::AddSourceBuffer(add) => {
@@ -402,12 +402,13 @@ impl Client {
                     return;
                 }
                 state.buffers.insert(add.buffer, None);
-                self.to_stage(ToDeviceKind::AddSourceBuffer(add));
+                self.tell_stage(ToDeviceKind::AddSourceBuffer(add));
             }
             ToDeviceKind::RemoveSourceBuffer(remove) => {
-                let stream = self.players.get_mut(&player).and_then(|state| state.buffers.remove(&remove.buffer));
+                let stream =
+                    self.players.get_mut(&player).and_then(|state| state.buffers.remove(&remove.buffer));
                 self.close_streams(session, stream.into_iter().flatten());
-                self.to_stage(ToDeviceKind::RemoveSourceBuffer(remove));
+                self.tell_stage(ToDeviceKind::RemoveSourceBuffer(remove));
             }
             kind @ (ToDeviceKind::OpenPlayer(_)
             | ToDeviceKind::Append(_)
@@ -416,7 +417,7 @@ impl Client {
             | ToDeviceKind::ChangeType(_)
             | ToDeviceKind::SetDuration(_)
             | ToDeviceKind::EndOfStream(_)
-            | ToDeviceKind::SetPlayback(_)) => self.to_stage(kind),
+            | ToDeviceKind::SetPlayback(_)) => self.tell_stage(kind),
         }
     }
 
@@ -464,7 +465,7 @@ impl Client {
         state.players.insert(name, player);
         let buffers = BTreeMap::new();
         self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
-        self.to_stage(ToDeviceKind::OpenPlayer(offstage_protocol::message::OpenPlayer { player }));
+        self.tell_stage(ToDeviceKind::OpenPlayer(offstage_protocol::message::OpenPlayer { player }));
     }
 
     /// Said once: messages for a player that has just failed are on their way still.
@@ -476,7 +477,7 @@ impl Client {
 
     // ---- from the stage
 
-    fn from_stage(&mut self, message: FromDevice) {
+    fn pass_on(&mut self, message: FromDevice) {
         let Some(mut kind) = message.kind else {
             return;
         };
@@ -501,7 +502,7 @@ impl Client {
 
     // ---- helpers
 
-    fn to_stage(&mut self, kind: ToDeviceKind) {
+    fn tell_stage(&mut self, kind: ToDeviceKind) {
         self.stage.push(ToStageKind::Device(ToDevice { kind: Some(kind) }));
     }
 
@@ -622,7 +623,7 @@ impl Client {
                         .players
                         .get(&player)
                         .and_then(|state| self.sessions.get(&state.session))
-                        .map(|session| session.peer.ancestors.clone())
+                        .map(|session| session.peer.processes.clone())
                         .unwrap_or_default();
                     let parent = ParentHint { pids, outer: place.outer };
                     let (rect, visible) = (place.rect, place.visible);

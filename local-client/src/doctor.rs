@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn findings_are_json_too() {
-        let findings = [Finding::good("display", ":0"), Finding::bad("stage", ErrorCode::STAGE_FILES_MISSING, "x")];
+        let findings =
+            [Finding::good("display", ":0"), Finding::bad("stage", ErrorCode::STAGE_FILES_MISSING, "x")];
         let value: serde_json::Value = serde_json::from_str(&to_json(&findings)).unwrap();
         assert_eq!(value["ok"], false);
         assert_eq!(value["findings"][1]["code"], 1218);

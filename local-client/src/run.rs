@@ -107,8 +107,8 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let (window_sender, mut window_events) = mpsc::channel(QUEUED_EVENTS);
     let (window_commands, window_thread) = match &config.windows {
         Windows::X11(x11_config) => {
-            let (commands, thread) =
-                x11::start(x11_config.clone(), window_sender, Arc::clone(&drained)).map_err(RunError::Thread)?;
+            let (commands, thread) = x11::start(x11_config.clone(), window_sender, Arc::clone(&drained))
+                .map_err(RunError::Thread)?;
             (Some(commands), Some(thread))
         }
         Windows::None => {
@@ -303,9 +303,8 @@ impl Driver {
                 match self.client.stage_message(now, &bytes) {
                     Ok(()) => {
                         let stage = self.client.has_stage();
-                        self.wishes.send_if_modified(|wishes| {
-                            std::mem::replace(&mut wishes.stage, stage) != stage
-                        });
+                        self.wishes
+                            .send_if_modified(|wishes| std::mem::replace(&mut wishes.stage, stage) != stage);
                         self.report_if_ready();
                     }
                     Err(code) => {

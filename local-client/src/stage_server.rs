@@ -50,9 +50,17 @@ const START_PAGE: &str = "<!doctype html><meta charset=utf-8><title>Offstage</ti
 #[derive(Debug)]
 pub enum StageEvent {
     /// The socket is open; messages go to `sender`. Its closing ends the socket.
-    Connected { connection: u64, sender: mpsc::Sender<Vec<u8>> },
-    Message { connection: u64, bytes: Vec<u8> },
-    Gone { connection: u64 },
+    Connected {
+        connection: u64,
+        sender: mpsc::Sender<Vec<u8>>,
+    },
+    Message {
+        connection: u64,
+        bytes: Vec<u8>,
+    },
+    Gone {
+        connection: u64,
+    },
     Refused(Refusal),
 }
 

@@ -9,17 +9,29 @@ pub mod x11;
 #[derive(Debug, Clone, PartialEq)]
 pub enum WindowCommand {
     /// An engine runs; its windows are to be taken before anybody sees them.
-    EngineStarted { pid: u32 },
+    EngineStarted {
+        pid: u32,
+    },
     EngineGone,
     /// The next window that the engine makes is this player's.
-    Expect { player: u32 },
+    Expect {
+        player: u32,
+    },
     /// Makes the player's window at least so large, unseen; before the layout inside it grows.
-    Reserve { player: u32, width: u32, height: u32 },
+    Reserve {
+        player: u32,
+        width: u32,
+        height: u32,
+    },
     /// Shows the picture at this place and nowhere else.
     Place(Placement),
-    Hide { player: u32 },
+    Hide {
+        player: u32,
+    },
     /// The player is gone.
-    Close { player: u32 },
+    Close {
+        player: u32,
+    },
 }
 
 /// Where a picture is, relative to the origin of the browser window's outer rectangle.
@@ -96,7 +108,9 @@ impl WindowQueue {
 
     fn forget(&mut self, gone: u32, closed: bool) {
         self.commands.retain(|command| match command {
-            WindowCommand::Place(Placement { player, .. }) | WindowCommand::Hide { player } => *player != gone,
+            WindowCommand::Place(Placement { player, .. }) | WindowCommand::Hide { player } => {
+                *player != gone
+            }
             WindowCommand::Reserve { player, .. } => !closed || *player != gone,
             WindowCommand::EngineStarted { .. }
             | WindowCommand::EngineGone

@@ -68,9 +68,10 @@ impl Listener {
             }
             fs::remove_file(path)?;
         }
-        let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => ListenError::AlreadyRunning,
-            _other => ListenError::Io(error),
+        let listener = UnixListener::bind(path).map_err(|error| {
+            // Another client was faster.
+            let taken = error.kind() == io::ErrorKind::AddrInUse;
+            if taken { ListenError::AlreadyRunning } else { ListenError::Io(error) }
         })?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         let made = fs::symlink_metadata(path)?;
@@ -108,8 +109,8 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let still_ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        let still_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
         if still_ours {
             fs::remove_file(&self.path).ok();
         }
@@ -179,8 +180,11 @@ fn own_peer(stream: &UnixStream) -> Option<Peer> {
     if credentials.uid() != rustix::process::geteuid().as_raw() {
         return None;
     }
-    let ancestors = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).map(ancestors);
-    Some(Peer { ancestors: ancestors.unwrap_or_default() })
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+    let mut processes = pid.map(ancestors).unwrap_or_default();
+    // A browser may come without a bridge in between.
+    processes.extend(pid);
+    Some(Peer { processes })
 }
 
 /// The processes above `pid`, the nearest first.
@@ -254,10 +258,7 @@ mod tests {
     async fn a_folder_that_others_can_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(
-            Listener::bind(&folder.path().join("client.sock")),
-            Err(ListenError::UnsafeFolder)
-        ));
+        assert!(matches!(Listener::bind(&folder.path().join("client.sock")), Err(ListenError::UnsafeFolder)));
     }
 
     #[tokio::test(flavor = "current_thread")]

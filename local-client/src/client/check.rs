@@ -61,14 +61,10 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
             let sensible = message.start.is_finite() && message.end.is_none_or(|end| !end.is_nan());
             (stream >= FIRST_BUFFER_STREAM, sensible)
         }
-        ToDeviceKind::ChangeType(message) => {
-            (stream >= FIRST_BUFFER_STREAM, message.mime.len() <= MAX_MIME)
-        }
+        ToDeviceKind::ChangeType(message) => (stream >= FIRST_BUFFER_STREAM, message.mime.len() <= MAX_MIME),
         ToDeviceKind::Abort(_) => (stream >= FIRST_BUFFER_STREAM, true),
         ToDeviceKind::SetGeometry(_) => (stream == GEOMETRY_STREAM, true),
-        ToDeviceKind::AddSourceBuffer(message) => {
-            (stream == PLAYER_STREAM, message.mime.len() <= MAX_MIME)
-        }
+        ToDeviceKind::AddSourceBuffer(message) => (stream == PLAYER_STREAM, message.mime.len() <= MAX_MIME),
         ToDeviceKind::SetDuration(message) => {
             (stream == PLAYER_STREAM, message.seconds.is_none_or(|seconds| !seconds.is_nan()))
         }

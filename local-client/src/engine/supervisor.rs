@@ -49,7 +49,9 @@ pub struct Wishes {
 pub enum EngineEvent {
     Changed(EngineState),
     /// The process id of the running engine.
-    Process { pid: u32 },
+    Process {
+        pid: u32,
+    },
 }
 
 /// Runs until the wish to end comes; the engine has ended then.

@@ -114,9 +114,11 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
 /// Compares in a time that depends on the lengths only.
 fn same(left: &str, right: &str) -> bool {
     left.len() == right.len()
-        && left.bytes().zip(right.bytes()).fold(0_u8, |seen, (left, right)| {
-            std::hint::black_box(seen | (left ^ right))
-        }) == 0
+        && left
+            .bytes()
+            .zip(right.bytes())
+            .fold(0_u8, |seen, (left, right)| std::hint::black_box(seen | (left ^ right)))
+            == 0
 }
 
 fn random_hex() -> io::Result<String> {

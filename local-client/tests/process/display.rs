@@ -78,8 +78,12 @@ impl Display {
 
     /// The colour on the screen.
     pub(crate) fn pixel(&self, x: i16, y: i16) -> u32 {
-        let image =
-            self.conn.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, 1, 1, u32::MAX).unwrap().reply().unwrap();
+        let image = self
+            .conn
+            .get_image(ImageFormat::Z_PIXMAP, self.root, x, y, 1, 1, u32::MAX)
+            .unwrap()
+            .reply()
+            .unwrap();
         u32::from_le_bytes(image.data[..4].try_into().unwrap()) & 0x00ff_ffff
     }
 
@@ -92,7 +96,8 @@ impl Display {
             .filter(|window| {
                 let attributes = self.conn.get_window_attributes(*window).unwrap().reply();
                 attributes.is_ok_and(|attributes| {
-                    attributes.map_state == MapState::VIEWABLE && attributes.class == WindowClass::INPUT_OUTPUT
+                    attributes.map_state == MapState::VIEWABLE
+                        && attributes.class == WindowClass::INPUT_OUTPUT
                 })
             })
             .collect()

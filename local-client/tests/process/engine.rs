@@ -1,7 +1,10 @@
 //! The engine's life, and its absence.
 
 use offstage_protocol::ErrorCode;
+use offstage_protocol::frame::PLAYER_STREAM;
+use offstage_protocol::message::EndOfStream;
 use offstage_protocol::message::FromDeviceKind;
+use offstage_protocol::message::ToDeviceKind;
 use rustix::process::Signal;
 
 use crate::client::Client;
@@ -23,9 +26,14 @@ fn a_killed_engine_is_reported_and_replaced() {
     }
     let second = client.ready();
     assert_ne!(first["engine_pid"], second["engine_pid"]);
-    // The player is gone with its engine.
-    session.send(3, offstage_protocol::message::ToDeviceKind::EndOfStream(Default::default()));
+    // The player went with its engine: its id is free.
     session.open(1);
+    session.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: 2, ended: true }));
+    let failed = session.wait("an answer", |kind| match kind {
+        FromDeviceKind::PlayerFailed(failed) => Some(failed),
+        _ => None,
+    });
+    assert_eq!((failed.player, failed.code), (2, ErrorCode::PLAYER_UNKNOWN.number()));
 }
 
 /// The process id of the engine that runs now.

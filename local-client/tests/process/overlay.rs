@@ -68,14 +68,17 @@ impl Scene {
     fn show(&mut self) {
         self.session.open(1);
         self.place(rect(20, 30, 200, 100));
-        self.wait_pixels("the picture is exactly there", &[
-            (119, 79, BACKGROUND),
-            (120, 80, GREEN),
-            (319, 179, GREEN),
-            (320, 179, BACKGROUND),
-            (319, 180, BACKGROUND),
-            (119, 100, BACKGROUND),
-        ]);
+        self.wait_pixels(
+            "the picture is exactly there",
+            &[
+                (119, 79, BACKGROUND),
+                (120, 80, GREEN),
+                (319, 179, GREEN),
+                (320, 179, BACKGROUND),
+                (319, 180, BACKGROUND),
+                (119, 100, BACKGROUND),
+            ],
+        );
     }
 }
 
@@ -91,25 +94,37 @@ fn the_picture_lies_where_the_page_shows_it_and_follows() {
 
     // Moves.
     scene.place(rect(300, 200, 200, 100));
-    scene.wait_pixels("moved", &[(120, 80, BACKGROUND), (400, 250, GREEN), (599, 349, GREEN), (600, 349, BACKGROUND)]);
+    scene.wait_pixels(
+        "moved",
+        &[(120, 80, BACKGROUND), (400, 250, GREEN), (599, 349, GREEN), (600, 349, BACKGROUND)],
+    );
 
     // Has holes and is clipped.
     let area = rect(300, 200, 200, 100);
     scene.session.place(1, OUTER, area, &[rect(300, 200, 50, 100), rect(400, 200, 1000, 100)]);
-    scene.wait_pixels("holes", &[
-        (449, 260, GREEN),
-        (450, 260, BACKGROUND),
-        (499, 260, BACKGROUND),
-        (500, 260, GREEN),
-        (600, 260, BACKGROUND),
-    ]);
+    scene.wait_pixels(
+        "holes",
+        &[
+            (449, 260, GREEN),
+            (450, 260, BACKGROUND),
+            (499, 260, BACKGROUND),
+            (500, 260, GREEN),
+            (600, 260, BACKGROUND),
+        ],
+    );
 
     // Grows beyond the size of its window, and shrinks.
     let area = rect(10, 10, 850, 600);
     scene.place(area);
-    scene.wait_pixels("grown", &[(110, 60, GREEN), (959, 659, GREEN), (960, 659, BACKGROUND), (959, 660, BACKGROUND)]);
+    scene.wait_pixels(
+        "grown",
+        &[(110, 60, GREEN), (959, 659, GREEN), (960, 659, BACKGROUND), (959, 660, BACKGROUND)],
+    );
     scene.place(rect(10, 10, 60, 40));
-    scene.wait_pixels("shrunk", &[(110, 60, GREEN), (169, 99, GREEN), (170, 99, BACKGROUND), (169, 100, BACKGROUND)]);
+    scene.wait_pixels(
+        "shrunk",
+        &[(110, 60, GREEN), (169, 99, GREEN), (170, 99, BACKGROUND), (169, 100, BACKGROUND)],
+    );
 
     // Is not visible.
     scene.session.place(1, OUTER, rect(10, 10, 60, 40), &[]);
@@ -126,7 +141,7 @@ fn the_picture_lies_where_the_page_shows_it_and_follows() {
 #[test]
 fn the_browsers_window_is_found_by_its_process_and_moves_with_the_picture_in_it() {
     let mut scene = Scene::new();
-    let smaller = scene.display.window(0, 0, 300, 300);
+    let smaller = scene.display.window(0, 780, 90, 90);
     scene.show();
     // The window moves; nobody reports anything.
     scene.display.move_window(scene.window, 200, 150);
@@ -147,13 +162,19 @@ fn the_browsers_window_is_found_by_its_process_and_moves_with_the_picture_in_it(
     scene.session.place(2, OUTER, rect(20, 30, 200, 100), &[rect(20, 30, 200, 100)]);
     scene.wait_pixels("the second player", &[(120, 80, BLUE), (319, 179, BLUE)]);
     let left = scene.display.strays(&[scene.window, smaller]);
-    assert_eq!(left, Vec::<Window>::new(), "{:?}", left.iter().map(|w| scene.display.name_of(*w)).collect::<Vec<_>>());
+    assert_eq!(
+        left,
+        Vec::<Window>::new(),
+        "{:?}",
+        left.iter().map(|w| scene.display.name_of(*w)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn stale_geometry_and_a_lost_connection_hide_the_picture() {
     let mut scene = Scene::fixed();
     scene.show();
+    scene.session.fall_silent();
     let since = Instant::now();
     scene.wait_pixels("hidden without news", &[(120, 80, BACKGROUND), (319, 179, BACKGROUND)]);
     assert!(since.elapsed() > Duration::from_secs(2), "hidden after {:?}", since.elapsed());

@@ -37,14 +37,13 @@ pub(crate) struct Session {
     pub(crate) closed: Option<ErrorCode>,
     ended: bool,
     geometry_seq: u32,
+    /// What the page's side repeats every second.
+    repeated: Option<(Instant, SetGeometry)>,
 }
 
 impl Session {
     pub(crate) fn connect(socket: &Path) -> Self {
-        Self::with_config(socket, MuxConfig::of_component("extension", "0.1.0"))
-    }
-
-    pub(crate) fn with_config(socket: &Path, config: MuxConfig) -> Self {
+        let config = MuxConfig::of_component("extension", "0.1.0");
         let stream = UnixStream::connect(socket).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let mux = Mux::new(Monotonic(0), config);
@@ -56,6 +55,7 @@ impl Session {
             closed: None,
             ended: false,
             geometry_seq: 0,
+            repeated: None,
         }
     }
 
@@ -67,9 +67,14 @@ impl Session {
     pub(crate) fn pump(&mut self) {
         let now = self.now();
         self.mux.handle_timeout(now, 0).ok();
-        while let Some(bytes) = self.mux.poll_transmit(65536) {
-            self.ended |= self.stream.write_all(&bytes).is_err();
+        if let Some((at, geometry)) = &mut self.repeated
+            && at.elapsed() >= Duration::from_secs(1)
+        {
+            *at = Instant::now();
+            let kind = ToDeviceKind::SetGeometry(geometry.clone());
+            self.mux.send(GEOMETRY_STREAM, ToDevice { kind: Some(kind) }.encode_to_vec()).ok();
         }
+        self.transmit();
         let mut buffer = [0; 65536];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.ended = true,
@@ -91,6 +96,12 @@ impl Session {
         }
     }
 
+    fn transmit(&mut self) {
+        while let Some(bytes) = self.mux.poll_transmit(65536) {
+            self.ended |= self.stream.write_all(&bytes).is_err();
+        }
+    }
+
     /// Pumps until `done` gives a value.
     pub(crate) fn until<T>(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
@@ -108,7 +119,11 @@ impl Session {
         self.until(what, |session| std::iter::from_fn(|| session.received.pop_front()).find_map(&wanted))
     }
 
-    pub(crate) fn wait_device(&mut self, what: &str, wanted: impl Fn(&DeviceChanged) -> bool) -> DeviceChanged {
+    pub(crate) fn wait_device(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&DeviceChanged) -> bool,
+    ) -> DeviceChanged {
         self.wait(what, |kind| match kind {
             FromDeviceKind::DeviceChanged(state) => Some(state).filter(&wanted),
             _ => None,
@@ -127,12 +142,12 @@ impl Session {
 
     pub(crate) fn send(&mut self, stream: u32, kind: ToDeviceKind) {
         self.mux.send(stream, ToDevice { kind: Some(kind) }.encode_to_vec()).unwrap();
-        self.pump();
+        self.transmit();
     }
 
     pub(crate) fn send_raw(&mut self, stream: u32, bytes: &[u8]) {
         self.mux.send(stream, bytes.to_vec()).unwrap();
-        self.pump();
+        self.transmit();
     }
 
     /// Writes bytes past the protocol.
@@ -162,6 +177,12 @@ impl Session {
             window: Some(window),
             ..SetGeometry::default()
         };
+        self.repeated = Some((Instant::now(), geometry.clone()));
         self.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(geometry));
+    }
+
+    /// Stops repeating the geometry.
+    pub(crate) fn fall_silent(&mut self) {
+        self.repeated = None;
     }
 }

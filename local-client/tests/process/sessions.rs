@@ -5,13 +5,19 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
 use offstage_protocol::ErrorCode;
-use offstage_protocol::MuxConfig;
+use offstage_protocol::Frame;
+use offstage_protocol::FrameReader;
+use offstage_protocol::frame::CONTROL_STREAM;
 use offstage_protocol::frame::FIRST_BUFFER_STREAM;
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::AddSourceBuffer;
 use offstage_protocol::message::Append;
+use offstage_protocol::message::Control;
+use offstage_protocol::message::ControlKind;
 use offstage_protocol::message::FromDeviceKind;
+use offstage_protocol::message::Hello;
 use offstage_protocol::message::ToDeviceKind;
+use offstage_protocol::prost::Message as _;
 
 use crate::client::Client;
 use crate::client::Options;
@@ -59,11 +65,21 @@ fn garbage_ends_its_own_session_only() {
 #[test]
 fn another_protocol_version_is_refused_with_its_code() {
     let client = client();
-    let mut config = MuxConfig::of_component("extension", "9.0.0");
-    config.hello.protocol_min = 1000;
-    config.hello.protocol_max = 1001;
-    let mut session = Session::with_config(&client.socket(), config);
-    assert_eq!(session.wait_end(), Some(ErrorCode::VERSION_MISMATCH));
+    let hello = Hello { protocol_min: 1000, protocol_max: 1001, ..Hello::default() };
+    let hello = Control { kind: Some(ControlKind::Hello(hello)) }.encode_to_vec();
+    let mut stream = UnixStream::connect(client.socket()).unwrap();
+    stream.write_all(&Frame::whole(CONTROL_STREAM, 0, &hello).encode()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let mut frames = FrameReader::new();
+    frames.push(&answer);
+    let codes: Vec<u32> = std::iter::from_fn(|| frames.next().unwrap())
+        .filter_map(|frame| match Control::decode(frame.payload.as_slice()).unwrap().kind {
+            Some(ControlKind::Close(close)) => Some(close.code),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(codes, [ErrorCode::VERSION_MISMATCH.number()]);
 }
 
 #[test]
@@ -79,7 +95,7 @@ fn too_many_sessions_are_told_so() {
     assert_eq!(client.session().wait_end(), Some(ErrorCode::CLIENT_BUSY));
     is_served(&mut sessions[0]);
     sessions.pop();
-    client.wait_for_log("the session is gone");
+    client.wait_for_log("the session is gone session=16");
     client.session().wait_device("room again", |_| true);
 }
 
@@ -92,7 +108,8 @@ fn media_reaches_the_stage_and_its_answer_comes_back_under_the_sessions_id() {
         let add = AddSourceBuffer { player, buffer: 2, mime: "video/mp4".to_owned() };
         session.send(PLAYER_STREAM, ToDeviceKind::AddSourceBuffer(add));
         for op in 0..8 {
-            let append = Append { player, buffer: 2, op, last: true, data: vec![7; 500_000], ..Append::default() };
+            let append =
+                Append { player, buffer: 2, op, last: true, data: vec![7; 500_000], ..Append::default() };
             session.send(FIRST_BUFFER_STREAM + player, ToDeviceKind::Append(append));
         }
     }

@@ -1,6 +1,7 @@
 //! The stage's server as the rest of the machine sees it.
 
-use std::io::Read as _;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::io::Write as _;
 use std::net::TcpStream;
 
@@ -10,9 +11,9 @@ use crate::client::Client;
 fn ask(port: u64, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok();
-    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status).unwrap();
+    status
 }
 
 /// The id in the path, which any program of the same user can find out.

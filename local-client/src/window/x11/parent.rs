@@ -115,11 +115,9 @@ pub fn judge(
     let place = conn.translate_coordinates(window, root, 0, 0)?;
     let shadow = atoms.read(conn, window, atoms.gtk_frame)?;
     let frame = atoms.read(conn, window, atoms.net_frame)?;
-    let (Some(attributes), Some(geometry), Some(place)) = (
-        gone_is_none(attributes.reply())?,
-        gone_is_none(geometry.reply())?,
-        gone_is_none(place.reply())?,
-    ) else {
+    let (Some(attributes), Some(geometry), Some(place)) =
+        (gone_is_none(attributes.reply())?, gone_is_none(geometry.reply())?, gone_is_none(place.reply())?)
+    else {
         return Ok(None);
     };
     let usable = attributes.class == WindowClass::INPUT_OUTPUT
@@ -165,8 +163,7 @@ pub(crate) fn fit(own: &Rect, outer: Option<&Rect>, shadow: Extents, frame: Exte
     candidates
         .into_iter()
         .map(|((left, top), width, height)| {
-            let size =
-                (width - i64::from(outer.width)).abs() + (height - i64::from(outer.height)).abs();
+            let size = (width - i64::from(outer.width)).abs() + (height - i64::from(outer.height)).abs();
             let place = (i64::from(own.x) - left - i64::from(outer.x)).abs()
                 + (i64::from(own.y) - top - i64::from(outer.y)).abs();
             let misfit = u32::try_from(size.saturating_add(place.min(512) / 8)).unwrap_or(u32::MAX);
@@ -202,9 +199,7 @@ impl ExtentAtoms {
         let numbers: Vec<u32> =
             reply.value32().map(|values| values.filter(|value| *value <= 512).collect()).unwrap_or_default();
         Ok(match numbers.as_slice() {
-            [left, right, top, bottom] => {
-                Extents { left: *left, right: *right, top: *top, bottom: *bottom }
-            }
+            [left, right, top, bottom] => Extents { left: *left, right: *right, top: *top, bottom: *bottom },
             _ => Extents::default(),
         })
     }

@@ -88,11 +88,13 @@ impl Matching {
         let old = |since: Instant, limit: Duration| now.saturating_duration_since(since) >= limit;
         self.waiting.retain(|(_, since)| !old(*since, UNANNOUNCED_LIMIT));
         let mut missing = Vec::new();
-        while let Some((player, _)) =
-            self.expected.pop_front_if(|(_, since)| old(*since, EXPECTATION_LIMIT))
-        {
-            missing.push(player);
-        }
+        self.expected.retain(|(player, since)| {
+            let given_up = old(*since, EXPECTATION_LIMIT);
+            if given_up {
+                missing.push(*player);
+            }
+            !given_up
+        });
         missing
     }
 }
