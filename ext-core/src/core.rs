@@ -87,6 +87,7 @@ impl Core {
         }
         let (matches, excluded) = (config.matches(), config.excluded());
         self.link.want(!matches.is_empty());
+        self.tabs.set_config(&config);
         self.config = config;
         self.outputs.push_back(Output::Register { matches, excluded });
         self.settle();
@@ -175,7 +176,7 @@ impl Core {
     // ---- tabs --------------------------------------------------------------------------------------------------
 
     pub fn handle_tab(&mut self, tab: i32, url: &str) {
-        self.tabs.set_covered(tab, self.config.covers(url));
+        self.tabs.set_page(tab, url, &self.config);
         self.settle();
     }
 
@@ -205,6 +206,10 @@ impl Core {
         while let Some(event) = self.link.poll_event() {
             match event {
                 LinkEvent::Ready => {
+                    let (bridge, client, engine) = self.link.versions();
+                    let [bridge, client] = [bridge, client].map(|v| v.unwrap_or("?"));
+                    let text = format!("device ready: bridge {bridge}, client {client}, engine {engine}");
+                    self.outputs.push_back(Output::Log { level: "info", text });
                     self.players.revert_all(ErrorCode::DEVICE_NOT_READY, &mut self.outputs);
                     self.tell_relays(true);
                 }
@@ -295,3 +300,6 @@ fn rect(b: Box4) -> Rect {
 fn to_u32(value: f64) -> u32 {
     u32::try_from(to_u64(value)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,8 @@ pub enum HookCommand {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SwapBuffer {
     pub sb: u32,
-    pub r#type: String,
+    /// None for a buffer in which nothing has been put yet.
+    pub r#type: Option<String>,
     pub steps: Vec<HookStep>,
 }
 

@@ -311,12 +311,11 @@ impl Players {
             buffer.native = ranges_of(&given.ranges);
             // What the session could play and the device can't would be lost.
             if !buffer.native.is_empty() && buffer.device.is_empty() {
-                bad = Some(ErrorCode::RETAINED_BYTES_LOST);
+                bad = bad.or(Some(ErrorCode::RETAINED_BYTES_LOST));
             }
             match buffer.swap_orders(player.duration_us) {
-                Ok(Orders { r#type: Some(r#type), steps }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),
-                Ok(Orders { r#type: None, .. }) => bad = Some(ErrorCode::STAND_IN_FAILED),
-                Err(code) => bad = Some(code),
+                Ok(Orders { r#type, steps }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),
+                Err(code) => bad = bad.or(Some(code)),
             }
         }
         if let Some(code) = bad {

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Output;
+use crate::config::Config;
 use crate::link::DeviceLink;
 
 /// Most tabs that have an icon of their own.
 const MOST_TABS: usize = 5000;
+/// Most characters of an address that are looked at.
+const MOST_URL: usize = 2000;
 
 /// The states of the status icon, named as the icon files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,7 @@ impl IconState {
 
 #[derive(Debug, Default)]
 struct Tab {
+    url: String,
     covered: bool,
     shown: Option<(IconState, String)>,
 }
@@ -47,11 +51,18 @@ pub(super) struct Tabs {
 
 impl Tabs {
     /// The tab shows another page now; the browser has put its default icon (grey) back.
-    pub(super) fn set_covered(&mut self, tab: i32, covered: bool) {
+    pub(super) fn set_page(&mut self, tab: i32, url: &str, config: &Config) {
         if self.tabs.len() >= MOST_TABS && !self.tabs.contains_key(&tab) {
             return;
         }
-        self.tabs.insert(tab, Tab { covered, shown: None });
+        let url: String = url.chars().take(MOST_URL).collect();
+        self.tabs.insert(tab, Tab { covered: config.covers(&url), url, shown: None });
+    }
+
+    pub(super) fn set_config(&mut self, config: &Config) {
+        for tab in self.tabs.values_mut() {
+            tab.covered = config.covers(&tab.url);
+        }
     }
 
     pub(super) fn remove(&mut self, tab: i32) {

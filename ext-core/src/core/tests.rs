@@ -1,0 +1,444 @@
+//! The core against a device that is played by the test, over the real frames and the real connection.
+
+use offstage_protocol::frame::BRIDGE_STREAM;
+use offstage_protocol::message::{
+    BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FromDevice, FromDeviceKind, Hello,
+    PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
+};
+use offstage_protocol::prost::Message as _;
+use offstage_protocol::{ErrorCode, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent};
+use serde_bytes::ByteBuf;
+
+use super::*;
+use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent};
+use crate::config::Source;
+
+#[test]
+fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
+    let mut world = World::new(&[]);
+    world.core.handle_tab(1, "https://example.org/");
+    world.run();
+    assert_eq!(world.icon(1), Some(IconState::Grey));
+    assert!(world.log.contains(&Output::Register { matches: vec![], excluded: vec![] }));
+    assert!(!world.log.contains(&Output::Link(LinkAction::Connect)));
+}
+
+#[test]
+fn the_icon_follows_bridge_client_and_player() {
+    let mut world = World::new(&["https://*/*"]);
+    world.core.handle_tab(1, "https://example.org/");
+    world.run();
+    assert_eq!(world.icon(1), Some(IconState::Off));
+    world.connect();
+    assert_eq!(world.icon(1), Some(IconState::Ready));
+    world.open_player();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    assert_eq!(world.icon(1), Some(IconState::Video));
+    world.bridge(BridgeKind::ChannelDown(ChannelDown { code: 1201, ..ChannelDown::default() }));
+    assert_eq!(world.icon(1), Some(IconState::Off));
+}
+
+#[test]
+fn the_reason_of_a_missing_bridge_is_told() {
+    let mut world = World::new(&["https://*/*"]);
+    world.core.handle_tab(1, "https://example.org/");
+    world.core.handle_native_closed(world.now, 0, "Specified native messaging host not found.");
+    world.run();
+    assert_eq!(world.core.link.status(), ErrorCode::BRIDGE_NOT_INSTALLED);
+    let title = world.log.iter().rev().find_map(|o| match o {
+        Output::SetIcon { title, .. } => Some(title.clone()),
+        _ => None,
+    });
+    assert!(title.unwrap().contains("OFS-1101"));
+}
+
+#[test]
+fn an_append_is_answered_with_steps_that_make_the_native_buffer_equal() {
+    let mut world = World::ready();
+    world.append(1, &[1; 1_200_000]);
+    let pieces: Vec<(bool, usize)> = world
+        .received
+        .iter()
+        .filter_map(|kind| match kind {
+            ToDeviceKind::Append(append) => Some((append.last, append.data.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pieces, [(false, 524_288), (false, 524_288), (true, 151_424)]);
+    world.device(changed(1, &[0, 4_000_000]));
+    let Some(HookCommand::Done { r#type, steps, op: 1, .. }) = world.last_command() else { panic!("no answer") };
+    assert!(r#type.unwrap().starts_with("video/mp4"));
+    assert!(matches!(steps.as_slice(), [HookStep::Append(_), HookStep::Append(_)]), "init and media");
+    world.native(&[0, 4_000_000]);
+    let before = world.commands().len();
+    world.append(2, &[1; 10]);
+    world.device(changed(2, &[0, 4_000_000]));
+    let Some(HookCommand::Done { r#type: None, steps, op: 2, .. }) = world.last_command() else { panic!("no answer") };
+    assert_eq!((steps.len(), world.commands().len()), (0, before + 1));
+}
+
+#[test]
+fn native_ranges_that_differ_are_corrected_a_bounded_number_of_times() {
+    let mut world = World::ready();
+    world.append(1, &[1]);
+    world.device(changed(1, &[0, 4_000_000]));
+    for _ in 0..20 {
+        world.native(&[0, 9_000_000]);
+    }
+    let fixes = world.commands().iter().filter(|c| matches!(c, HookCommand::Fix { .. })).count();
+    assert_eq!(fixes, 4);
+}
+
+#[test]
+fn a_failure_on_the_device_sends_the_player_back_with_its_code() {
+    let mut world = World::ready();
+    world.append(1, &[1]);
+    let failed = PlayerFailed { player: 1, code: 1303, detail: String::new() };
+    world.device(FromDeviceKind::PlayerFailed(failed));
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1303, retry: false }));
+}
+
+#[test]
+fn a_lost_client_sends_every_player_back_and_a_new_one_is_told_to_the_relays() {
+    let mut world = World::ready();
+    world.bridge(BridgeKind::ChannelDown(ChannelDown { code: 1201, ..ChannelDown::default() }));
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1201, retry: true }));
+    assert_eq!(world.last_ready(), Some(false));
+    world.connect();
+    assert_eq!(world.last_ready(), Some(true));
+}
+
+#[test]
+fn a_silent_client_is_given_up() {
+    let mut world = World::ready();
+    world.deaf = true;
+    for _ in 0..100 {
+        world.now = Monotonic(world.now.0 + 100_000);
+        world.core.handle_timeout(world.now, world.now.0);
+        world.run();
+    }
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1001, retry: true }));
+}
+
+#[test]
+fn kept_bytes_move_to_the_device_and_the_swap_covers_its_ranges() {
+    let mut world = World::new(&["https://*/*"]);
+    world.connect();
+    world.open(true);
+    world.hook(HookEvent::AddBuffer { ms: 1, sb: 1, mime: "video/webm".into() });
+    world.append(1, &[7; 100]);
+    world.device(changed(1, &[0, 8_000_000]));
+    let Some(HookCommand::Done { r#type: None, steps, .. }) = world.last_command() else { panic!("no answer") };
+    assert_eq!(steps, []);
+    let buffers = vec![NativeRanges { sb: 1, ranges: vec![0.0, 8e6] }];
+    world.hook(HookEvent::Caught { ms: 1, buffers, ended: false });
+    let Some(HookCommand::Swap { buffers, .. }) = world.last_command() else { panic!("no swap") };
+    assert_eq!((buffers.len(), buffers[0].steps.len()), (1, 2));
+    world.hook(HookEvent::Playback(wish(1, false)));
+    assert!(world.last_playback().paused, "silent until the swap is done");
+    world.hook(HookEvent::Swapped { ms: 1 });
+    world.hook(HookEvent::Playback(wish(1, false)));
+    assert!(!world.last_playback().paused);
+}
+
+#[test]
+fn what_the_device_lost_is_not_swapped_in() {
+    let mut world = World::new(&["https://*/*"]);
+    world.connect();
+    world.open(true);
+    world.hook(HookEvent::AddBuffer { ms: 1, sb: 1, mime: "video/webm".into() });
+    let buffers = vec![NativeRanges { sb: 1, ranges: vec![0.0, 8e6] }];
+    world.hook(HookEvent::Caught { ms: 1, buffers, ended: false });
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1305, retry: false }));
+}
+
+#[test]
+fn the_stand_in_waits_for_the_device_and_is_trimmed_to_it() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    let seq = world.last_playback().seq;
+    let state = |advancing, media_time_us| {
+        FromDeviceKind::PlayerState(PlayerState { player: 1, seq, media_time_us, advancing, ready_state: 4, ..PlayerState::default() })
+    };
+    world.device(state(false, 0));
+    assert!(matches!(world.last_command(), Some(HookCommand::Sync { advancing: false, .. })));
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 0.0, paused: false, seek_id: 0 });
+    assert_eq!(world.last_command(), Some(HookCommand::Slew { ms: 1, factor: 0.0, for_ms: 0.0 }));
+    world.device(state(true, 1000));
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 1000.0, paused: false, seek_id: 0 });
+    assert_eq!(world.last_command(), Some(HookCommand::Slew { ms: 1, factor: 1.0, for_ms: 0.0 }));
+    let count = world.commands().len();
+    world.device(FromDeviceKind::PlayerState(PlayerState { player: 1, seq: seq + 1, ..PlayerState::default() }));
+    assert_eq!(world.commands().len(), count, "a state of another wish says nothing");
+}
+
+#[test]
+fn a_device_that_should_play_and_does_not_gives_the_player_back() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    let seq = world.last_playback().seq;
+    let state = PlayerState { player: 1, seq, ready_state: 4, ..PlayerState::default() };
+    world.device(FromDeviceKind::PlayerState(state));
+    for _ in 0..12 {
+        world.now = Monotonic(world.now.0 + 500_000);
+        world.core.handle_timeout(world.now, world.now.0);
+        world.run();
+    }
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1314, retry: false }));
+}
+
+#[test]
+fn a_paused_picture_is_put_where_the_page_is() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(wish(1, true)));
+    let first = world.last_playback();
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 30_000.0, paused: true, seek_id: 0 });
+    assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 5_000.0, paused: true, seek_id: 0 });
+    assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
+}
+
+#[test]
+fn only_a_word_that_was_given_out_binds_a_port_and_only_once() {
+    let mut world = World::new(&["https://*/*"]);
+    world.connect();
+    assert_eq!(world.core.handle_media_offered("guess"), None);
+    world.core.handle_relay_opened(world.now, 9, 2, "secret".into());
+    assert_eq!(world.core.handle_media_offered("secret"), Some(9));
+    assert_eq!(world.core.handle_media_offered("secret"), None);
+}
+
+#[test]
+fn a_document_without_a_bound_port_is_not_listened_to() {
+    let mut world = World::new(&["https://*/*"]);
+    world.connect();
+    world.core.handle_relay_opened(world.now, 9, 2, "secret".into());
+    world.core.handle_hook(world.now, 0, 9, HookEvent::Open { ms: 1, replay: false });
+    world.run();
+    assert_eq!(world.received, []);
+}
+
+#[test]
+fn a_flood_costs_the_page_its_own_players_only() {
+    let mut world = World::ready();
+    world.core.handle_relay_opened(world.now, 2, 2, "other".into());
+    assert_eq!(world.core.handle_media_offered("other"), Some(2));
+    world.core.handle_hook(world.now, 0, 2, HookEvent::Open { ms: 1, replay: false });
+    for _ in 0..10_000 {
+        world.core.handle_nonsense(world.now, 1, "x");
+    }
+    world.run();
+    assert_eq!(world.commands_of(1).last(), Some(&HookCommand::Revert { ms: 1, code: 1401, retry: false }));
+    assert_eq!(world.commands_of(2).last(), Some(&HookCommand::Accept { ms: 1 }));
+}
+
+#[test]
+fn players_and_buffers_of_a_page_are_bounded() {
+    let mut world = World::ready();
+    for ms in 2..100 {
+        world.hook(HookEvent::Open { ms, replay: false });
+    }
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 99, code: 1402, retry: true }));
+    for sb in 2..100 {
+        world.hook(HookEvent::AddBuffer { ms: 1, sb, mime: "video/mp4".into() });
+    }
+    assert!(world.commands().contains(&HookCommand::Revert { ms: 1, code: 1403, retry: false }));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_order_of_events_breaks_the_core(steps in proptest::collection::vec((0u8..14, 0u32..3, 0u32..3, proptest::num::f64::ANY), 0..60)) {
+        let mut world = World::ready();
+        for (what, ms, sb, value) in steps {
+            let data = ByteBuf::from(vec![0; 10]);
+            let event = match what {
+                0 => HookEvent::Open { ms, replay: value > 0.0 },
+                1 => HookEvent::AddBuffer { ms, sb, mime: "x".into() },
+                2 => HookEvent::RemoveBuffer { ms, sb },
+                3 => HookEvent::Append(AppendEvent { ms, sb, op: 1, replay: false, data, offset: Some(value), window_start: value, window_end: None, sequence: false }),
+                4 => HookEvent::Remove { ms, sb, op: 1, start: value, end: Some(value) },
+                5 => HookEvent::Native { ms, sb, ranges: vec![0.0, value, value, 7e6] },
+                6 => HookEvent::Duration { ms, seconds: Some(value) },
+                7 => HookEvent::Drift { ms, drift_us: value, paused: sb > 0, seek_id: 0 },
+                8 => HookEvent::Caught { ms, buffers: vec![NativeRanges { sb, ranges: vec![value, value] }], ended: true },
+                9 => HookEvent::Swapped { ms },
+                10 => HookEvent::Close { ms },
+                11 => HookEvent::Playback(PlaybackEvent { rate: value, volume: value, position: value, ..wish(ms, sb > 0) }),
+                12 => { world.device(changed(ms, &[0, 4_000_000])); HookEvent::Abort { ms, sb, op: 2 } }
+                _ => { world.device(FromDeviceKind::PlayerState(PlayerState { player: ms, seq: sb, ready_state: 4, ..PlayerState::default() })); HookEvent::End { ms, ended: true } }
+            };
+            world.hook(event);
+        }
+    }
+
+    #[test]
+    fn no_bytes_of_the_native_host_break_the_core(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        let mut world = World::ready();
+        world.core.handle_native_bytes(world.now, 0, &bytes);
+        world.run();
+    }
+}
+
+fn wish(ms: u32, paused: bool) -> PlaybackEvent {
+    PlaybackEvent { ms, paused, rate: 1.0, volume: 1.0, muted: false, preserves_pitch: true, seek_id: 0, position: 0.0 }
+}
+
+fn changed(op: u32, ranges: &[u64]) -> FromDeviceKind {
+    let tracks = Tracks { width: 640, height: 360, has_audio: false, duration_us: None };
+    let ranges_us = ranges.to_vec();
+    FromDeviceKind::BufferChanged(BufferChanged { player: 1, buffer: 1, op, ranges_us, tracks: Some(tracks), ..BufferChanged::default() })
+}
+
+/// The core, a bridge and a client, with what each has got.
+struct World {
+    core: Core,
+    now: Monotonic,
+    device: Option<Mux>,
+    /// A client that no longer answers.
+    deaf: bool,
+    epoch: u64,
+    bridge_sequence: u32,
+    log: Vec<Output>,
+    received: Vec<ToDeviceKind>,
+}
+
+impl World {
+    fn new(sites: &[&str]) -> Self {
+        let mut core = Core::new("1.2.3");
+        let sites = Some(sites.iter().map(|s| (*s).to_owned()).collect());
+        core.handle_config(&Sources { shipped: Source { sites, ..Source::default() }, ..Sources::default() });
+        let now = Monotonic(1_000_000);
+        let mut world = Self { core, now, device: None, deaf: false, epoch: 0, bridge_sequence: 0, log: vec![], received: vec![] };
+        world.run();
+        world
+    }
+
+    /// Connected, document 1 in tab 1 bound, player 1 open with one buffer.
+    fn ready() -> Self {
+        let mut world = Self::new(&["https://*/*"]);
+        world.connect();
+        world.open_player();
+        world
+    }
+
+    fn connect(&mut self) {
+        self.epoch += 1;
+        self.bridge(BridgeKind::Hello(Hello { component: "bridge".into(), protocol_min: 1, protocol_max: 1, ..Hello::default() }));
+        self.device = Some(Mux::new(self.now, MuxConfig::of_component("client", "1.2.3")));
+        self.bridge(BridgeKind::ChannelUp(ChannelUp { kind: "unix".into(), epoch: self.epoch }));
+        self.device(FromDeviceKind::DeviceChanged(DeviceChanged { ready: true, ..DeviceChanged::default() }));
+    }
+
+    fn open(&mut self, replay: bool) {
+        self.core.handle_relay_opened(self.now, 1, 1, "word".into());
+        assert_eq!(self.core.handle_media_offered("word"), Some(1));
+        self.hook(HookEvent::Open { ms: 1, replay });
+    }
+
+    fn open_player(&mut self) {
+        self.open(false);
+        self.hook(HookEvent::AddBuffer { ms: 1, sb: 1, mime: "video/webm".into() });
+    }
+
+    fn append(&mut self, op: u32, data: &[u8]) {
+        let data = ByteBuf::from(data.to_vec());
+        self.hook(HookEvent::Append(AppendEvent { ms: 1, sb: 1, op, replay: false, data, offset: None, window_start: 0.0, window_end: None, sequence: false }));
+    }
+
+    fn native(&mut self, ranges: &[u32]) {
+        self.hook(HookEvent::Native { ms: 1, sb: 1, ranges: ranges.iter().map(|r| f64::from(*r)).collect() });
+    }
+
+    fn hook(&mut self, event: HookEvent) {
+        self.core.handle_hook(self.now, self.now.0, 1, event);
+        self.run();
+    }
+
+    fn bridge(&mut self, kind: BridgeKind) {
+        let payload = BridgeMessage { kind: Some(kind) }.encode_to_vec();
+        let frame = Frame::whole(BRIDGE_STREAM, self.bridge_sequence, &payload).encode();
+        self.bridge_sequence += 1;
+        self.core.handle_native_bytes(self.now, self.now.0, &frame);
+        self.run();
+    }
+
+    fn device(&mut self, kind: FromDeviceKind) {
+        if let Some(device) = &mut self.device {
+            device.send(3, FromDevice { kind: Some(kind) }.encode_to_vec()).unwrap();
+        }
+        self.run();
+    }
+
+    /// Passes bytes to and fro until nothing moves.
+    fn run(&mut self) {
+        loop {
+            let mut moved = false;
+            while let Some(output) = self.core.poll_output() {
+                moved = true;
+                if let Output::Link(LinkAction::Send(bytes)) = &output {
+                    let mut reader = FrameReader::new();
+                    reader.push(bytes);
+                    while let Some(frame) = reader.next().unwrap() {
+                        if let Some(device) = self.device.as_mut().filter(|_| frame.stream != BRIDGE_STREAM && !self.deaf) {
+                            device.handle_frame(self.now, self.now.0, frame.as_frame()).unwrap();
+                        }
+                    }
+                } else {
+                    self.log.push(output);
+                }
+            }
+            let Some(device) = self.device.as_mut().filter(|_| !self.deaf) else { break };
+            while let Some(event) = device.poll_event() {
+                moved = true;
+                if let MuxEvent::Message { bytes, .. } = event {
+                    self.received.extend(ToDevice::decode(bytes.as_slice()).unwrap().kind);
+                }
+            }
+            while let Some(bytes) = device.poll_transmit(100_000) {
+                moved = true;
+                self.core.handle_native_bytes(self.now, self.now.0, &bytes);
+            }
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    fn commands_of(&self, document: u32) -> Vec<HookCommand> {
+        let of = |output: &Output| match output {
+            Output::ToHook { relay, command } if *relay == document => Some(command.clone()),
+            _ => None,
+        };
+        self.log.iter().filter_map(of).collect()
+    }
+
+    fn commands(&self) -> Vec<HookCommand> {
+        self.commands_of(1)
+    }
+
+    fn last_command(&self) -> Option<HookCommand> {
+        self.commands().pop()
+    }
+
+    fn last_ready(&self) -> Option<bool> {
+        self.log.iter().rev().find_map(|output| match output {
+            Output::ToRelay { command, .. } => Some(command.ready),
+            _ => None,
+        })
+    }
+
+    fn last_playback(&self) -> offstage_protocol::message::SetPlayback {
+        let found = self.received.iter().rev().find_map(|kind| match kind {
+            ToDeviceKind::SetPlayback(playback) => Some(*playback),
+            _ => None,
+        });
+        found.expect("a playback wish was sent")
+    }
+
+    fn icon(&self, wanted: i32) -> Option<IconState> {
+        self.log.iter().rev().find_map(|output| match output {
+            Output::SetIcon { tab, state, .. } if *tab == wanted => Some(*state),
+            _ => None,
+        })
+    }
+}
