@@ -7,7 +7,7 @@ mod installation;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ impl Session {
         if options.redirect {
             let extension = copy_extension(installation, &options, &folder)?;
             install_bridge(installation, &profile)?;
+            pin_icon(installation, &profile)?;
             browser_command
                 .arg(format!("--load-extension={}", extension.display()))
                 .env("OFFSTAGE_SOCKET", &socket)
@@ -161,6 +162,12 @@ impl Session {
     /// Opens `url` in a new tab and waits for its load event.
     pub fn open(&self, url: &str) -> Result<Page> {
         Page::open(&self.cdp, url)
+    }
+
+    /// The tab that the browser began with.
+    pub fn first_page(&self) -> Result<Page> {
+        let target = self.cdp.wait_target(Duration::from_secs(10), |target| target.kind == "page")?;
+        Page::attach(&self.cdp, &target.id)
     }
 
     /// The display that the browser and the client's windows are on; `None` when headless.
@@ -237,6 +244,19 @@ impl Session {
         let value = self.cdp.evaluate_in(&session, expression, crate::cdp::CALL_TIMEOUT);
         self.cdp.call("Target.detachFromTarget", json!({ "sessionId": session }))?;
         value
+    }
+
+    /// Waits until the extension has reached the client: what is opened from then on is redirected from its beginning.
+    pub fn wait_connected(&self, timeout: Duration) -> Result<()> {
+        let log = self.folder.join("bridge.log");
+        let end = Instant::now() + timeout;
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("channel is up")) {
+            if Instant::now() >= end {
+                bail!("the extension did not reach the client; see {}", self.folder.display());
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Everything that somebody who drives this session from outside needs to know.
@@ -403,6 +423,17 @@ fn install_bridge(installation: &Installation, profile: &Path) -> Result<()> {
         bail!("offstage-bridge install failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+/// Shows the extension's icon in the toolbar of a new profile, where it would otherwise be in a menu.
+fn pin_icon(installation: &Installation, profile: &Path) -> Result<()> {
+    let preferences = profile.join("Default/Preferences");
+    if preferences.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(profile.join("Default"))?;
+    let pinned = json!({ "extensions": { "pinned_extensions": [installation.extension_id] } });
+    Ok(std::fs::write(preferences, pinned.to_string())?)
 }
 
 fn log_file(folder: &Path, name: &str) -> Result<File> {

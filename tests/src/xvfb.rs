@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
+use x11rb::rust_connection::RustConnection;
 
 pub use self::picture::Picture;
 use crate::process::{Process, command};
@@ -48,25 +49,46 @@ impl Screen {
         &self.display
     }
 
-    /// What is on the screen now.
-    pub fn capture(&self) -> Result<Picture> {
-        capture(&self.display)
+    /// A camera on this screen.
+    pub fn camera(&self) -> Result<Camera> {
+        Camera::new(&self.display)
     }
 }
 
-/// What is on the screen of `display` now: every window, as a person sees it.
-pub fn capture(display: &str) -> Result<Picture> {
-    let (connection, screen_number) = x11rb::connect(Some(display)).context("cannot reach the display")?;
-    let screen = connection.setup().roots.get(screen_number).context("the display has no screen")?;
-    let (width, height) = (screen.width_in_pixels, screen.height_in_pixels);
-    let answer =
-        connection.get_image(ImageFormat::Z_PIXMAP, screen.root, 0, 0, width, height, u32::MAX)?.reply()?;
-    if answer.depth != 24 {
-        bail!("the screen is {} bit deep, not 24", answer.depth);
+/// Takes pictures of a display: every window, as a person sees it.
+#[derive(Debug)]
+pub struct Camera {
+    connection: RustConnection,
+    root: u32,
+    size: (u16, u16),
+}
+
+impl Camera {
+    /// A camera on `display`, such as `:1`.
+    pub fn new(display: &str) -> Result<Self> {
+        let (connection, number) = x11rb::connect(Some(display)).context("cannot reach the display")?;
+        let screen = connection.setup().roots.get(number).context("the display has no screen")?;
+        if screen.root_depth != 24 {
+            bail!("the screen is {} bit deep, not 24", screen.root_depth);
+        }
+        let (root, size) = (screen.root, (screen.width_in_pixels, screen.height_in_pixels));
+        Ok(Self { connection, root, size })
     }
-    // 24 bit deep pixels take 32 bits here, blue first.
-    let rgb = answer.data.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
-    Picture::new(usize::from(width), usize::from(height), rgb)
+
+    /// The whole screen.
+    pub fn capture(&self) -> Result<Picture> {
+        self.capture_part(0, 0, self.size.0, self.size.1)
+    }
+
+    /// A part of the screen; an error if it is not inside.
+    pub fn capture_part(&self, x: i16, y: i16, width: u16, height: u16) -> Result<Picture> {
+        let request =
+            self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, x, y, width, height, u32::MAX)?;
+        // 24 bit deep pixels take 32 bits here, blue first.
+        let data = request.reply().context("the part is not on the screen")?.data;
+        let rgb = data.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+        Picture::new(usize::from(width), usize::from(height), rgb)
+    }
 }
 
 /// Runs xdotool on `display`; for real pointer and keyboard events.

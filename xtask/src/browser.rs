@@ -86,7 +86,7 @@ fn installation(workspace: &Workspace, options: &Options) -> Result<Installation
 }
 
 /// Stays until a signal comes or the browser has ended.
-fn wait(mut session: Session, signals: &mut Signals) -> Result<()> {
+pub(crate) fn wait(mut session: Session, signals: &mut Signals) -> Result<()> {
     let (sender, receiver) = sync_channel(4);
     let handle = signals.handle();
     std::thread::scope(|scope| {

@@ -1,15 +1,132 @@
-//! `cargo xtask demo`.
+//! `cargo xtask demo`: a video that plays on the device, to look at or to measure.
 
-use anyhow::Result;
+mod measure;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use offstage_tests::server::{Response, Server};
+use offstage_tests::session::{Installation, Session, SessionOptions};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
+use crate::build;
+use crate::run::{print, say};
 use crate::workspace::Workspace;
 
-/// Not there yet.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Options {}
+/// Shows a video that plays on the device while its page stays in the session. Both are this machine.
+///
+/// With a display: builds, opens the page in a session browser of its own and stays until that is closed or Ctrl+C comes.
+///
+/// With --headless: makes a screen of its own, plays the page for 20 seconds without Offstage and then with it, writes a
+/// screenshot of the whole screen, says what it saw and writes it as JSON. Exits with an error if the video was not redirected.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Measure on a screen of its own instead of showing.
+    #[arg(long)]
+    headless: bool,
+    /// Write what was measured to this file.
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    json: Option<PathBuf>,
+    /// Write the screenshot to this file; dist/demo.png if left out.
+    #[arg(long, value_name = "FILE", requires = "headless")]
+    screenshot: Option<PathBuf>,
+    /// How long each of the two runs is watched.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=28))]
+    seconds: u64,
+    /// Which clip: h264 or vp9.
+    #[arg(long, default_value = "h264", value_parser = ["h264", "vp9"])]
+    clip: String,
+    /// Sound and picture in one stream (muxed) or as two tracks (demuxed).
+    #[arg(long, default_value = "demuxed", value_parser = ["muxed", "demuxed"])]
+    tracks: String,
+    /// Build the programs without optimising them: quicker to build, slower to run.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// The sites that the demo's session covers: its own page.
+const SITES: &str = "http://127.0.0.1/*";
+
+/// The screen of a headless run, and the browser window on it.
+const SCREEN: (u16, u16) = (1280, 1024);
 
 /// Runs the command.
-pub(crate) fn run(_workspace: &Workspace, _options: &Options) -> Result<()> {
-    Ok(())
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let installation =
+        build::run(workspace, &build::Options { release: !options.debug, ..build::Options::default() })?;
+    let server = serve(workspace)?;
+    let url = server.url(&format!("/?clip={}&tracks={}", options.clip, options.tracks));
+    if options.headless {
+        let report = report::make(&installation, &url, options.seconds)?;
+        let screenshot = options.screenshot.clone().unwrap_or_else(|| workspace.dist().join("demo.png"));
+        report.screenshot().write_png(&screenshot)?;
+        report.print(&screenshot);
+        if let Some(path) = &options.json {
+            let text = serde_json::to_string_pretty(&report.json())? + "\n";
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if !report.is_redirected() {
+            bail!("the video played in the session: it was not redirected");
+        }
+        return Ok(());
+    }
+    show(&installation, &url)
+}
+
+/// The demo's page and the test clips.
+pub(crate) fn serve(workspace: &Workspace) -> Result<Server> {
+    let (pages, clips) = (workspace.path("www/demo"), workspace.path("tests/clips"));
+    Server::start(move |request| {
+        let response = match request.path.strip_prefix("/clips/") {
+            Some(clip) => Response::file(&clips, clip),
+            None if request.path == "/" => Response::file(&pages, "index.html"),
+            None => Response::file(&pages, &request.path),
+        };
+        // As strict as a careful site's, to show that Offstage needs nothing of the page.
+        response.with_header(
+            "Content-Security-Policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; \
+             base-uri 'none'; form-action 'none'; frame-src 'none'; require-trusted-types-for 'script'",
+        )
+    })
+}
+
+/// A session for the demo's page; `screen`: on an Xvfb of its own even if there is a display.
+pub(crate) fn session_options(redirect: bool, screen: Option<(u16, u16)>) -> SessionOptions {
+    let mut browser_args = vec!["--window-position=0,0".to_owned()];
+    if let Some((width, height)) = screen {
+        browser_args.push(format!("--window-size={width},{height}"));
+    }
+    SessionOptions {
+        headless: false,
+        screen,
+        redirect,
+        sites: Some(vec![SITES.to_owned()]),
+        browser_args,
+        ..SessionOptions::default()
+    }
+}
+
+/// Opens the page for a person.
+fn show(installation: &Installation, url: &str) -> Result<()> {
+    if std::env::var_os("DISPLAY").is_none() {
+        bail!("there is no display here; `cargo xtask demo --headless` makes one of its own");
+    }
+    let session = Session::start(installation, session_options(true, None))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
+    session.first_page()?.navigate(url)?;
+    print(
+        "The window that has just opened is the session's browser. The video in it plays in another one, the device's: its",
+    );
+    print("picture lies exactly over the page's. Scroll, resize, seek. The page says what to look at.");
+    if let Some(pid) = session.describe()?["client_pid"].as_u64() {
+        print(format!(
+            "To see playback move into the session and back: kill -STOP {pid}, wait 6 s, kill -CONT {pid}"
+        ));
+    }
+    say("Close the browser or press Ctrl+C to end.");
+    crate::browser::wait(session, &mut signals)
 }

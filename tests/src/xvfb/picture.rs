@@ -83,6 +83,21 @@ impl Picture {
         self.rgb.get(start..start.checked_add(3)?)?.try_into().ok()
     }
 
+    /// Left, top, right and bottom of all pixels within `tolerance` of `colour` (right and bottom outside); `None` if there is none.
+    #[must_use]
+    pub fn bounds_of(&self, colour: [u8; 3], tolerance: u8) -> Option<[usize; 4]> {
+        let mut bounds: Option<[usize; 4]> = None;
+        for (index, pixel) in self.rgb.chunks_exact(3).enumerate() {
+            if pixel.iter().zip(colour).any(|(part, wanted)| part.abs_diff(wanted) > tolerance) {
+                continue;
+            }
+            let (x, y) = (index % self.width, index / self.width);
+            let [left, top, right, bottom] = bounds.unwrap_or([x, y, x, y]);
+            bounds = Some([left.min(x), top.min(y), right.max(x + 1), bottom.max(y + 1)]);
+        }
+        bounds
+    }
+
     /// The part of `width` by `height` pixels at `x`, `y`; an error if it is not inside.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
         let mut rgb = Vec::new();
@@ -105,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_png_comes_back_as_it_was_and_crops_inside_only() {
-        let picture = Picture::new(2, 2, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]).unwrap();
+        let picture = Picture::new(2, 2, vec![2, 2, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.png");
         picture.write_png(&path).unwrap();
@@ -114,5 +129,8 @@ mod tests {
         assert!(picture.crop(1, 1, 2, 1).is_err());
         assert_eq!(picture.pixel(1, 0), Some([4, 5, 6]));
         assert_eq!(picture.pixel(2, 0), None);
+        assert_eq!(picture.bounds_of([5, 5, 5], 3), Some([0, 0, 2, 1]));
+        assert_eq!(picture.bounds_of([11, 11, 11], 1), Some([1, 1, 2, 2]));
+        assert_eq!(picture.bounds_of([99, 99, 99], 1), None);
     }
 }

@@ -1,0 +1,178 @@
+//! One run of the demo's page, watched from outside: what the screen shows against what the page says.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use offstage_tests::cdp::Page;
+use offstage_tests::frame_number;
+use offstage_tests::process::cpu_seconds_of_tree;
+use offstage_tests::session::{Installation, Session};
+use offstage_tests::xvfb::{Camera, Picture, xdotool};
+use serde_json::Value;
+
+use super::{SCREEN, session_options};
+
+/// Frames in a second of the clips.
+const RATE: f64 = 30.0;
+
+/// How far a channel of the border's colour may be off after compression.
+const TOLERANCE: u8 = 40;
+
+/// How far the page is scrolled to see whether the picture follows, in CSS pixels.
+const SCROLL: u32 = 60;
+
+/// What was seen in one run.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// From the player's start to the first frame on the screen.
+    pub(super) first_frame_ms: f64,
+    /// CPU seconds of the session's browser while it was watched.
+    pub(super) cpu_seconds: f64,
+    /// How far the frame on the screen was from the page's position, in milliseconds, sorted.
+    pub(super) drift_ms: Vec<f64>,
+    /// Where the picture was on the screen: left, top, right, bottom; before and after scrolling.
+    pub(super) places: [[usize; 4]; 2],
+    /// Whether the frame on the screen is missing from what the session's browser itself has drawn.
+    pub(super) is_redirected: bool,
+    /// What the extension's worker knows of the device's player; null if nothing.
+    pub(super) device: Value,
+    /// Ports, process ids, versions.
+    pub(super) session: Value,
+    /// The whole screen.
+    pub(super) screenshot: Picture,
+}
+
+/// Plays the page at `url` for `seconds`.
+pub(super) fn run(installation: &Installation, url: &str, redirect: bool, seconds: u64) -> Result<Run> {
+    let mut session = Session::start(installation, session_options(redirect, Some(SCREEN)))?;
+    let camera = session.screen().context("the session has no screen")?.camera()?;
+    if redirect {
+        session.wait_connected(Duration::from_secs(20))?;
+    }
+    // Out of the way: over the video it would call up the page's controls.
+    let corner = [SCREEN.0 - 1, SCREEN.1 - 1].map(|at| at.to_string());
+    xdotool(session.display().unwrap_or_default(), &["mousemove", &corner[0], &corner[1]])?;
+    let page = session.first_page()?;
+    page.navigate(url)?;
+    let strip = Strip::of(&page)?;
+    let first_frame_ms = first_frame(&page, &camera, &strip)?;
+
+    let browser = session.browser().pid();
+    let cpu_before = cpu_seconds_of_tree(browser);
+    let mut drift_ms = watch(&page, &camera, &strip, Duration::from_secs(seconds))?;
+    let cpu_seconds = cpu_seconds_of_tree(browser) - cpu_before;
+    drift_ms.sort_by(f64::total_cmp);
+
+    let screenshot = camera.capture()?;
+    let is_redirected = !shows_number(&page)?;
+    let before = place(&screenshot)?;
+    page.evaluate(&format!("scrollTo(0, {SCROLL}); new Promise((done) => setTimeout(done, 500))"))?;
+    let after = place(&camera.capture()?)?;
+    let run = Run {
+        first_frame_ms,
+        cpu_seconds,
+        drift_ms,
+        places: [before, after],
+        is_redirected,
+        device: if redirect {
+            session.evaluate_in_worker("globalThis.offstage?.statistics?.() ?? null")?
+        } else {
+            Value::Null
+        },
+        session: session.describe()?,
+        screenshot,
+    };
+    session.close();
+    Ok(run)
+}
+
+/// The part of the screen where the frame's number should be, as the page sees itself.
+struct Strip {
+    x: i16,
+    y: i16,
+    width: u16,
+    height: u16,
+}
+
+impl Strip {
+    fn of(page: &Page) -> Result<Self> {
+        // Chromium's window has no frame here but its own, which lies above the page.
+        let answer = page.evaluate(
+            "(({ x, y, width }) => [screenX + x, screenY + outerHeight - innerHeight + y, width].map(Math.round))\
+             (document.querySelector('video').getBoundingClientRect())",
+        )?;
+        let number = |index: usize| answer[index].as_i64().context("the page did not say where its video is");
+        let width = u16::try_from(number(2)?)?;
+        Ok(Self {
+            x: i16::try_from(number(0)?)?,
+            y: i16::try_from(number(1)?)?,
+            width,
+            height: width / 40 * 3,
+        })
+    }
+
+    fn read(&self, camera: &Camera) -> Result<Option<u16>> {
+        let picture = camera.capture_part(self.x, self.y, self.width, self.height)?;
+        Ok(frame_number::read(picture.rgb(), picture.width(), picture.height()))
+    }
+}
+
+/// Milliseconds from the player's start to the moment when a frame could be read off the screen.
+fn first_frame(page: &Page, camera: &Camera, strip: &Strip) -> Result<f64> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while strip.read(camera)?.is_none() {
+        if Instant::now() > end {
+            let error = page.evaluate("demo.error ?? document.getElementById('state').textContent")?;
+            bail!("no frame on the screen within 30 s; the page says: {error}");
+        }
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64() * 1000.0;
+    let started = page
+        .evaluate("performance.timeOrigin + demo.started")?
+        .as_f64()
+        .context("the player did not start")?;
+    Ok(now - started)
+}
+
+/// Compares screen and page again and again; the answer is in milliseconds, without sign.
+fn watch(page: &Page, camera: &Camera, strip: &Strip, duration: Duration) -> Result<Vec<f64>> {
+    let mut drift_ms = Vec::new();
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        let position = || page.evaluate("video.ended ? null : video.currentTime").map(|value| value.as_f64());
+        let before = position()?;
+        let number = strip.read(camera)?;
+        let after = position()?;
+        let (Some(before), Some(after)) = (before, after) else { break };
+        // A busy machine may stop us between the two: then nothing can be said.
+        if let Some(number) = number
+            && after - before < 0.02
+        {
+            let shown = (f64::from(number) + 0.5) / RATE;
+            drift_ms.push((before.midpoint(after) - shown).abs() * 1000.0);
+        }
+        std::thread::park_timeout(Duration::from_millis(80));
+    }
+    if drift_ms.is_empty() {
+        bail!("the screen showed no frame that could be compared with the page's position");
+    }
+    Ok(drift_ms)
+}
+
+/// Whether what the session's browser itself has drawn shows a frame of the clip.
+fn shows_number(page: &Page) -> Result<bool> {
+    let answer = page.evaluate(
+        "(({ x, y, width, height }) => [x, y, width, height].map(Math.round))(video.getBoundingClientRect())",
+    )?;
+    let number = |index: usize| -> Result<usize> {
+        Ok(usize::try_from(answer[index].as_u64().context("no rectangle")?)?)
+    };
+    let (width, height) = (number(2)?, number(3)?);
+    let picture = Picture::from_png(&page.screenshot_png()?)?.crop(number(0)?, number(1)?, width, height)?;
+    Ok(frame_number::read(picture.rgb(), width, height).is_some())
+}
+
+/// Where the clip's picture is on the screen.
+fn place(screen: &Picture) -> Result<[usize; 4]> {
+    screen.bounds_of(frame_number::BORDER, TOLERANCE).context("the picture is not on the screen")
+}
