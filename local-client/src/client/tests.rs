@@ -1,1 +1,329 @@
+//! The machine with sessions that speak the real protocol, without any I/O.
 
+use offstage_protocol::frame::GEOMETRY_STREAM;
+use offstage_protocol::message::AddSourceBuffer;
+use offstage_protocol::message::Append;
+use offstage_protocol::message::ClosePlayer;
+use offstage_protocol::message::Hello;
+use offstage_protocol::message::Layout;
+use offstage_protocol::message::OpenPlayer;
+use offstage_protocol::message::PlayerState;
+use offstage_protocol::message::Rect;
+use offstage_protocol::message::SetGeometry;
+use offstage_protocol::message::ToStage;
+use offstage_protocol::message::WindowAsked;
+
+use super::*;
+
+const NOW: Monotonic = Monotonic(1_000_000);
+
+/// A client with a stage that takes everything, and sessions.
+struct World {
+    client: Client,
+    sessions: BTreeMap<u64, Mux>,
+}
+
+impl World {
+    /// Ready, with these sessions.
+    fn new(sessions: &[u64]) -> Self {
+        let mut world = Self { client: Client::new(), sessions: BTreeMap::new() };
+        world.client.window_event(NOW, WindowEvent::Ready);
+        world.client.engine_changed(NOW, EngineState::Starting { pid: Some(1) });
+        world.client.engine_changed(NOW, EngineState::Running { version: "Chrome/1".to_owned() });
+        world.client.stage_opened();
+        world.stage_says(FromStageKind::Hello(Hello {
+            protocol_min: 1,
+            protocol_max: 1,
+            ..Hello::default()
+        }));
+        for session in sessions {
+            world.connect(*session);
+        }
+        world.windows();
+        world
+    }
+
+    fn connect(&mut self, session: u64) {
+        self.client.session_opened(NOW, session, Peer::default());
+        self.sessions.insert(session, Mux::new(NOW, MuxConfig::of_component("extension", "1.0.0")));
+        self.exchange();
+    }
+
+    /// Carries bytes both ways until there are none.
+    fn exchange(&mut self) {
+        loop {
+            let mut idle = true;
+            for (id, mux) in &mut self.sessions {
+                while let Some(bytes) = mux.poll_transmit(65536) {
+                    idle = false;
+                    self.client.session_bytes(NOW, 0, *id, &bytes);
+                }
+                while let Some(bytes) = self.client.poll_transmit(*id, 65536) {
+                    idle = false;
+                    mux.handle_bytes(NOW, 0, &bytes).unwrap();
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, session: u64, stream: u32, kind: ToDeviceKind) {
+        let message = ToDevice { kind: Some(kind) }.encode_to_vec();
+        self.sessions.get_mut(&session).unwrap().send(stream, message).unwrap();
+        self.exchange();
+    }
+
+    fn open(&mut self, session: u64, player: u32) {
+        self.send(session, PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player }));
+    }
+
+    /// What the session has received since the last time, shortened.
+    fn received(&mut self, session: u64) -> Vec<String> {
+        let mux = self.sessions.get_mut(&session).unwrap();
+        std::iter::from_fn(|| mux.poll_event())
+            .filter_map(|event| match event {
+                MuxEvent::Connected { .. } => None,
+                MuxEvent::Closed { code, .. } => Some(format!("closed {code}")),
+                MuxEvent::Message { bytes, .. } => {
+                    Some(match FromDevice::decode(bytes.as_slice()).unwrap().kind.unwrap() {
+                        FromDeviceKind::DeviceChanged(state) => {
+                            format!("ready {} {}", state.ready, state.code)
+                        }
+                        FromDeviceKind::PlayerFailed(failed) => {
+                            format!("player {} failed {}", failed.player, failed.code)
+                        }
+                        FromDeviceKind::BufferChanged(changed) => {
+                            format!("player {} op {} code {}", changed.player, changed.op, changed.code)
+                        }
+                        FromDeviceKind::PlayerState(state) => format!("player {} state", state.player),
+                    })
+                }
+            })
+            .collect()
+    }
+
+    fn stage_says(&mut self, kind: FromStageKind) {
+        self.client.stage_message(NOW, &FromStage { kind: Some(kind) }.encode_to_vec()).unwrap();
+        self.exchange();
+    }
+
+    fn state_of(&mut self, player: u32) {
+        let state = PlayerState { player, ..PlayerState::default() };
+        self.stage_says(FromStageKind::Device(FromDevice { kind: Some(FromDeviceKind::PlayerState(state)) }));
+    }
+
+    /// What has gone to the stage since the last time.
+    fn stage_takes(&mut self) -> Vec<ToStageKind> {
+        let client = &mut self.client;
+        let messages: Vec<ToStageKind> = std::iter::from_fn(|| client.poll_stage(NOW))
+            .filter_map(|bytes| ToStage::decode(bytes.as_slice()).unwrap().kind)
+            .collect();
+        self.exchange();
+        messages
+    }
+
+    fn opened(&mut self) -> Vec<u32> {
+        self.stage_takes()
+            .into_iter()
+            .filter_map(|kind| match kind {
+                ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::OpenPlayer(open)) }) => {
+                    Some(open.player)
+                }
+                ToStageKind::Device(_) | ToStageKind::Layout(_) | ToStageKind::CloseAll(_) => None,
+            })
+            .collect()
+    }
+
+    fn windows(&mut self) -> Vec<WindowCommand> {
+        std::iter::from_fn(|| self.client.poll_window()).collect()
+    }
+}
+
+#[test]
+fn a_session_is_told_the_state_when_it_comes_and_when_it_changes() {
+    let mut world = World::new(&[1]);
+    assert_eq!(world.received(1), ["ready true 0"]);
+    let code = ErrorCode::ENGINE_CRASHED;
+    world.client.engine_changed(NOW, EngineState::Failed { code, detail: "x".to_owned() });
+    world.client.stage_gone(NOW);
+    world.exchange();
+    assert_eq!(world.received(1), ["ready false 1208"]);
+    world.client.engine_changed(NOW, EngineState::Starting { pid: None });
+    world.exchange();
+    assert_eq!(world.received(1), ["ready false 0"]);
+}
+
+#[test]
+fn equal_ids_of_two_sessions_are_two_players() {
+    let mut world = World::new(&[1, 2]);
+    world.open(1, 7);
+    world.open(2, 7);
+    let players = world.opened();
+    assert_eq!(players.len(), 2);
+    assert_ne!(players[0], players[1]);
+    world.received(1);
+    world.received(2);
+    world.state_of(players[1]);
+    assert_eq!(world.received(1), Vec::<String>::new());
+    assert_eq!(world.received(2), ["player 7 state"]);
+    world.state_of(999);
+    assert_eq!(world.received(2), Vec::<String>::new());
+}
+
+#[test]
+fn a_lost_session_closes_its_players_and_no_other() {
+    let mut world = World::new(&[1, 2]);
+    world.open(1, 7);
+    world.open(2, 7);
+    let players = world.opened();
+    world.sessions.remove(&1);
+    world.client.session_gone(NOW, 1);
+    assert_eq!(world.windows(), [WindowCommand::Close { player: players[0] }]);
+    assert_eq!(world.stage_takes(), [ToStageKind::CloseAll(CloseAll { players: vec![players[0]] })]);
+    assert_eq!(world.client.player_count(), 1);
+}
+
+#[test]
+fn nonsense_closes_its_session_and_no_other() {
+    let mut world = World::new(&[1, 2]);
+    world.open(1, 7);
+    world.received(1);
+    world.sessions.get_mut(&1).unwrap().send(PLAYER_STREAM, vec![0xff]).unwrap();
+    world.exchange();
+    assert_eq!(world.received(1), ["closed OFS-1012"]);
+    assert!(world.client.is_finished(1));
+    assert_eq!(world.client.player_count(), 0);
+    world.open(2, 7);
+    assert_eq!(world.client.player_count(), 1);
+}
+
+#[test]
+fn players_have_a_limit() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    for player in 0..=u32::try_from(MAX_PLAYERS).unwrap() {
+        world.open(1, player);
+        world.stage_takes();
+    }
+    assert_eq!(world.received(1), ["player 64 failed 1402"]);
+    assert_eq!(world.client.player_count(), MAX_PLAYERS);
+}
+
+#[test]
+fn source_buffers_have_a_limit() {
+    let mut world = World::new(&[1]);
+    world.open(1, 7);
+    world.received(1);
+    for buffer in 0..=u32::try_from(MAX_BUFFERS).unwrap() {
+        let add = AddSourceBuffer { player: 7, buffer, mime: String::new() };
+        world.send(1, PLAYER_STREAM, ToDeviceKind::AddSourceBuffer(add));
+    }
+    assert_eq!(world.received(1), ["player 7 failed 1403"]);
+    assert_eq!(world.client.player_count(), 0);
+}
+
+#[test]
+fn an_unknown_player_is_named_once() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    for _ in 0..3 {
+        let append = Append { player: 9, last: true, ..Append::default() };
+        world.send(1, FIRST_BUFFER_STREAM, ToDeviceKind::Append(append));
+    }
+    assert_eq!(world.received(1), ["player 9 failed 1306"]);
+}
+
+#[test]
+fn what_comes_late_for_a_closed_player_is_dropped_in_silence() {
+    let mut world = World::new(&[1]);
+    world.open(1, 7);
+    world.received(1);
+    world.send(1, PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: 7 }));
+    let append = Append { player: 7, last: true, ..Append::default() };
+    world.send(1, FIRST_BUFFER_STREAM, ToDeviceKind::Append(append));
+    assert_eq!(world.received(1), Vec::<String>::new());
+}
+
+#[test]
+fn a_stage_that_takes_nothing_stops_the_sender() {
+    let mut world = World::new(&[1]);
+    world.open(1, 7);
+    let add = AddSourceBuffer { player: 7, buffer: 1, mime: String::new() };
+    world.send(1, PLAYER_STREAM, ToDeviceKind::AddSourceBuffer(add));
+    for op in 0..64 {
+        let append =
+            Append { player: 7, buffer: 1, op, last: true, data: vec![0; 100_000], ..Append::default() };
+        world.send(1, FIRST_BUFFER_STREAM, ToDeviceKind::Append(append));
+    }
+    let waiting = world.sessions[&1].queued_bytes();
+    assert!(waiting > 3_000_000, "{waiting} bytes wait at the sender");
+    while !world.stage_takes().is_empty() {}
+    assert_eq!(world.sessions[&1].queued_bytes(), 0);
+}
+
+#[test]
+fn geometry_becomes_layout_and_window_commands() {
+    let mut world = World::new(&[1]);
+    world.open(1, 7);
+    let player = world.opened()[0];
+    let area = Rect { x: 1, y: 2, width: 30, height: 40 };
+    let geometry =
+        SetGeometry { player: 7, seq: 1, rect: Some(area), visible: vec![area], ..SetGeometry::default() };
+    world.send(1, GEOMETRY_STREAM, ToDeviceKind::SetGeometry(geometry));
+    let layout = Layout { player, width: 30, height: 40, ..Layout::default() };
+    assert_eq!(world.stage_takes(), [ToStageKind::Layout(layout.clone())]);
+    assert_eq!(world.windows(), [WindowCommand::Reserve { player, width: 30, height: 40 }]);
+    world.stage_says(FromStageKind::LaidOut(layout));
+    let parent = ParentHint::default();
+    let place = Placement { player, parent, rect: area, visible: vec![area] };
+    assert_eq!(world.windows(), [WindowCommand::Place(place)]);
+    let (deadline, timer) = world.client.poll_timeout().unwrap();
+    assert!(timer == "ping" || timer == "picture");
+    assert!(deadline <= NOW.after(picture::STALE_AFTER));
+    world.client.handle_timeout(NOW.after(picture::STALE_AFTER), 0);
+    assert_eq!(world.windows(), [WindowCommand::Hide { player }]);
+}
+
+#[test]
+fn a_window_for_a_closed_player_is_expected_and_given_up() {
+    let mut world = World::new(&[]);
+    world.stage_says(FromStageKind::WindowAsked(WindowAsked { player: 5 }));
+    assert_eq!(world.windows(), [WindowCommand::Expect { player: 5 }, WindowCommand::Close { player: 5 }]);
+}
+
+#[test]
+fn a_stage_of_another_version_or_without_sense_is_refused() {
+    let mut client = Client::new();
+    client.stage_opened();
+    assert_eq!(client.stage_message(NOW, &[0xff]), Err(ErrorCode::MALFORMED_MESSAGE));
+    let hello = FromStage { kind: Some(FromStageKind::Hello(Hello { protocol_min: 9, ..Hello::default() })) };
+    assert_eq!(client.stage_message(NOW, &hello.encode_to_vec()), Err(ErrorCode::VERSION_MISMATCH));
+}
+
+#[test]
+fn a_lost_window_fails_its_player() {
+    let mut world = World::new(&[1]);
+    world.open(1, 7);
+    let player = world.opened()[0];
+    world.received(1);
+    world.client.window_event(NOW, WindowEvent::Lost { player });
+    world.exchange();
+    assert_eq!(world.received(1), ["player 7 failed 1214"]);
+    assert_eq!(world.stage_takes(), [ToStageKind::CloseAll(CloseAll { players: vec![player] })]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_of_a_session_trip_the_machine(messages in proptest::collection::vec(
+        (2_u32..40, proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..60)), 0..20)) {
+        let mut world = World::new(&[1]);
+        for (stream, bytes) in messages {
+            world.sessions.get_mut(&1).unwrap().send(stream, bytes).ok();
+            world.exchange();
+        }
+        world.client.session_bytes(NOW, 0, 1, &[0xff; 100]);
+        world.client.handle_timeout(NOW.after(std::time::Duration::from_secs(10)), 0);
+    }
+}

@@ -3,7 +3,6 @@
 use offstage_protocol::ErrorCode;
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::EndOfStream;
-use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::ToDeviceKind;
 use rustix::process::Signal;
 
@@ -29,10 +28,7 @@ fn a_killed_engine_is_reported_and_replaced() {
     // The player went with its engine: its id is free.
     session.open(1);
     session.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: 2, ended: true }));
-    let failed = session.wait("an answer", |kind| match kind {
-        FromDeviceKind::PlayerFailed(failed) => Some(failed),
-        _ => None,
-    });
+    let failed = session.wait_failed();
     assert_eq!((failed.player, failed.code), (2, ErrorCode::PLAYER_UNKNOWN.number()));
 }
 
@@ -51,10 +47,7 @@ fn a_missing_engine_is_reported_and_the_client_stays() {
     let state = session.wait_device("not ready", |state| state.code != 0);
     assert_eq!((state.ready, state.code), (false, ErrorCode::ENGINE_MISSING.number()));
     session.open(7);
-    let failed = session.wait("the player is refused", |kind| match kind {
-        FromDeviceKind::PlayerFailed(failed) => Some(failed),
-        _ => None,
-    });
+    let failed = session.wait_failed();
     assert_eq!((failed.player, failed.code), (7, ErrorCode::ENGINE_MISSING.number()));
 }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::ClosePlayer;
-use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::Rect;
 use offstage_protocol::message::ToDeviceKind;
 use x11rb::connection::Connection as _;
@@ -151,10 +150,7 @@ fn the_browsers_window_is_found_by_its_process_and_moves_with_the_picture_in_it(
     // Its end takes the picture along; the session is told.
     scene.display.conn.destroy_window(scene.window).unwrap();
     scene.display.conn.sync().unwrap();
-    let failed = scene.session.wait("the player is lost", |kind| match kind {
-        FromDeviceKind::PlayerFailed(failed) => Some(failed),
-        _ => None,
-    });
+    let failed = scene.session.wait_failed();
     assert_eq!(failed.player, 1);
     // A new player in a new window.
     scene.window = scene.display.window(100, 50, 900, 700);

@@ -16,10 +16,12 @@ use offstage_protocol::MuxConfig;
 use offstage_protocol::MuxEvent;
 use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::frame::PLAYER_STREAM;
+use offstage_protocol::message::BufferChanged;
 use offstage_protocol::message::DeviceChanged;
 use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::OpenPlayer;
+use offstage_protocol::message::PlayerFailed;
 use offstage_protocol::message::Rect;
 use offstage_protocol::message::SetGeometry;
 use offstage_protocol::message::ToDevice;
@@ -124,9 +126,26 @@ impl Session {
         what: &str,
         wanted: impl Fn(&DeviceChanged) -> bool,
     ) -> DeviceChanged {
-        self.wait(what, |kind| match kind {
-            FromDeviceKind::DeviceChanged(state) => Some(state).filter(&wanted),
-            _ => None,
+        self.wait(what, |kind| {
+            if let FromDeviceKind::DeviceChanged(state) = kind { Some(state).filter(&wanted) } else { None }
+        })
+    }
+
+    /// Waits for the failure of a player.
+    pub(crate) fn wait_failed(&mut self) -> PlayerFailed {
+        self.wait("a player fails", |kind| {
+            if let FromDeviceKind::PlayerFailed(failed) = kind { Some(failed) } else { None }
+        })
+    }
+
+    /// Waits for the answer to an operation that `wanted` takes.
+    pub(crate) fn wait_changed(&mut self, wanted: impl Fn(&BufferChanged) -> bool) -> BufferChanged {
+        self.wait("an operation is answered", |kind| {
+            if let FromDeviceKind::BufferChanged(changed) = kind {
+                Some(changed).filter(&wanted)
+            } else {
+                None
+            }
         })
     }
 

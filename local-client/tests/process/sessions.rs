@@ -14,7 +14,6 @@ use offstage_protocol::message::AddSourceBuffer;
 use offstage_protocol::message::Append;
 use offstage_protocol::message::Control;
 use offstage_protocol::message::ControlKind;
-use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::Hello;
 use offstage_protocol::message::ToDeviceKind;
 use offstage_protocol::prost::Message as _;
@@ -31,10 +30,7 @@ fn client() -> Client {
 
 fn is_served(session: &mut Session) {
     session.open(77);
-    session.wait("an answer", |kind| match kind {
-        FromDeviceKind::PlayerFailed(failed) if failed.player == 77 => Some(()),
-        _ => None,
-    });
+    assert_eq!(session.wait_failed().player, 77);
 }
 
 #[test]
@@ -114,22 +110,14 @@ fn media_reaches_the_stage_and_its_answer_comes_back_under_the_sessions_id() {
         }
     }
     for player in [5, 6] {
-        session.wait("the last operation's answer", |kind| match kind {
-            FromDeviceKind::BufferChanged(changed) if changed.player == player => {
-                assert_eq!(changed.buffer, 2);
-                (changed.op == 7).then_some(())
-            }
-            _ => None,
-        });
+        let last = session.wait_changed(|changed| changed.player == player && changed.op == 7);
+        assert_eq!(last.buffer, 2);
     }
     // An operation on a buffer that does not exist is answered with its code.
     let append = Append { player: 5, buffer: 99, op: 3, last: true, ..Append::default() };
     session.send(FIRST_BUFFER_STREAM + 50, ToDeviceKind::Append(append));
-    let code = session.wait("refused", |kind| match kind {
-        FromDeviceKind::BufferChanged(changed) if changed.buffer == 99 => Some(changed.code),
-        _ => None,
-    });
-    assert_eq!(code, ErrorCode::BUFFER_UNKNOWN.number());
+    let refused = session.wait_changed(|changed| changed.buffer == 99);
+    assert_eq!(refused.code, ErrorCode::BUFFER_UNKNOWN.number());
 }
 
 #[test]

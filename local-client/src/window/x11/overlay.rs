@@ -448,10 +448,17 @@ impl<'c> Overlay<'c> {
             return self.remember_parent(player, hint, parent);
         }
         let known = self.players.get(&player).and_then(|state| state.parent.as_ref());
-        if let Some(known) = known
-            && known.hint == *hint
-        {
-            return Ok(Some(known.parent));
+        if let Some(ChosenParent { parent, hint: known_hint }) = known {
+            let known = *parent;
+            if known_hint == hint {
+                return Ok(Some(known));
+            }
+            // The hint changes with every step of a window that is moved or resized, and the window stays
+            // the same: only a bad fit is a reason to look at all the others.
+            let again = parent::judge(self.conn, self.root, &self.atoms, known.window, hint.outer.as_ref())?;
+            if let Some(again) = again.filter(|again| again.misfit <= parent::GOOD_FIT) {
+                return self.remember_parent(player, hint, Some(again));
+            }
         }
         let found = parent::find(self.conn, self.root, &self.atoms, hint)?;
         self.remember_parent(player, hint, found)

@@ -23,7 +23,10 @@ const MAX_VISITED: usize = 4096;
 /// A window of a likely process may differ so much from the hint (it may just be resized).
 const TOLERANCE: u32 = 400;
 /// A window of a less likely process (an ancestor) must fit better.
-const STRICT_TOLERANCE: u32 = 64;
+const STRICT_TOLERANCE: u32 = GOOD_FIT;
+
+/// So little is the difference between news of different age.
+pub const GOOD_FIT: u32 = 64;
 
 /// A window that a picture can lie in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
