@@ -144,6 +144,7 @@ impl Session {
         };
         if session.options.redirect {
             session.wait_worker().context("the extension's worker did not start")?;
+            session.wait_registered(Duration::from_secs(20))?;
         }
         Ok(session)
     }
@@ -292,6 +293,22 @@ impl Session {
             std::fs::remove_dir_all(self.folder.join(part)).ok();
         }
         std::fs::remove_file(&self.socket).ok();
+    }
+
+    /// Waits until the extension covers its sites: on a page that is opened earlier it would not be.
+    fn wait_registered(&self, timeout: Duration) -> Result<()> {
+        let end = Instant::now() + timeout;
+        loop {
+            // A worker that has only just begun has no `chrome` yet.
+            let count = "globalThis.chrome?.scripting?.getRegisteredContentScripts().then((scripts) => scripts.length) ?? 0";
+            if self.evaluate_in_worker(count)?.as_u64().is_some_and(|count| count > 0) {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("the extension has registered no script within {} s", timeout.as_secs());
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     /// The target id of the extension's worker, once it runs.

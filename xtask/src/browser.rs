@@ -14,16 +14,19 @@ use crate::build;
 use crate::run::{print, say};
 use crate::workspace::Workspace;
 
-/// Starts a browser with the extension, bridge and client of this checkout, for a driver that speaks to its debugging port.
+/// Start a browser with the extension, bridge and client of this checkout, for a driver of its debugging port.
 ///
-/// Builds what is missing, starts everything with sockets and profiles of its own below the user data directory, waits until
-/// the debugging port answers, the extension's worker runs and the client is ready, then prints one line
+/// Builds what is missing, starts everything with sockets and profiles of its own below the user data
+/// directory, waits until the debugging port answers, the extension covers its sites and the client is
+/// ready, then prints one line
 ///
-///     READY {"port":…,"browser_pid":…,"client_pid":…,"extension_id":…,"socket":…,"display":…,"logs":…,"versions":{…}}
+///     READY {"port":…,"browser_pid":…,"client_pid":…,"engine_pid":…,"extension_id":…,"socket":…,
+///            "display":…,"logs":…,"redirect":…,"versions":{…}}
 ///
-/// and stays until SIGINT or SIGTERM, or until the browser is closed. Then everything that it started is ended. Logs stay in
-/// DIR/offstage/. Any number of these may run at the same time.
+/// and stays until SIGINT or SIGTERM, or until the browser is closed. Then everything that it started is
+/// ended. Logs stay in DIR/offstage/. Any number of these may run at the same time.
 #[derive(Clone, Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// No window. The client's engine has none either and draws nowhere; all else is the same.
     #[arg(long, conflicts_with = "headed")]
