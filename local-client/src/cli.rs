@@ -2,12 +2,16 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+use offstage_protocol::socket_path::SOCKET_VARIABLE;
+use offstage_protocol::socket_path::SocketChoice;
+use offstage_protocol::socket_path::socket_path;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tracing_subscriber::EnvFilter;
@@ -74,8 +78,9 @@ struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Places {
-    /// The socket that sessions connect to [default: $XDG_RUNTIME_DIR/offstage/client.sock]
-    #[arg(long, value_name = "PATH", env = "OFFSTAGE_SOCKET")]
+    /// The socket that sessions connect to [default: $OFFSTAGE_SOCKET, else
+    /// $XDG_RUNTIME_DIR/offstage/client.sock, else /tmp/offstage-<uid>/client.sock]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The browser to play with [default: chromium, google-chrome, microsoft-edge, brave…]
     #[arg(long, value_name = "PROGRAM", env = "OFFSTAGE_ENGINE")]
@@ -87,7 +92,14 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn socket(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(default_socket)
+        let variable = std::env::var_os(SOCKET_VARIABLE);
+        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
+        socket_path(SocketChoice {
+            flag: self.socket.as_deref().map(Path::as_os_str),
+            variable: variable.as_deref(),
+            runtime_dir: runtime_dir.as_deref(),
+            uid: rustix::process::geteuid().as_raw(),
+        })
     }
 
     pub(crate) fn engine(&self) -> Option<PathBuf> {
@@ -95,7 +107,7 @@ impl Places {
     }
 
     pub(crate) fn stage_folder(&self) -> PathBuf {
-        self.stage_dir.clone().unwrap_or_else(|| {
+        self.stage_dir.clone().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| {
             let program = std::env::current_exe().unwrap_or_default();
             program.parent().map(|folder| folder.join("stage")).unwrap_or_default()
         })
@@ -180,16 +192,6 @@ fn start_log() -> anyhow::Result<()> {
         None => builder.with_writer(std::io::stderr).init(),
     }
     Ok(())
-}
-
-fn default_socket() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
-        Some(folder) => folder.join("offstage/client.sock"),
-        None => {
-            let user = rustix::process::geteuid().as_raw();
-            PathBuf::from(format!("/tmp/offstage-{user}/client.sock"))
-        }
-    }
 }
 
 fn default_profile() -> PathBuf {

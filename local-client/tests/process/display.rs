@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Instant;
 
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::AtomEnum;
@@ -19,11 +20,14 @@ use x11rb::protocol::xproto::WindowClass;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
+use crate::client::LIMIT;
+
 pub(crate) const BACKGROUND: u32 = 0x0040_4040;
 
 /// An Xvfb that ends with its value.
 pub(crate) struct Display {
     server: Child,
+    manager: Option<Child>,
     pub(crate) name: String,
     pub(crate) conn: RustConnection,
     pub(crate) root: Window,
@@ -43,7 +47,40 @@ impl Display {
         let name = format!(":{}", number.trim());
         let (conn, screen) = x11rb::connect(Some(&name)).unwrap();
         let root = conn.setup().roots[screen].root;
-        Self { server, name, conn, root }
+        Self { server, manager: None, name, conn, root }
+    }
+
+    /// Runs a window manager, from when it manages.
+    pub(crate) fn manage(&mut self) {
+        let manager = Command::new("openbox")
+            .env("DISPLAY", &self.name)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openbox is installed");
+        self.manager = Some(manager);
+        let deadline = Instant::now() + LIMIT;
+        while self.numbers("_NET_SUPPORTING_WM_CHECK", AtomEnum::WINDOW).is_empty() {
+            assert!(Instant::now() < deadline, "openbox does not manage");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The windows that the window manager knows.
+    pub(crate) fn managed(&self) -> Vec<Window> {
+        self.numbers("_NET_CLIENT_LIST", AtomEnum::WINDOW)
+    }
+
+    fn numbers(&self, property: &str, kind: AtomEnum) -> Vec<u32> {
+        let atom = self.conn.intern_atom(false, property.as_bytes()).unwrap().reply().unwrap().atom;
+        let reply = self.conn.get_property(false, self.root, atom, kind, 0, 1024).unwrap().reply().unwrap();
+        reply.value32().map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// The window's origin on the screen.
+    pub(crate) fn origin(&self, window: Window) -> (i16, i16) {
+        let place = self.conn.translate_coordinates(window, self.root, 0, 0).unwrap().reply().unwrap();
+        (place.dst_x, place.dst_y)
     }
 
     /// A plain window that stands for a browser's: it belongs to this process.
@@ -116,6 +153,10 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
+        if let Some(manager) = &mut self.manager {
+            manager.kill().ok();
+            manager.wait().ok();
+        }
         self.server.kill().ok();
         self.server.wait().ok();
     }

@@ -196,6 +196,24 @@ fn two_sessions_with_the_same_player_id_have_a_picture_each() {
     scene.wait_pixels("only the first is left", &[(500, 80, BACKGROUND), (120, 80, GREEN)]);
 }
 
+#[test]
+fn a_window_manager_never_sees_the_engine() {
+    let mut display = Display::start();
+    display.manage();
+    let window = display.window(100, 50, 700, 500);
+    let arguments = vec![format!("--parent-window={window}")];
+    let client = Client::start(Options { display: Some(&display), arguments, path: None });
+    let mut session = client.ready_session();
+    session.open(1);
+    let area = rect(20, 30, 200, 100);
+    session.place(1, OUTER, area, &[area]);
+    session.until("the picture is there", |_| {
+        let (x, y) = display.origin(window);
+        (display.pixel(x + 20, y + 30) == GREEN && display.pixel(x + 19, y + 30) == BACKGROUND).then_some(())
+    });
+    assert_eq!(display.managed(), [window]);
+}
+
 /// Prints a figure; asserts only that it isn't absurd, because the machine may be busy.
 #[test]
 fn a_move_is_on_the_screen_within_moments() {
