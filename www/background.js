@@ -28,15 +28,29 @@ self.addEventListener('message', (event) => {
 });
 chrome.tabs.onUpdated.addListener((tabId, change, tab) => { if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? ''); });
 chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
-chrome.storage.onChanged.addListener(() => configure());
+chrome.storage.onChanged.addListener((changes, area) => {
+  if (area === 'managed') readManaged(); else if (area !== 'local' || !(MANAGED in changes)) configure();
+});
 chrome.runtime.onStartup.addListener(() => {});
 chrome.runtime.onInstalled.addListener(() => {});
 
+/** Managed settings take seconds to come after the browser's start; until then the ones that were last seen count. */
+const MANAGED = 'managedSettingsLastSeen';
+let managed = null;
+
 async function configure() {
-  const area = (name) => chrome.storage[name].get().catch(() => ({}));
-  const [shipped, managed, local] = await Promise.all([
-    fetch('sites/sites.json').then((r) => r.json()).catch(() => ({})), area('managed'), area('local')]);
-  tell('configure', { shipped, managed, local });
+  const [shipped, local] = await Promise.all([
+    fetch('sites/sites.json').then((r) => r.json()).catch(() => ({})), chrome.storage.local.get().catch(() => ({}))]);
+  tell('configure', { shipped, managed: managed ?? local[MANAGED] ?? {}, local });
+}
+
+async function readManaged() {
+  const now = await chrome.storage.managed.get().catch(() => ({}));
+  const differs = JSON.stringify(now) !== JSON.stringify(managed);
+  managed = now;
+  if (!differs) return;
+  await chrome.storage.local.set({ [MANAGED]: now }).catch(() => {});
+  configure();
 }
 
 /** What Rust asks of the browser beyond what web-sys offers. */
@@ -67,6 +81,9 @@ const shell = {
 };
 
 configure();
+readManaged();
+/** For the popup, and for whoever looks into the worker: what works, what doesn't, and why. */
+self.offstageStatus = () => JSON.parse(brain?.status() ?? 'null');
 init({ module_or_path: fetch(chrome.runtime.getURL('ext_core_bg.wasm')) }).then(() => {
   brain = new Brain(shell, chrome.runtime.getManifest().version);
   const first = waiting;

@@ -71,7 +71,7 @@
     frame.src = chrome.runtime.getURL('port.html');
     const done = new MessageChannel();
     done.port1.onmessage = () => frame.remove();
-    frame.onload = () => frame.contentWindow.postMessage({ nonce: word }, new URL(frame.src).origin, [media.port1, done.port2]);
+    frame.onload = () => frame.contentWindow.postMessage({ nonce: word }, `chrome-extension://${chrome.runtime.id}`, [media.port1, done.port2]);
     (document.documentElement || document).append(frame);
     hook.port1.postMessage({}, [media.port2]);
   }
@@ -143,10 +143,12 @@
     const height = Math.round(innerHeight * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
     const good = calibration && calibration.zoom === devicePixelRatio;
+    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above.
+    const border = Math.max(0, Math.round((outer.width - width) / 2));
     return {
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
-      viewportX: good ? calibration.x : Math.max(0, Math.round((outer.width - width) / 2)),
-      viewportY: good ? calibration.y : Math.max(0, outer.height - height),
+      viewportX: good ? calibration.x : border,
+      viewportY: good ? calibration.y : Math.max(0, outer.height - height - border),
     };
   }
 

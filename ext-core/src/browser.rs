@@ -147,6 +147,15 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_tab(tab, url));
     }
 
+    /// [`crate::core::Status`] as JSON.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let state = self.state.borrow();
+        let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+        let object = state.core.status().serialize(&serializer).unwrap_or(JsValue::NULL);
+        js_sys::JSON::stringify(&object).map(String::from).unwrap_or_default()
+    }
+
     pub fn tab_closed(&self, tab: i32) {
         self.with(|state, _, _| state.core.handle_tab_closed(tab));
     }

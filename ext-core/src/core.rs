@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::{ErrorCode, Monotonic};
+use serde::Serialize;
 
 use crate::config::{Config, Sources};
 use crate::hook::{Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64};
@@ -38,6 +39,25 @@ pub enum Output {
     Register { matches: Vec<String>, excluded: Vec<String> },
     SetIcon { tab: i32, state: IconState, title: String },
     Log { level: &'static str, text: String },
+}
+
+/// See [`Core::status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status<'a> {
+    pub ready: bool,
+    /// Why not, while `ready` is false.
+    pub code: Option<String>,
+    pub sentence: Option<&'static str>,
+    pub remedy: Option<&'static str>,
+    /// Versions of the other parts, as far as known.
+    pub bridge: Option<&'a str>,
+    pub client: Option<&'a str>,
+    pub engine: &'a str,
+    pub documents: usize,
+    /// Players that play on the device.
+    pub redirected: usize,
+    /// Patterns that are covered.
+    pub sites: usize,
 }
 
 #[derive(Debug)]
@@ -182,6 +202,25 @@ impl Core {
 
     pub fn handle_tab_closed(&mut self, tab: i32) {
         self.tabs.remove(tab);
+    }
+
+    /// What works, what doesn't, and why: for the popup and for logs.
+    #[must_use]
+    pub fn status(&self) -> Status<'_> {
+        let (bridge, client, engine) = self.link.versions();
+        let code = (!self.link.is_ready()).then(|| self.link.status());
+        Status {
+            ready: self.link.is_ready(),
+            code: code.map(|code| code.to_string()),
+            sentence: code.map(ErrorCode::sentence),
+            remedy: code.map(ErrorCode::remedy),
+            bridge,
+            client,
+            engine,
+            documents: self.relays.len(),
+            redirected: self.players.redirected().count(),
+            sites: self.config.matches().len(),
+        }
     }
 
     // ---- time and outputs --------------------------------------------------------------------------------------
