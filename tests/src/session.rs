@@ -40,6 +40,8 @@ pub struct SessionOptions {
     pub sites: Option<Vec<String>>,
     /// More arguments for the browser; they come last and so win.
     pub browser_args: Vec<String>,
+    /// More arguments for the client, such as `--engine-arg`.
+    pub client_args: Vec<String>,
 }
 
 impl Default for SessionOptions {
@@ -52,6 +54,7 @@ impl Default for SessionOptions {
             redirect: true,
             sites: None,
             browser_args: Vec::new(),
+            client_args: Vec::new(),
         }
     }
 }
@@ -347,6 +350,7 @@ fn start_client(
         .arg(&installation.browser)
         .arg("--stage-dir")
         .arg(&installation.stage)
+        .args(&options.client_args)
         .stderr(log_file(folder, "client.log")?);
     if let Some(display) = display {
         client.env("DISPLAY", display);
