@@ -56,6 +56,9 @@ pub struct Status<'a> {
     pub documents: usize,
     /// Players that play on the device.
     pub redirected: usize,
+    /// What the device has counted over all players that are open.
+    pub frames_presented: u64,
+    pub frames_dropped: u64,
     /// Patterns that are covered.
     pub sites: usize,
 }
@@ -209,6 +212,7 @@ impl Core {
     pub fn status(&self) -> Status<'_> {
         let (bridge, client, engine) = self.link.versions();
         let code = (!self.link.is_ready()).then(|| self.link.status());
+        let [frames_presented, frames_dropped] = self.players.frames();
         Status {
             ready: self.link.is_ready(),
             code: code.map(|code| code.to_string()),
@@ -219,6 +223,8 @@ impl Core {
             engine,
             documents: self.relays.len(),
             redirected: self.players.redirected().count(),
+            frames_presented,
+            frames_dropped,
             sites: self.config.matches().len(),
         }
     }

@@ -83,7 +83,16 @@ pub enum HookCommand {
     /// Play in the session. `retry`: a later device may be tried.
     Revert { ms: u32, code: u32, retry: bool },
     /// Answers the operation `op`: the steps that make the native buffer equal to the device's.
-    Done { ms: u32, sb: u32, op: u32, r#type: Option<String>, steps: Vec<HookStep>, offset: f64 },
+    /// `offset`: seconds, what `timestampOffset` has become; `duration`: seconds, for a MediaSource that has none yet.
+    Done {
+        ms: u32,
+        sb: u32,
+        op: u32,
+        r#type: Option<String>,
+        steps: Vec<HookStep>,
+        offset: f64,
+        duration: Option<f64>,
+    },
     /// Steps outside any operation of the page's.
     Fix { ms: u32, sb: u32, r#type: Option<String>, steps: Vec<HookStep> },
     Swap { ms: u32, buffers: Vec<SwapBuffer> },

@@ -7,8 +7,9 @@ use offstage_protocol::{ErrorCode, Monotonic, Ranges};
 use serde_bytes::ByteBuf;
 
 use crate::hook::{HookStep, seconds};
-use crate::reconcile::{Step, reconcile};
-use crate::standin::{self, MAX_APPEND_US, StandInConfig};
+use crate::clock::Trim;
+use crate::reconcile::{Step, reconcile_for};
+use crate::standin::{self, StandInConfig};
 
 /// Passes that may follow one answer before the difference is left as it is.
 const MOST_FIXES: u8 = 4;
@@ -31,7 +32,6 @@ pub struct Player {
     pub id: u32,
     pub phase: Phase,
     pub buffers: BTreeMap<u32, Buffer>,
-    pub duration_us: Option<u64>,
     /// The page's newest wish and how the device stands to it.
     pub wish: Option<crate::hook::PlaybackEvent>,
     pub wish_seq: u32,
@@ -40,6 +40,7 @@ pub struct Player {
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
     pub geometry_seq: u32,
+    pub trim: Trim,
 }
 
 impl Player {
@@ -49,13 +50,14 @@ impl Player {
             id,
             phase: if replay { Phase::Moving } else { Phase::Device },
             buffers: BTreeMap::new(),
-            duration_us: None,
             wish: None,
             wish_seq: 0,
             extra_seeks: 0,
             advancing: false,
             stalled_since: None,
             geometry_seq: 0,
+            frames: [0; 2],
+            trim: Trim::default(),
         }
     }
 }
@@ -79,6 +81,8 @@ pub struct Buffer {
 pub struct Orders {
     pub r#type: Option<String>,
     pub steps: Vec<HookStep>,
+    /// Seconds that the real initialization segment gave as the duration, for a MediaSource that has none yet.
+    pub duration: Option<f64>,
 }
 
 impl Buffer {
@@ -117,7 +121,9 @@ impl Buffer {
     #[must_use]
     pub fn handle_native(&mut self, native: Ranges) -> bool {
         self.native = native;
-        if self.unanswered > 0 || reconcile(&self.native, &self.device).is_empty() || self.fixes >= MOST_FIXES {
+        let config = self.config();
+        let equal = reconcile_for(&config, &self.native, &self.device).is_empty();
+        if self.unanswered > 0 || equal || self.fixes >= MOST_FIXES {
             return false;
         }
         self.fixes += 1;
@@ -128,66 +134,58 @@ impl Buffer {
     ///
     /// # Errors
     /// [`ErrorCode::STAND_IN_FAILED`] if the device buffers media of which it never said what it is.
-    pub fn orders(&mut self, duration_us: Option<u64>) -> Result<Orders, ErrorCode> {
-        let steps = reconcile(&self.native, &self.device);
+    pub fn orders(&mut self) -> Result<Orders, ErrorCode> {
+        let config = self.config();
+        let steps = reconcile_for(&config, &self.native, &self.device);
         let Some(tracks) = self.tracks else {
             return if steps.iter().any(|step| matches!(step, Step::Append { .. })) {
                 Err(ErrorCode::STAND_IN_FAILED)
             } else {
-                Ok(Orders { r#type: None, steps: steps.iter().map(|step| native_step(step, None)).collect() })
+                let steps = steps.iter().map(|step| native_step(*step, &config)).collect();
+                Ok(Orders { r#type: None, steps, duration: None })
             };
         };
-        let video = (tracks.width > 0 && tracks.height > 0).then_some((tracks.width, tracks.height));
-        let config = StandInConfig { video, audio: tracks.has_audio, duration_us: duration_us.or(tracks.duration_us) };
+        let mime = standin::mime(&config);
+        let new_type = self.given.as_ref().is_none_or(|given| standin::mime(given) != mime);
         let mut out = Vec::new();
-        let kinds = |c: &StandInConfig| (c.video.is_some(), c.audio);
-        let new_type = self.given.as_ref().is_none_or(|given| kinds(given) != kinds(&config) || standin::mime(given) != standin::mime(&config));
-        let new_init = self.given.as_ref().is_none_or(|given| given.video != config.video || kinds(given) != kinds(&config));
-        if new_init || new_type {
+        if self.given.as_ref() != Some(&config) {
             out.push(HookStep::Append(ByteBuf::from(standin::init_segment(&config))));
         }
-        out.extend(steps.iter().flat_map(|step| split(*step)).map(|step| native_step(&step, Some(&config))));
-        let r#type = new_type.then(|| standin::mime(&config));
+        out.extend(steps.iter().map(|step| native_step(*step, &config)));
         self.given = Some(config);
-        Ok(Orders { r#type, steps: out })
+        Ok(Orders { r#type: new_type.then_some(mime), steps: out, duration: tracks.duration_us.map(seconds) })
+    }
+
+    /// What the stand-in must be; before the device has said what its media is, only the kinds of gaps matter.
+    fn config(&self) -> StandInConfig {
+        let video = match self.tracks {
+            Some(tracks) => (tracks.width > 0 && tracks.height > 0).then_some((tracks.width, tracks.height)),
+            None => Some((16, 16)),
+        };
+        // No duration: with one in the initialization segment, Chromium waits for four pictures before it begins.
+        StandInConfig { video, audio: self.tracks.is_some_and(|tracks| tracks.has_audio), duration_us: None }
     }
 
     /// Orders that put the stand-in over everything, real media included.
     ///
     /// # Errors
     /// As [`Self::orders`].
-    pub fn swap_orders(&mut self, duration_us: Option<u64>) -> Result<Orders, ErrorCode> {
+    pub fn swap_orders(&mut self) -> Result<Orders, ErrorCode> {
         // Seen as empty, so that everything is written; what is too much goes in the pass after it.
         let native = std::mem::take(&mut self.native);
         self.given = None;
         self.fixes = 0;
-        let orders = self.orders(duration_us);
+        let orders = self.orders();
         self.native = native;
         orders
     }
 }
 
-fn split(step: Step) -> Vec<Step> {
-    let Step::Append { mut start_us, end_us } = step else { return vec![step] };
-    let mut out = Vec::new();
-    while start_us < end_us {
-        let to = end_us.min(start_us.saturating_add(MAX_APPEND_US));
-        out.push(Step::Append { start_us, end_us: to });
-        start_us = to;
-        if out.len() >= 200 {
-            break;
-        }
-    }
-    out
-}
-
-fn native_step(step: &Step, config: Option<&StandInConfig>) -> HookStep {
-    match (*step, config) {
-        (Step::Append { start_us, end_us }, Some(config)) => {
+fn native_step(step: Step, config: &StandInConfig) -> HookStep {
+    match step {
+        Step::Append { start_us, end_us } => {
             HookStep::Append(ByteBuf::from(standin::media_segments(config, start_us, end_us)))
         }
-        (Step::Append { start_us, end_us } | Step::Remove { start_us, end_us }, _) => {
-            HookStep::Remove((seconds(start_us), seconds(end_us)))
-        }
+        Step::Remove { start_us, end_us } => HookStep::Remove((seconds(start_us), seconds(end_us))),
     }
 }

@@ -13,7 +13,7 @@ function makeBuffer(player, sb, id, mime) {
     jobs: [],               // hidden work that waits its turn
     busy: false,            // a hidden job runs
     expected: [],           // native operations whose events are still to come
-    drained: null,          // called when there are none left
+    drained: [],            // called when there are none left
     shadow: null,           // attributes as the page sees them while hidden work changes them
     offsetWritten: false,   // the page wrote timestampOffset since the last append
     log: [],                // what was appended: see keep()
@@ -36,7 +36,7 @@ function onBufferEvent(b, event) {
     b.expected.shift();
     if (head.before) head.before();
     if (head.resolve) head.resolve(!head.failed);
-    if (!b.expected.length && b.drained) b.drained();
+    if (!b.expected.length) for (const go of b.drained.splice(0)) go();
   }
 }
 
@@ -66,12 +66,16 @@ function hidden(b, job) {
   });
 }
 
+/** Resolves when no native operation is under way. */
+async function idle(b) {
+  while (b.expected.length) await new Promise((go) => { b.drained.push(go); });
+}
+
 async function runJobs(b) {
   b.busy = true;
   while (b.jobs.length) {
     // A native operation that the page sees may still be under way.
-    while (b.expected.length) await new Promise((go) => { b.drained = go; });
-    b.drained = null;
+    await idle(b);
     await b.jobs.shift()();
   }
   b.busy = false;
@@ -104,8 +108,18 @@ function applySettings(b, s) {
   } catch { /* the buffer has been taken out of its MediaSource */ }
 }
 
+/** The stand-in's initialization segment says no duration, so the MediaSource is told what the real one said. The page
+ * would see a `durationchange` before there is any media; it sees the one that comes with the metadata. */
+async function giveDuration(m, seconds) {
+  for (const other of m.buffers) await idle(other);
+  if (native.readyState.get(m.ms) !== 'open' || !Number.isNaN(native.duration.get(m.ms))) return;
+  if (m.element) m.hideDuration++;
+  try { native.duration.set(m.ms, seconds); } catch { m.hideDuration = 0; }
+}
+
 /** Carries out the worker's steps on the native buffer, unseen. */
-async function runSteps(b, steps, type) {
+async function runSteps(b, steps, type, duration) {
+  if (typeof duration === 'number') await giveDuration(b.player, duration);
   neutral(b);
   try {
     if (type && b.standIn !== type) {

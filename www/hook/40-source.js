@@ -17,7 +17,7 @@ function playerOf(ms) {
   let m = native.get(sources, ms);
   if (m) return m;
   m = {
-    id: ++lastPlayer, ms, element: null, mode: 'session', buffers: [], lastBuffer: 0, hideSource: 0,
+    id: ++lastPlayer, ms, element: null, mode: 'session', buffers: [], lastBuffer: 0, hideSource: 0, hideDuration: 0,
     base: 1, factor: 1, rateEvents: [], seekId: 0, hideSeek: false, slewTimer: 0, waiting: null, retry: true, ended: false,
   };
   native.set(sources, ms, m);
@@ -99,9 +99,9 @@ function settle(b) {
   const p = b.pending;
   if (!p || !p.begun || !p.answer || p.settling) return;
   p.settling = true;
-  const { steps, type, offset } = p.answer;
+  const { steps, type, offset, duration } = p.answer;
   hidden(b, async () => {
-    await runSteps(b, steps, type);
+    await runSteps(b, steps, type, duration);
     if (!b.offsetWritten && native.mode.get(b.sb) === 'sequence') native.offset.set(b.sb, offset);
     toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
   }).then(() => endPending(b, p));

@@ -11,7 +11,7 @@ function linkElement(m, element) {
   m.factor = 1;
   m.rateEvents = [];
   // Captured at the target, so ahead of the listeners of the page.
-  for (const type of ['play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing', 'loadeddata']) {
+  for (const type of ['play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing', 'loadeddata', 'durationchange']) {
     native.listen(element, type, (event) => { if (native.get(elements, element) === m) onElementEvent(m, event); }, true);
   }
   if (m.mode === 'device') {
@@ -33,6 +33,10 @@ function onElementEvent(m, event) {
   const { type } = event;
   if (type === 'ratechange') {
     if (m.rateEvents.shift() === 'hidden') native.stop(event);
+    return;
+  }
+  if (type === 'durationchange') {
+    if (m.hideDuration > 0) { m.hideDuration--; native.stop(event); }
     return;
   }
   if (m.hideSeek && type !== 'play' && type !== 'pause' && type !== 'volumechange') {

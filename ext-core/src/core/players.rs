@@ -11,7 +11,7 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges};
 
 use super::Output;
-use crate::clock::slew;
+use crate::clock::Slew;
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
 use crate::player::{Buffer, Orders, Phase, Player};
@@ -49,6 +49,14 @@ impl Players {
     /// The documents in which a player plays on the device.
     pub(super) fn redirected(&self) -> impl Iterator<Item = u32> {
         self.players.iter().filter(|(_, player)| player.phase == Phase::Device && player.wish.is_some()).map(|(key, _)| key.0)
+    }
+
+    /// Frames that the device has presented and dropped, over all players that are open.
+    pub(super) fn frames(&self) -> [u64; 2] {
+        self.players.values().fold([0; 2], |[presented, dropped], player| {
+            let [more_presented, more_dropped] = player.frames;
+            [presented.saturating_add(more_presented), dropped.saturating_add(more_dropped)]
+        })
     }
 
     /// The device is gone, and with it every player on it.
@@ -134,8 +142,8 @@ impl Players {
             HookEvent::Native { sb, ranges, .. } => {
                 let Some(buffer) = player.buffers.get_mut(&sb) else { return };
                 if buffer.handle_native(ranges_of(&ranges)) {
-                    match buffer.orders(player.duration_us) {
-                        Ok(Orders { r#type, steps }) => {
+                    match buffer.orders() {
+                        Ok(Orders { r#type, steps, .. }) => {
                             let command = HookCommand::Fix { ms, sb, r#type, steps };
                             out.push_back(Output::ToHook { relay, command });
                         }
@@ -145,7 +153,6 @@ impl Players {
                 true
             }
             HookEvent::Duration { seconds, .. } => {
-                player.duration_us = seconds.map(|s| to_u64(s * 1e6));
                 link.send(PLAYER_STREAM, ToDeviceKind::SetDuration(SetDuration { player: id, seconds }))
             }
             HookEvent::End { ended, .. } => {
@@ -258,13 +265,13 @@ impl Players {
         let Some(player) = self.players.get_mut(&key) else { return };
         let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
         let orders = buffer.handle_changed(changed).and_then(|()| match player.phase {
-            Phase::Device => buffer.orders(player.duration_us),
-            Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new() }),
+            Phase::Device => buffer.orders(),
+            Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new(), duration: None }),
         });
         match orders {
-            Ok(Orders { r#type, steps }) => {
+            Ok(Orders { r#type, steps, duration }) => {
                 let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
-                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset };
+                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
                 out.push_back(Output::ToHook { relay, command });
             }
             Err(code) => self.revert(key, code, false, link, out),
@@ -274,6 +281,7 @@ impl Players {
     fn handle_state(&mut self, now: Monotonic, state: &PlayerState, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
         let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
         let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
+        player.frames = [state.frames_presented, state.frames_dropped];
         let Some(wish) = player.wish.filter(|_| player.phase == Phase::Device) else { return };
         // What the device did before it heard the newest wish says nothing about it.
         if state.seq != player.wish_seq {
@@ -313,8 +321,8 @@ impl Players {
             if !buffer.native.is_empty() && buffer.device.is_empty() {
                 bad = bad.or(Some(ErrorCode::RETAINED_BYTES_LOST));
             }
-            match buffer.swap_orders(player.duration_us) {
-                Ok(Orders { r#type, steps }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),
+            match buffer.swap_orders() {
+                Ok(Orders { r#type, steps, .. }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),
                 Err(code) => bad = bad.or(Some(code)),
             }
         }
@@ -395,7 +403,7 @@ fn handle_drift(
         player.extra_seeks += 1;
         return send_wish(player, link);
     }
-    let order = if player.advancing { slew(drift_us, wish.rate) } else { crate::clock::Slew { factor: 0.0, for_ms: 0.0 } };
+    let order = if player.advancing { player.trim.order(drift_us, wish.rate) } else { Slew { factor: 0.0, for_ms: 0.0 } };
     let command = HookCommand::Slew { ms, factor: order.factor, for_ms: order.for_ms };
     out.push_back(Output::ToHook { relay, command });
     true
