@@ -40,6 +40,8 @@ pub struct Player {
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
     pub geometry_seq: u32,
+    /// Frames that the device has presented and dropped so far, by its own count.
+    pub frames: [u64; 2],
     pub trim: Trim,
 }
 

@@ -188,6 +188,20 @@ fn a_device_that_should_play_and_does_not_gives_the_player_back() {
 }
 
 #[test]
+fn frames_are_counted_by_the_device_as_long_as_the_player_is_open() {
+    let mut world = World::ready();
+    let counted = |world: &World| {
+        let status = world.core.status();
+        (status.frames_presented, status.frames_dropped)
+    };
+    let state = PlayerState { player: 1, frames_presented: 300, frames_dropped: 2, ..PlayerState::default() };
+    world.device(FromDeviceKind::PlayerState(state));
+    assert_eq!(counted(&world), (300, 2));
+    world.hook(HookEvent::Close { ms: 1 });
+    assert_eq!(counted(&world), (0, 0));
+}
+
+#[test]
 fn a_paused_picture_is_put_where_the_page_is() {
     let mut world = World::ready();
     world.hook(HookEvent::Playback(wish(1, true)));
