@@ -54,7 +54,7 @@
       nonce = null;
       ready = false;
       needed = false;
-      hook.port1.postMessage({ ready });
+      hook.port1.postMessage({ ready, gone: true });
       setTimeout(connect, 1000);
     });
   }
@@ -82,14 +82,14 @@
   let until = 0;            // frames are looked at until then
   let looking = false;
   let heartbeat = 0;
-  let calibration = null;   // viewport origin inside the window, confirmed by a pointer event
+  let calibration = null;   // viewport origin inside the window, confirmed by a pointer event; good for one layout of the window
   const resized = new ResizeObserver(() => look());
   const crossed = new IntersectionObserver(() => look(), { threshold: [0, 0.25, 0.5, 0.75, 1] });
 
   function watch(id, element) {
     unwatch(id);
     if (!(element instanceof HTMLMediaElement)) return;
-    watched.set(id, { element, sent: '' });
+    watched.set(id, { element, sent: '', guard: null });
     resized.observe(element);
     crossed.observe(element);
     if (!heartbeat) heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
@@ -100,6 +100,7 @@
     const entry = watched.get(id);
     if (!entry) return;
     watched.delete(id);
+    entry.guard?.disconnect();
     resized.unobserve(entry.element);
     crossed.unobserve(entry.element);
     if (!watched.size) { clearInterval(heartbeat); heartbeat = 0; }
@@ -113,15 +114,38 @@
     looking = true;
     const frame = () => {
       send(false);
-      if (performance.now() < until && watched.size) requestAnimationFrame(frame); else looking = false;
+      if (performance.now() < until && watched.size) return void requestAnimationFrame(frame);
+      looking = false;
+      for (const entry of watched.values()) guard(entry);
     };
+    for (const entry of watched.values()) entry.guard?.disconnect();
     send(false);
     requestAnimationFrame(frame);
+  }
+
+  /**
+   * Waits, at no cost while nothing happens, for the element to leave the place where it is now, whatever moves it. The
+   * viewport is cut down to the element's own box: any step out of it changes the part that intersects.
+   */
+  function guard(entry, ratio = 1) {
+    entry.guard?.disconnect();
+    const r = entry.element.getBoundingClientRect();
+    const { clientWidth, clientHeight } = document.documentElement;
+    const rootMargin = [r.top, clientWidth - r.right, clientHeight - r.bottom, r.left].map((inset) => `${-Math.floor(inset)}px`).join(' ');
+    let first = true;
+    entry.guard = new IntersectionObserver(([{ intersectionRatio: seen }]) => {
+      if (!first) return look();
+      first = false;
+      // Partly clipped: then both less and more of it tell that it has moved.
+      if (seen !== ratio && seen > 0) guard(entry, seen);
+    }, { rootMargin, threshold: ratio < 1 ? [ratio, Math.min(1, ratio + 0.001)] : 1 });
+    entry.guard.observe(entry.element);
   }
 
   for (const type of ['scroll', 'resize', 'fullscreenchange', 'transitionstart', 'transitionend', 'animationstart', 'toggle']) {
     addEventListener(type, look, { capture: true, passive: true });
   }
+  for (const type of ['scroll', 'resize']) visualViewport.addEventListener(type, look, { passive: true });
   document.addEventListener('visibilitychange', () => send(true));
   addEventListener('pagehide', () => { for (const id of watched.keys()) worker?.postMessage({ geometry: { ms: id, visible: [] } }); });
   addEventListener('pointermove', (event) => {
@@ -129,20 +153,23 @@
     const scale = outerScale();
     const x = Math.round(event.screenX * scale - event.clientX * devicePixelRatio) - Math.round(screenX * scale);
     const y = Math.round(event.screenY * scale - event.clientY * devicePixelRatio) - Math.round(screenY * scale);
-    if (calibration && Math.abs(calibration.x - x) <= 1 && Math.abs(calibration.y - y) <= 1) return;
-    calibration = { x, y, zoom: devicePixelRatio };
+    if (calibration?.layout === layoutOfWindow() && Math.abs(calibration.x - x) <= 1 && Math.abs(calibration.y - y) <= 1) return;
+    calibration = { x, y, layout: layoutOfWindow() };
     look();
   }, { capture: true, passive: true });
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
   const outerScale = () => (window.visualViewport && innerWidth ? Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1) > 1.01 ? devicePixelRatio : 1 : 1);
 
+  /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
+  const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
+
   function windowHint() {
     const scale = outerScale();
     const width = Math.round(innerWidth * devicePixelRatio);
     const height = Math.round(innerHeight * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
-    const good = calibration && calibration.zoom === devicePixelRatio;
+    const good = calibration?.layout === layoutOfWindow();
     // Without a pointer's word: borders are the same on three sides, the browser's bars are all above.
     const border = Math.max(0, Math.round((outer.width - width) / 2));
     return {
@@ -162,24 +189,31 @@
     const px = (name) => parseFloat(style[name]) || 0;
     const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
       r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
-    let seen = cut(content, box(0, 0, innerWidth, innerHeight));
+    // The visual viewport leaves out the scroll bars.
+    const { offsetLeft, offsetTop, width, height } = visualViewport;
+    let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
     for (let up = element.parentElement; up && document.fullscreenElement !== element; up = up.parentElement) {
       if (up === document.body || up === document.documentElement) continue;
       const s = getComputedStyle(up);
       if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
       const o = up.getBoundingClientRect();
-      seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : o.left, s.overflowY === 'visible' ? -1e6 : o.top,
-        s.overflowX === 'visible' ? 1e6 : o.right, s.overflowY === 'visible' ? 1e6 : o.bottom));
+      const left = o.left + up.clientLeft;
+      const top = o.top + up.clientTop;
+      seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : left, s.overflowY === 'visible' ? -1e6 : top,
+        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight));
     }
+    const { fullscreenElement } = document;
     const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 &&
+      (!fullscreenElement || fullscreenElement.contains(element)) &&
       (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
     return { content, seen: drawn && seen.right > seen.left && seen.bottom > seen.top ? seen : null, style };
   }
 
   function physical(b) {
-    const s = devicePixelRatio;
-    const [x, y] = [Math.round(b.left * s), Math.round(b.top * s)];
-    return { x, y, width: Math.max(0, Math.round(b.right * s) - x), height: Math.max(0, Math.round(b.bottom * s) - y) };
+    const { offsetLeft, offsetTop, scale } = visualViewport;
+    const s = devicePixelRatio * scale;
+    const [x, y] = [Math.round((b.left - offsetLeft) * s), Math.round((b.top - offsetTop) * s)];
+    return { x, y, width: Math.max(0, Math.round((b.right - offsetLeft) * s) - x), height: Math.max(0, Math.round((b.bottom - offsetTop) * s) - y) };
   }
 
   function send(anyway) {

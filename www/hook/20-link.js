@@ -35,11 +35,12 @@ function onRelayMessage({ data, ports }) {
     for (const [message, transfer] of unsent) native.post(mediaPort, message, transfer);
     unsent = [];
   }
-  if (typeof data.ready !== 'boolean' || data.ready === deviceReady) return;
-  deviceReady = data.ready;
-  for (const call of onReadyChange) call(deviceReady);
-  if (!deviceReady) {
-    // A worker that comes back gets a new port.
+  if (typeof data.ready === 'boolean' && data.ready !== deviceReady) {
+    deviceReady = data.ready;
+    for (const call of onReadyChange) call(deviceReady);
+  }
+  if (data.gone) {
+    // The worker has ended; the one that comes after it gets a new port.
     mediaPort = null;
     mediaAsked = false;
     unsent = [];

@@ -18,7 +18,7 @@ function playerOf(ms) {
   if (m) return m;
   m = {
     id: ++lastPlayer, ms, element: null, mode: 'session', buffers: [], lastBuffer: 0, hideSource: 0, hideDuration: 0,
-    base: 1, factor: 1, rateEvents: [], seekId: 0, hideSeek: false, slewTimer: 0, waiting: null, retry: true, ended: false,
+    base: 1, factor: 1, rateEvents: [], seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, retry: true, ended: false,
   };
   native.set(sources, ms, m);
   for (const type of ['sourceopen', 'sourceended']) {

@@ -41,8 +41,17 @@ function onElementEvent(m, event) {
   }
   if (m.hideSeek && type !== 'play' && type !== 'pause' && type !== 'volumechange') {
     native.stop(event);
-    if (type === 'seeked') { m.hideSeek = false; if (m.seekDone) m.seekDone(); }
+    if (type === 'seeked') {
+      m.hideSeek = false;
+      m.hideAfter = new Set(['canplay', 'canplaythrough', 'playing']);
+      if (m.seekDone) m.seekDone();
+    }
     return;
+  }
+  if (m.hideAfter) {
+    // What a seek is followed by, once each, unless the page gave cause for it itself.
+    if (type === 'seeking' || type === 'play' || type === 'pause' || type === 'waiting') m.hideAfter = null;
+    else if (m.hideAfter.delete(type)) { native.stop(event); return; }
   }
   if (m.mode !== 'device') return;
   if (type === 'seeking') {

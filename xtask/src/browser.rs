@@ -17,8 +17,8 @@ use crate::workspace::Workspace;
 /// Start a browser with the extension, bridge and client of this checkout, for a driver of its debugging port.
 ///
 /// Builds what is missing, starts everything with sockets and profiles of its own below the user data
-/// directory, waits until the debugging port answers, the extension covers its sites and the client is
-/// ready, then prints one line
+/// directory, waits until the debugging port answers, the extension covers its sites and has reached the
+/// client (a minute at most), then prints one line
 ///
 ///     READY {"port":…,"browser_pid":…,"client_pid":…,"engine_pid":…,"extension_id":…,"socket":…,
 ///            "display":…,"logs":…,"redirect":…,"versions":{…}}
@@ -57,6 +57,9 @@ pub(crate) struct Options {
     browser_args: Vec<String>,
 }
 
+/// How long the extension may take to reach the client.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let installation = installation(workspace, &options)?;
@@ -68,8 +71,12 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
         redirect: !options.no_redirect,
         sites: options.all_sites.then(|| vec!["<all_urls>".to_owned()]),
         browser_args: options.browser_args,
+        ..SessionOptions::default()
     };
     let session = Session::start(&installation, session)?;
+    if !options.no_redirect {
+        session.wait_connected(READY_TIMEOUT)?;
+    }
     // Before this line a signal ends this program in the usual way, and the kernel ends what it started.
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
     print(format!("READY {}", session.describe()?));
