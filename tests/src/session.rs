@@ -236,6 +236,21 @@ impl Session {
         Ok(())
     }
 
+    /// Waits until the running client has a new engine, and notes what it says of it.
+    pub fn refresh_client_ready(&mut self, timeout: Duration) -> Result<()> {
+        let client = self.client.as_mut().context("there is no client")?;
+        let line = client.process.wait_line("READY", timeout)?;
+        client.ready = serde_json::from_str(line.trim_start_matches("READY").trim())?;
+        Ok(())
+    }
+
+    /// Stops the extension's worker, as the browser does when it wants memory; the next event starts it again.
+    pub fn kill_worker(&self) -> Result<()> {
+        let worker = self.wait_worker()?;
+        self.cdp.call("Target.closeTarget", json!({ "targetId": worker }))?;
+        Ok(())
+    }
+
     /// Kills the bridges; the extension starts a new one.
     pub fn kill_bridge(&self) {
         self.bridge_pids().into_iter().for_each(kill_pid);
@@ -250,17 +265,31 @@ impl Session {
         value
     }
 
-    /// Waits until the extension has reached the client: what is opened from then on is redirected from its beginning.
+    /// What the extension's worker says of itself; null while it is still starting.
+    pub fn status(&self) -> Result<Value> {
+        self.evaluate_in_worker("globalThis.offstageStatus?.() ?? null")
+    }
+
+    /// Waits until the extension has reached a client that is ready: what is opened from then on is redirected from its
+    /// beginning. The error says what the extension gives as its reason.
     pub fn wait_connected(&self, timeout: Duration) -> Result<()> {
-        let log = self.folder.join("bridge.log");
         let end = Instant::now() + timeout;
-        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("channel is up")) {
-            if Instant::now() >= end {
-                bail!("the extension did not reach the client; see {}", self.folder.display());
+        loop {
+            let status = self.status()?;
+            if status["ready"] == true {
+                return Ok(());
             }
-            std::thread::park_timeout(Duration::from_millis(20));
+            if Instant::now() >= end {
+                let [code, sentence, remedy] = ["code", "sentence", "remedy"]
+                    .map(|name| status[name].as_str().unwrap_or("?").to_owned());
+                bail!(
+                    "the extension has not reached the client within {} s: {code} {sentence} {remedy} Logs: {}",
+                    timeout.as_secs(),
+                    self.folder.display()
+                );
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
         }
-        Ok(())
     }
 
     /// Everything that somebody who drives this session from outside needs to know.

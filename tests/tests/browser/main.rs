@@ -9,3 +9,6 @@
 )]
 
 mod clips;
+mod fidelity;
+mod overlay;
+mod reversible;
