@@ -8,4 +8,5 @@ pub mod frame_number;
 pub mod process;
 pub mod server;
 pub mod session;
+pub mod stage_probe;
 pub mod xvfb;
