@@ -3,7 +3,10 @@
 //
 // This file: natives saved before the page's first script, and patches that cannot be told from natives.
 
-const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
+// The page may replace any method, global or prototype later, or set its own on them. So the hook uses: functions that were
+// saved (`native`), arrays made by `list`, maps made by `table`, promises made by `Promise` below, and objects without prototype.
+
+const { apply, construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
 const bound = (fn) => (self, ...args) => apply(fn, self, args);
 
 /** The getter and setter of an accessor, callable as get(object) and set(object, value). */
@@ -11,6 +14,59 @@ function accessor(proto, name) {
   const { get, set } = getOwnPropertyDescriptor(proto, name);
   return { get: bound(get), set: set && bound(set) };
 }
+
+// ---- collections with methods of their own --------------------------------------------------------------------------
+
+const listMethods = { __proto__: null };
+for (const key of ownKeys(Array.prototype)) {
+  if (key !== 'constructor') defineProperty(listMethods, key, getOwnPropertyDescriptor(Array.prototype, key));
+}
+/** Makes an array independent of Array.prototype. */
+const toList = (array) => setPrototypeOf(array, listMethods) && array;
+const list = (...items) => toList(items);
+for (const name of ['filter', 'map', 'splice', 'slice']) {
+  const method = listMethods[name];
+  listMethods[name] = function (...args) { return toList(apply(method, this, args)); };
+}
+listMethods[Symbol.iterator] = function () {
+  let i = 0;
+  const next = () => (i < this.length ? { __proto__: null, done: false, value: this[i++] } : { __proto__: null, done: true, value: undefined });
+  return { __proto__: null, next };
+};
+
+/** A map. */
+function table() {
+  const map = new Map();
+  const [get, set, remove, each] = [Map.prototype.get, Map.prototype.set, Map.prototype.delete, Map.prototype.forEach];
+  const values = () => { const out = list(); apply(each, map, [(value) => { out.push(value); }]); return out; };
+  return {
+    __proto__: null, values, get: (key) => apply(get, map, [key]), set: (key, value) => { apply(set, map, [key, value]); },
+    delete: (key) => apply(remove, map, [key]),
+    /** Drops what has been in for longest, down to `most`. */
+    limit(most) {
+      let surplus = -most;
+      apply(each, map, [() => { surplus++; }]);
+      apply(each, map, [(_, key) => { if (surplus-- > 0) apply(remove, map, [key]); }]);
+    },
+  };
+}
+
+const PagePromise = window.Promise;
+const { then } = PagePromise.prototype;
+/** Makes a promise that `await` takes as it is, and whose `then` is the browser's. */
+function Promise(run) {
+  const promise = new PagePromise(run);
+  defineProperty(promise, 'constructor', { __proto__: null, value: PagePromise });
+  defineProperty(promise, 'then', { __proto__: null, value: then });
+  return promise;
+}
+Promise.all = async (promises) => {
+  const out = list();
+  for (let i = 0; i < promises.length; i++) out.push(await promises[i]);
+  return out;
+};
+
+// ---- the browser's own -----------------------------------------------------------------------------------------------
 
 const SB = SourceBuffer.prototype;
 const MS = MediaSource.prototype;
@@ -33,22 +89,68 @@ const native = {
   rangesLength: accessor(TimeRanges.prototype, 'length').get, rangeStart: bound(TimeRanges.prototype.start),
   rangeEnd: bound(TimeRanges.prototype.end), now: bound(Performance.prototype.now), later: setTimeout.bind(window),
   forget: clearTimeout.bind(window), get: bound(WeakMap.prototype.get), set: bound(WeakMap.prototype.set),
-  origin: performance.timeOrigin, Event, DOMException, Uint8Array, isView: ArrayBuffer.isView,
-  bufferLength: bound(getOwnPropertyDescriptor(ArrayBuffer.prototype, 'byteLength').get), round: Math.round,
+  origin: performance.timeOrigin, Event, MessageEvent, DOMException, TypeError, Uint8Array, isView: ArrayBuffer.isView,
+  bufferLength: accessor(ArrayBuffer.prototype, 'byteLength').get, round: Math.round, isArray: Array.isArray,
+  includes: bound(Array.prototype.includes), has: bound(WeakSet.prototype.has), add: bound(WeakSet.prototype.add),
+  type: accessor(Event.prototype, 'type').get, target: accessor(Event.prototype, 'target').get,
+  data: accessor(MessageEvent.prototype, 'data').get, ports: accessor(MessageEvent.prototype, 'ports').get,
+  onmessage: accessor(MessagePort.prototype, 'onmessage').set, queryAll: bound(Document.prototype.querySelectorAll),
+  nodesLength: accessor(NodeList.prototype, 'length').get, node: bound(NodeList.prototype.item),
+  ...viewsOf(),
 };
 
+/** Where the bytes of a typed array or DataView are, whatever the page has put on it. */
+function viewsOf() {
+  const typed = getPrototypeOf(Uint8Array.prototype);
+  const either = (name) => {
+    const [ofTyped, ofData] = [accessor(typed, name).get, accessor(DataView.prototype, name).get];
+    return (view) => { try { return ofTyped(view); } catch { return ofData(view); } };
+  };
+  const resizable = getOwnPropertyDescriptor(ArrayBuffer.prototype, 'resizable');
+  const detached = getOwnPropertyDescriptor(ArrayBuffer.prototype, 'detached');
+  return {
+    viewBuffer: either('buffer'), viewOffset: either('byteOffset'), viewLength: either('byteLength'),
+    resizable: resizable ? bound(resizable.get) : () => false, detached: detached ? bound(detached.get) : () => false,
+  };
+}
+
+const [thisDocument, thisPerformance] = [document, performance];
+const isNaN = (x) => x !== x;
+
 /** Wall clock in milliseconds, shared by all processes of this machine. */
-const wall = () => native.origin + native.now(performance);
+const wall = () => native.origin + native.now(thisPerformance);
+
+const succeeds = (call) => { try { call(); return true; } catch { return false; } };
+const isSource = (x) => succeeds(() => native.readyState.get(x));
+const isMedia = (x) => succeeds(() => native.paused.get(x));
+
+/** A message that came over a port, made independent of the page's prototypes. */
+function plain(value) {
+  if (typeof value !== 'object' || value === null || native.isView(value)) return value;
+  if (native.isArray(value)) toList(value); else setPrototypeOf(value, null);
+  const keys = toList(ownKeys(value));
+  for (const key of keys) if (key !== 'length') value[key] = plain(value[key]);
+  return value;
+}
 
 /** Patched function → the native it stands for, for Function.prototype.toString. */
 const originals = new WeakMap();
 
-/** Puts `handler(nativeFn, self, args)` in front of a native function. A Proxy keeps name, length, own properties,
- * the missing prototype and the missing [[Construct]]; the text of the function comes from the toString patch. */
-function wrap(fn, handler) {
-  const proxy = new Proxy(fn, { apply: (target, self, args) => handler(target, self, args) });
+/** Puts `handler(nativeFn, self, args)` in front of a native function, `made(object)` behind a constructor. A Proxy keeps name,
+ * length, own properties, the missing prototype and the missing [[Construct]]; the text of the function comes from the toString patch. */
+function wrap(fn, handler, made) {
+  // Without prototype: a trap that the page puts on Object.prototype must not be found.
+  const traps = { __proto__: null, setPrototypeOf: setProto };
+  if (handler) traps.apply = (target, self, args) => handler(target, self, toList(args));
+  if (made) traps.construct = (target, args, newTarget) => made(construct(target, args, newTarget));
+  const proxy = new Proxy(fn, traps);
   native.set(originals, proxy, fn);
   return proxy;
+  /** A chain of prototypes that leads back to the function is refused, as it would be without the proxy. */
+  function setProto(target, wanted) {
+    for (let p = wanted; p !== null; p = getPrototypeOf(p)) if (p === proxy) throw new native.TypeError('Cyclic __proto__ value');
+    return setPrototypeOf(target, wanted);
+  }
 }
 
 /** Patches a method in place, descriptor kept. */
@@ -74,7 +176,7 @@ patchMethod(Function.prototype, 'toString', (target, self) =>
 
 /** TimeRanges → [start, end, …] in whole microseconds, which is what Chromium counts in. */
 function microseconds(ranges) {
-  const out = [];
+  const out = list();
   for (let i = 0, n = native.rangesLength(ranges); i < n; i++) {
     out.push(native.round(native.rangeStart(ranges, i) * 1e6), native.round(native.rangeEnd(ranges, i) * 1e6));
   }

@@ -7,33 +7,34 @@
 let link = null;
 /** The worker's port, once the relay has opened it; what is said before waits here. */
 let mediaPort = null;
-let unsent = [];
+let unsent = list();
 /** True while a client is connected and may be used; told by the relay. Null until the relay has asked. */
 let deviceReady = null;
 let mediaAsked = false;
 /** Calls to make when `deviceReady` changes. */
-const onReadyChange = [];
+const onReadyChange = list();
 
 /** Sends to the worker. The port is asked for at the first use; what is posted before waits. */
 function toWorker(message, transfer) {
   if (!link) return;
   if (mediaPort) {
-    native.post(mediaPort, message, transfer || []);
+    native.post(mediaPort, message, transfer || list());
     return;
   }
-  unsent.push([message, transfer || []]);
+  unsent.push({ __proto__: null, message, transfer: transfer || list() });
   if (!mediaAsked) {
     mediaAsked = true;
     native.post(link.relay, { need: true });
   }
 }
 
-function onRelayMessage({ data, ports }) {
+function onRelayMessage(event) {
+  const [data, ports] = list(plain(native.data(event)), native.ports(event));
   if (ports.length === 1) {
-    [mediaPort] = ports;
-    mediaPort.onmessage = (event) => fromWorker(event.data);
-    for (const [message, transfer] of unsent) native.post(mediaPort, message, transfer);
-    unsent = [];
+    mediaPort = ports[0];
+    native.onmessage(mediaPort, (said) => fromWorker(plain(native.data(said))));
+    for (const { message, transfer } of unsent) native.post(mediaPort, message, transfer);
+    unsent = list();
   }
   if (typeof data.ready === 'boolean' && data.ready !== deviceReady) {
     deviceReady = data.ready;
@@ -43,7 +44,7 @@ function onRelayMessage({ data, ports }) {
     // The worker has ended; the one that comes after it gets a new port.
     mediaPort = null;
     mediaAsked = false;
-    unsent = [];
+    unsent = list();
   }
 }
 
@@ -51,7 +52,7 @@ function onRelayMessage({ data, ports }) {
 function watchElement(id, element) {
   if (!link || !element) return;
   native.post(link.relay, { watch: id });
-  native.dispatch(element, new native.Event(link.eventType, { composed: true }));
+  native.dispatch(element, new native.Event(link.eventType, { __proto__: null, composed: true }));
 }
 
 function unwatchElement(id) {
@@ -64,8 +65,8 @@ function unwatchElement(id) {
     if (link || !pristine() || event.ports.length !== 1) return;
     native.stop(event);
     native.unlisten(document, 'offstage-offer', take, true);
-    link = { relay: event.ports[0], eventType: event.data };
-    link.relay.onmessage = onRelayMessage;
+    link = { __proto__: null, relay: event.ports[0], eventType: event.data };
+    native.onmessage(link.relay, onRelayMessage);
   };
   native.listen(document, 'offstage-offer', take, true);
   native.dispatch(document, new native.Event('offstage-ask'));

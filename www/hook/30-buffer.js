@@ -2,22 +2,23 @@
 // operation; and the bytes that are kept so that playback can always come back.
 
 const buffers = new WeakMap();
-const ALL = ['updatestart', 'update', 'updateend', 'error', 'abort'];
+const ALL = list('updatestart', 'update', 'updateend', 'error', 'abort');
 
 function makeBuffer(player, sb, id, mime) {
   const b = {
-    id, player, sb, mime,
+    __proto__: null, id, player, sb, mime,
     standIn: null,          // MIME type of the stand-in while one is in, else null
     op: 0,                  // counts the operations told to the worker
     pending: null,          // the page's operation that has not ended: {op, kind, …}
-    jobs: [],               // hidden work that waits its turn
+    jobs: list(),               // hidden work that waits its turn
     busy: false,            // a hidden job runs
-    expected: [],           // native operations whose events are still to come
-    drained: [],            // called when there are none left
+    expected: list(),           // native operations whose events are still to come
+    drained: list(),            // called when there are none left
     shadow: null,           // attributes as the page sees them while hidden work changes them
     offsetWritten: false,   // the page wrote timestampOffset since the last append
-    log: [],                // what was appended: see keep()
+    log: list(),                // what was appended: see keep()
     kept: 0,                // bytes in the log
+    acknowledged: null,     // called when the device has taken a kept append
     whole: true,            // false once bytes had to be dropped that are still buffered
   };
   native.set(buffers, sb, b);
@@ -29,10 +30,11 @@ function makeBuffer(player, sb, id, mime) {
 function onBufferEvent(b, event) {
   const head = b.expected[0];
   if (!head || !event.isTrusted) return;
-  if (!head.show.includes(event.type)) native.stop(event);
-  if (event.type === 'error') head.failed = true;
-  if (event.type === 'update' && head.before) head.before();
-  if (event.type === 'updateend') {
+  const type = native.type(event);
+  if (!native.includes(head.show, type)) native.stop(event);
+  if (type === 'error') head.failed = true;
+  if (type === 'update' && head.before) head.before();
+  if (type === 'updateend') {
     b.expected.shift();
     if (head.before) head.before();
     if (head.resolve) head.resolve(!head.failed);
@@ -43,7 +45,7 @@ function onBufferEvent(b, event) {
 /** Starts a native operation; throws what the native call throws. `show` lists the events that reach the page;
  * `before` runs once, ahead of the page's listeners, when the operation has ended. Resolves after `updateend`. */
 function start(b, show, call, before) {
-  const entry = { show, failed: false, resolve: null, before: null };
+  const entry = { __proto__: null, show, failed: false, resolve: null, before: null };
   if (before) entry.before = () => { entry.before = null; before(); };
   b.expected.push(entry);
   try {
@@ -56,7 +58,7 @@ function start(b, show, call, before) {
 }
 
 const nothing = () => new native.Uint8Array(0);
-const rangesOf = (b) => { try { return microseconds(native.buffered.get(b.sb)); } catch { return []; } };
+const rangesOf = (b) => { try { return microseconds(native.buffered.get(b.sb)); } catch { return list(); } };
 
 /** Runs hidden work on a buffer, one job at a time; the page sees the attributes as they were. */
 function hidden(b, job) {
@@ -86,6 +88,7 @@ async function runJobs(b) {
 function neutral(b) {
   const { sb } = b;
   b.shadow = {
+    __proto__: null,
     offset: native.offset.get(sb), windowStart: native.windowStart.get(sb), windowEnd: native.windowEnd.get(sb),
     mode: native.mode.get(sb), buffered: native.buffered.get(sb),
   };
@@ -112,7 +115,7 @@ function applySettings(b, s) {
  * would see a `durationchange` before there is any media; it sees the one that comes with the metadata. */
 async function giveDuration(m, seconds) {
   for (const other of m.buffers) await idle(other);
-  if (native.readyState.get(m.ms) !== 'open' || !Number.isNaN(native.duration.get(m.ms))) return;
+  if (native.readyState.get(m.ms) !== 'open' || !isNaN(native.duration.get(m.ms))) return;
   if (m.element) m.hideDuration++;
   try { native.duration.set(m.ms, seconds); } catch { m.hideDuration = 0; }
 }
@@ -127,8 +130,8 @@ async function runSteps(b, steps, type, duration) {
       b.standIn = type;
     }
     for (const step of steps) {
-      if (step.append) await start(b, [], () => native.append(b.sb, step.append));
-      else if (step.remove[1] > step.remove[0]) await start(b, [], () => native.remove(b.sb, step.remove[0], step.remove[1]));
+      if (step.append) await start(b, list(), () => native.append(b.sb, step.append));
+      else if (step.remove[1] > step.remove[0]) await start(b, list(), () => native.remove(b.sb, step.remove[0], step.remove[1]));
     }
     return true;
   } finally {
@@ -148,7 +151,7 @@ const startsInit = (bytes) => bytes.length >= 8 && (
 
 /** Writes an append down: its bytes and the settings it was made with. `native` says that the session has it. */
 function keep(b, bytes, settings, native) {
-  const entry = { bytes, ...settings, mime: b.mime, init: startsInit(bytes), before: rangesOf(b), grew: null, ended: false, sent: false, native };
+  const entry = { __proto__: null, bytes, ...settings, mime: b.mime, init: startsInit(bytes), before: rangesOf(b), grew: null, ended: false, sent: false, native };
   b.log.push(entry);
   b.kept += bytes.length;
   while (b.kept > MOST_KEPT && b.log.length > 1) {
@@ -173,14 +176,14 @@ function kept(entry, after) {
  * an initialization segment stays while something after it stays. */
 function prune(b) {
   const now = rangesOf(b);
-  const stays = [];
-  let group = [];
+  const stays = list();
+  let group = list();
   for (const entry of b.log) {
     group.push(entry);
     if (!entry.grew) continue;
     if (intersects(entry.grew, now)) stays.push(...group);
     else stays.push(...group.filter((e) => e.init));
-    group = [];
+    group = list();
   }
   stays.push(...group);
   const out = stays.filter((e, i) => !e.init || e.grew || !stays[i + 1] || !stays[i + 1].init);
@@ -190,7 +193,7 @@ function prune(b) {
 
 /** a − b for flat range lists. */
 function subtract(a, b) {
-  const out = [];
+  const out = list();
   for (let i = 0; i < a.length; i += 2) {
     let from = a[i];
     for (let j = 0; j < b.length && from < a[i + 1]; j += 2) {

@@ -3,13 +3,15 @@
 // A player's mode: `session` (native bytes), `asking` (waits for the worker's word), `device` (stand-in in the
 // session, bytes on the device), `moving` (session → device under way), `reverting` (device → session under way).
 
-const players = new Map();
+const players = table();
 const sources = new WeakMap();
-const byUrl = new Map();
+const byUrl = table();
 let lastPlayer = 0;
 
 /** How long a new player waits to hear whether a device is there before it plays in the session. */
 const ASK_MS = 500;
+/** How long the device may take for one operation before playback goes on in the session. */
+const ANSWER_MS = 15000;
 /** Most object URLs of MediaSources that are remembered. */
 const MOST_URLS = 1000;
 
@@ -17,11 +19,11 @@ function playerOf(ms) {
   let m = native.get(sources, ms);
   if (m) return m;
   m = {
-    id: ++lastPlayer, ms, element: null, mode: 'session', buffers: [], lastBuffer: 0, hideSource: 0, hideDuration: 0,
-    base: 1, factor: 1, rateEvents: [], seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, retry: true, ended: false,
+    __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0,
+    base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, retry: true, ended: false, swap: null, swap: null, swapGo: null, seekDone: null,
   };
   native.set(sources, ms, m);
-  for (const type of ['sourceopen', 'sourceended']) {
+  for (const type of list('sourceopen', 'sourceended')) {
     native.listen(ms, type, (event) => { if (m.hideSource > 0 && event.isTrusted) { m.hideSource--; native.stop(event); } }, true);
   }
   native.listen(ms, 'sourceclose', () => closePlayer(m), true);
@@ -34,18 +36,19 @@ function closePlayer(m) {
   unwatchElement(m.id);
   setFactor(m, 1);
   m.mode = 'session';
-  for (const b of m.buffers) b.log = [];
+  for (const b of m.buffers) b.log = list();
 }
 
 /** Bytes of a BufferSource, copied; null for anything else, which the native call then refuses. */
 function copyOf(data) {
   try {
-    if (native.isView(data)) {
-      native.bufferLength(data.buffer);
-      return new native.Uint8Array(new native.Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    }
-    native.bufferLength(data);
-    return new native.Uint8Array(new native.Uint8Array(data));
+    const view = native.isView(data);
+    const buffer = view ? native.viewBuffer(data) : data;
+    native.bufferLength(buffer); // throws for what is shared, or no buffer
+    if (native.resizable(buffer)) return null;
+    if (native.detached(buffer)) return nothing();
+    return new native.Uint8Array(view
+      ? new native.Uint8Array(buffer, native.viewOffset(data), native.viewLength(data)) : new native.Uint8Array(buffer));
   } catch {
     return null;
   }
@@ -73,25 +76,32 @@ function sendAppend(b, op, entry, replay) {
     ms: b.player.id, sb: b.id, op, replay, data,
     offset: replay || entry.written || entry.mode === 'segments' ? offset : undefined,
     windowStart: entry.windowStart, windowEnd: finite(entry.windowEnd), sequence: entry.mode === 'sequence',
-  } }, [data.buffer]);
+  } }, list(native.viewBuffer(data)));
 }
 
 /** The page's operation begins: natively with `begin`, then told to the worker; its end waits for the answer. */
 function pend(b, kind, begin, tell) {
-  const p = { op: ++b.op, kind, begun: false, answer: null, begin: null, entry: null, range: null };
+  const p = { __proto__: null, op: ++b.op, kind, begun: false, answer: null, begin: null, entry: null, range: null, timer: 0, settling: false };
   b.pending = p;
   const go = () => {
     try {
-      start(b, ['updatestart'], begin).then(() => { p.begun = true; settle(b); });
+      start(b, list('updatestart'), begin).then(() => { p.begun = true; settle(b); });
     } catch (error) {
       b.pending = null;
       throw error;
     }
     tell(p);
+    p.timer = native.later(() => { if (b.pending === p && !p.answer) giveUp(b.player); }, ANSWER_MS);
   };
   if (b.busy || b.jobs.length || b.player.mode === 'reverting') p.begin = () => { try { go(); } catch { /* the buffer went away meanwhile */ } };
   else go();
   return p;
+}
+
+/** The device doesn't answer: not this player again. */
+function giveUp(m) {
+  m.retry = false;
+  revert(m);
 }
 
 /** Ends the page's operation once both the native start and the worker's answer are there. */
@@ -99,6 +109,7 @@ function settle(b) {
   const p = b.pending;
   if (!p || !p.begun || !p.answer || p.settling) return;
   p.settling = true;
+  native.forget(p.timer);
   const { steps, type, offset, duration } = p.answer;
   hidden(b, async () => {
     await runSteps(b, steps, type, duration);
@@ -116,7 +127,7 @@ function endPending(b, p) {
     prune(b);
   };
   try {
-    start(b, ['update', 'updateend'], () => native.append(b.sb, nothing()), before);
+    start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), before);
   } catch {
     before();
   }
@@ -154,9 +165,10 @@ patchMethod(SB, 'remove', (target, self, args) => {
   if (inSession(b) || args.length < 2) {
     start(b, ALL, () => apply(target, self, args), () => prune(b));
   } else {
-    const [from, to] = [Number(args[0]), Number(args[1])];
+    const from = +args[0];
+    const to = +args[1];
     pend(b, 'remove', () => native.remove(b.sb, from, to), ({ op }) =>
-      toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: from, end: finite(to) } })).range = [from, to];
+      toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: from, end: finite(to) } })).range = list(from, to);
   }
   return undefined;
 });
@@ -174,7 +186,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
     b.pending = null;
     const head = b.expected[b.expected.length - 1];
     if (native.updating.get(b.sb) && head && !b.busy) head.show = ALL;
-    else if (!b.busy) start(b, ['abort', 'updateend'], () => native.append(b.sb, nothing()));
+    else if (!b.busy) start(b, list('abort', 'updateend'), () => native.append(b.sb, nothing()));
     if (!b.busy) native.abort(b.sb);
     if (p.entry) p.entry.ended = true;
   }
@@ -187,9 +199,9 @@ patchMethod(SB, 'changeType', (target, self, args) => {
   const b = native.get(buffers, self);
   if (!b) return apply(target, self, args);
   if (b.pending) throw busyError("execute 'changeType'");
-  if (b.busy) { b.mime = String(args[0]); return undefined; }
+  if (b.busy) { b.mime = `${args[0]}`; return undefined; }
   const result = apply(target, self, args);
-  b.mime = String(args[0]);
+  b.mime = `${args[0]}`;
   if (!inSession(b)) {
     if (b.standIn) native.changeType(b.sb, b.standIn);
     toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime: b.mime } });
@@ -218,7 +230,7 @@ for (const [name, key] of [['timestampOffset', 'offset'], ['appendWindowStart', 
     const b = native.get(buffers, self);
     if (!b) return apply(target, self, args);
     if (b.pending) throw busyError(`set the '${name}' property`);
-    if (b.shadow) b.shadow[key] = key === 'mode' ? String(args[0]) : Number(args[0]);
+    if (b.shadow) b.shadow[key] = key === 'mode' ? `${args[0]}` : +args[0];
     else apply(target, self, args);
     if (key === 'offset') b.offsetWritten = true;
     return undefined;
@@ -229,7 +241,7 @@ patchMethod(MS, 'addSourceBuffer', (target, self, args) => {
   const sb = apply(target, self, args);
   if (!link) return sb;
   const m = playerOf(self);
-  const b = makeBuffer(m, sb, ++m.lastBuffer, String(args[0]));
+  const b = makeBuffer(m, sb, ++m.lastBuffer, `${args[0]}`);
   m.buffers.push(b);
   if (m.buffers.length === 1) openPlayer(m);
   if (m.mode !== 'session') toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.mime } });
@@ -240,12 +252,12 @@ patchMethod(MS, 'removeSourceBuffer', (target, self, args) => {
   const b = args[0] && typeof args[0] === 'object' ? native.get(buffers, args[0]) : null;
   if (b && b.pending && !b.busy && !native.updating.get(b.sb)) {
     b.pending = null;
-    try { start(b, ['abort', 'updateend'], () => native.append(b.sb, nothing())); } catch { /* already out */ }
+    try { start(b, list('abort', 'updateend'), () => native.append(b.sb, nothing())); } catch { /* already out */ }
   }
   const result = apply(target, self, args);
   if (b) {
     b.pending = null;
-    b.log = [];
+    b.log = list();
     const m = b.player;
     m.buffers = m.buffers.filter((other) => other !== b);
     if (m.mode !== 'session') toWorker({ removeBuffer: { ms: m.id, sb: b.id } });
@@ -259,11 +271,13 @@ const updatingError = (what) => new native.DOMException(
 patchMethod(MS, 'endOfStream', (target, self, args) => {
   const m = native.get(sources, self);
   if (m && m.buffers.some((b) => b.pending)) throw updatingError("execute 'endOfStream'");
-  const result = apply(target, self, args);
-  if (m) {
+  if (m && (m.mode === 'reverting' || m.swap)) {
+    // Hidden appends have the source open for a moment; it is ended when they are done.
     m.ended = true;
-    if (m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
+    return undefined;
   }
+  const result = apply(target, self, args);
+  if (m && m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
   return result;
 });
 
@@ -278,7 +292,7 @@ patchAccessor(MS, 'duration', null, (target, self, args) => {
 patchAccessor(MS, 'readyState', (target, self) => {
   const m = native.get(sources, self);
   const state = apply(target, self, []);
-  return m && m.mode === 'reverting' && m.ended && state === 'open' ? 'ended' : state;
+  return m && (m.mode === 'reverting' || m.swap) && m.ended && state === 'open' ? 'ended' : state;
 });
 
 function sendDuration(m) {
@@ -286,12 +300,18 @@ function sendDuration(m) {
   if (seconds === seconds) toWorker({ duration: { ms: m.id, seconds: finite(seconds) } });
 }
 
+// Every MediaSource is known from its beginning: its listeners are called in the order in which they were added.
+{
+  const constructor = wrap(MediaSource, null, (ms) => { playerOf(ms); return ms; });
+  defineProperty(window, 'MediaSource', { ...getOwnPropertyDescriptor(window, 'MediaSource'), value: constructor });
+  defineProperty(MS, 'constructor', { ...getOwnPropertyDescriptor(MS, 'constructor'), value: constructor });
+}
+
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);
-  if (args[0] instanceof MediaSource) {
-    const m = playerOf(args[0]);
-    byUrl.set(url, m);
-    if (byUrl.size > MOST_URLS) byUrl.delete(byUrl.keys().next().value);
+  if (isSource(args[0])) {
+    byUrl.set(url, playerOf(args[0]));
+    byUrl.limit(MOST_URLS);
   }
   return url;
 });

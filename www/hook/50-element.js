@@ -2,6 +2,22 @@
 // and the hidden trimming of its clock to the device's.
 
 const elements = new WeakMap();
+/** Elements that have the hook's listeners; events that it has seen. */
+const listened = new WeakSet();
+const seen = new WeakSet();
+const SEEN = list('play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing',
+  'loadeddata', 'durationchange');
+
+function onAnyElement(event) {
+  const m = native.get(elements, native.target(event));
+  if (!m || native.has(seen, event)) return;
+  native.add(seen, event);
+  onElementEvent(m, event);
+}
+
+// The window's capturing listeners of the document's beginning come first of all. An element outside of the document, or in
+// a shadow tree, is listened to itself: capturing, so only capturing listeners that the page added there before come earlier.
+for (const type of SEEN) native.listen(window, type, onAnyElement, true);
 
 function linkElement(m, element) {
   if (m.element === element) return;
@@ -9,10 +25,10 @@ function linkElement(m, element) {
   native.set(elements, element, m);
   m.base = native.rate.get(element);
   m.factor = 1;
-  m.rateEvents = [];
-  // Captured at the target, so ahead of the listeners of the page.
-  for (const type of ['play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing', 'loadeddata', 'durationchange']) {
-    native.listen(element, type, (event) => { if (native.get(elements, element) === m) onElementEvent(m, event); }, true);
+  m.rateEvents = list();
+  if (!native.has(listened, element)) {
+    native.add(listened, element);
+    for (const type of SEEN) native.listen(element, type, onAnyElement, true);
   }
   if (m.mode === 'device') {
     watchElement(m.id, element);
@@ -23,14 +39,16 @@ function linkElement(m, element) {
 /** The element that plays `m`, looked for among those in the document when nothing else has told. */
 function findElement(m) {
   if (m.element) return;
-  for (const element of document.querySelectorAll('video,audio')) {
+  const all = native.queryAll(thisDocument, 'video,audio');
+  for (let i = 0, n = native.nodesLength(all); i < n; i++) {
+    const element = native.node(all, i);
     if (byUrl.get(native.currentSrc.get(element)) === m) return linkElement(m, element);
   }
 }
 
 function onElementEvent(m, event) {
   if (!event.isTrusted) return;
-  const { type } = event;
+  const type = native.type(event);
   if (type === 'ratechange') {
     if (m.rateEvents.shift() === 'hidden') native.stop(event);
     return;
@@ -43,7 +61,7 @@ function onElementEvent(m, event) {
     native.stop(event);
     if (type === 'seeked') {
       m.hideSeek = false;
-      m.hideAfter = new Set(['canplay', 'canplaythrough', 'playing']);
+      m.hideAfter = list('canplay', 'canplaythrough', 'playing');
       if (m.seekDone) m.seekDone();
     }
     return;
@@ -51,7 +69,7 @@ function onElementEvent(m, event) {
   if (m.hideAfter) {
     // What a seek is followed by, once each, unless the page gave cause for it itself.
     if (type === 'seeking' || type === 'play' || type === 'pause' || type === 'waiting') m.hideAfter = null;
-    else if (m.hideAfter.delete(type)) { native.stop(event); return; }
+    else if (m.hideAfter.includes(type)) { m.hideAfter = m.hideAfter.filter((other) => other !== type); native.stop(event); return; }
   }
   if (m.mode !== 'device') return;
   if (type === 'seeking') {
@@ -124,7 +142,7 @@ patchAccessor(ME, 'playbackRate', (target, self) => {
     if (m) m.base = native.rate.get(self);
     return undefined;
   }
-  const wanted = Number(args[0]);
+  const wanted = +args[0];
   if (wanted === m.base) return undefined;
   if (native.rate.get(self) === wanted) writeRate(m, wanted === 1 ? 2 : 1);
   m.rateEvents.push('page');
@@ -156,12 +174,13 @@ patchAccessor(ME, 'src', null, (target, self, args) => {
 });
 
 patchAccessor(ME, 'srcObject', null, (target, self, args) => {
-  if (args[0] instanceof MediaSource) linkElement(playerOf(args[0]), self);
+  if (isSource(args[0])) linkElement(playerOf(args[0]), self);
   apply(target, self, args);
   return undefined;
 });
 
 native.listen(window, 'loadstart', (event) => {
-  const m = event.target instanceof HTMLMediaElement && byUrl.get(native.currentSrc.get(event.target));
-  if (m) linkElement(m, event.target);
+  const element = native.target(event);
+  const m = isMedia(element) && byUrl.get(native.currentSrc.get(element));
+  if (m) linkElement(m, element);
 }, true);

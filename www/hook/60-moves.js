@@ -57,11 +57,12 @@ async function replay(m) {
   if (m.mode !== 'moving') return;
   // From here the page's operations wait: nothing may come between the last bytes and the swap.
   let arrived = 0;
-  const ranges = [];
+  const ranges = list();
   m.swapGo = new Promise((go) => { m.swap = go; });
   const all = m.buffers;
   const done = Promise.all(all.map((b) => hidden(b, async () => {
     await sendKept(b);
+    m.ended = native.readyState.get(m.ms) === 'ended';
     ranges.push({ sb: b.id, ranges: rangesOf(b) });
     if (++arrived === all.length) {
       sendPlayback(m);
@@ -70,7 +71,7 @@ async function replay(m) {
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
     if (!mine) return false;
-    if (m.ended) m.hideSource += native.readyState.get(m.ms) === 'ended' ? 1 : 0;
+    await reopen(b);
     await runSteps(b, mine.steps, mine.type);
     for (const entry of b.log) entry.native = false;
     toWorker({ native: { ms: m.id, sb: b.id, ranges: rangesOf(b) } });
@@ -89,7 +90,15 @@ async function replay(m) {
   for (const b of m.buffers) beginPending(b);
 }
 
-/** Appends reopen a source that had ended; its end is said again, unseen. */
+/** A source that has ended takes nothing but an append, which reopens it, here unseen. */
+async function reopen(b) {
+  const m = b.player;
+  if (native.readyState.get(m.ms) !== 'ended') return;
+  m.hideSource++;
+  await start(b, [], () => native.append(b.sb, nothing()));
+}
+
+/** The end of a source that had ended is said again, unseen. */
 function endAgain(m) {
   if (!m.ended || native.readyState.get(m.ms) !== 'open') return;
   m.hideSource++;
@@ -110,6 +119,7 @@ async function revert(m) {
   toWorker({ close: { ms: m.id } });
   if (m.mode === 'session') return;
   setFactor(m, 1);
+  m.ended = native.readyState.get(m.ms) === 'ended';
   const standIns = m.buffers.some((b) => b.standIn);
   await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));
   endAgain(m);
@@ -125,7 +135,7 @@ async function putBack(b) {
   const target = rangesOf(b);
   const hadStandIn = b.standIn !== null;
   let mime = b.standIn || b.mime;
-  if (m.ended && b.log.some((e) => !e.native)) m.hideSource++;
+  await reopen(b);
   if (hadStandIn) native.abort(b.sb);
   neutral(b);
   try {
@@ -136,7 +146,7 @@ async function putBack(b) {
       const offset = entry.mode === 'sequence' && entry.grew ? entry.grew[0] / 1e6 : entry.offset;
       applySettings(b, { ...entry, offset });
       entry.native = true;
-      await start(b, [], () => native.append(b.sb, entry.bytes));
+      await start(b, list(), () => native.append(b.sb, entry.bytes));
     }
     if (hadStandIn && !(b.pending && b.pending.entry)) await removeExcess(b, target);
     if (mime !== b.mime) native.changeType(b.sb, b.mime);
@@ -166,7 +176,7 @@ function resumeInSession(b) {
 async function removeExcess(b, target) {
   const excess = subtract(rangesOf(b), target);
   for (let i = 0; i < excess.length; i += 2) {
-    await start(b, [], () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6));
+    await start(b, list(), () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6));
   }
 }
 
@@ -192,7 +202,7 @@ function beginPending(b) {
 // ---- the worker's words -------------------------------------------------------------------------------------------
 
 function fromWorker(message) {
-  const [kind] = Object.keys(message);
+  const kind = ownKeys(message)[0];
   const body = message[kind];
   const m = players.get(body.ms);
   if (!m) return;
@@ -224,6 +234,6 @@ function fix(b, { steps, type }) {
 }
 
 onReadyChange.push((ready) => {
-  if (!ready) for (const m of [...players.values()]) { m.retry = true; revert(m); }
-  if (ready) for (const m of [...players.values()]) if (m.retry) move(m);
+  if (!ready) for (const m of players.values()) { m.retry = true; revert(m); }
+  if (ready) for (const m of players.values()) if (m.retry) move(m);
 });
