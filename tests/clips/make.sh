@@ -2,7 +2,7 @@
 # Makes the test clips of this folder, 30 s each, and index.json. The clips are checked in: run this only to change them.
 #
 #   tests/clips/make.sh                     into this folder, 640x360
-#   tests/clips/make.sh DIR 1920 1080 5M    another size and bit rate, for the benchmark (H.264/AAC only)
+#   tests/clips/make.sh DIR 1920 1080 5M    another size and bit rate, for the benchmark (H.264/AAC only, with film grain)
 #
 # Every frame carries its number (see tests/src/frame_number.rs), a second has 30 frames, each media segment begins with a
 # key frame. Second n sounds at 300 + 60 n Hz.
@@ -16,7 +16,8 @@ cd "$here/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-pictures() { cargo xtask clips frames --width "$width" --height "$height"; }
+read -ra xtask <<<"${XTASK:-cargo xtask}"
+pictures() { "${xtask[@]}" clips frames --width "$width" --height "$height"; }
 raw=(-f rawvideo -pix_fmt rgb24 -video_size "${width}x${height}" -framerate 30 -i -)
 font=/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf
 text="drawtext=fontfile=$font:fontsize=h/9:fontcolor=white:x=w/40:y=h*0.155:text='%{pts\\:hms}',"
@@ -29,7 +30,12 @@ quiet=(-hide_banner -loglevel error -y -nostdin)
 plain=(-map_metadata -1 -fflags +bitexact -flags:v +bitexact -flags:a +bitexact)
 fragments=(-movflags +frag_keyframe+delay_moov+default_base_moof)
 
-video_options=(-c:v libx264 -profile:v main -level:v "$([ "$height" -gt 576 ] && echo 4.0 || echo 3.0)" -preset veryslow
+level=3.0 preset=veryslow
+if [ "$height" -gt 576 ]; then
+  # Drawn pictures take far fewer bits than a film; grain makes decoding cost what it costs there. It also takes long enough.
+  look="noise=alls=10:allf=t,$look" level=4.0 preset=superfast
+fi
+video_options=(-c:v libx264 -profile:v main -level:v "$level" -preset "$preset"
   -b:v "$rate" -maxrate "$rate" -bufsize "$rate" -g 30 -keyint_min 30 -sc_threshold 0 -bf 2 "${colours[@]}")
 pictures | ffmpeg -hide_banner -loglevel error -y "${raw[@]}" -vf "$look" "${video_options[@]}" "${plain[@]}" "$work/video.mp4"
 ffmpeg "${quiet[@]}" -f lavfi -i "$tone" -c:a aac -b:a 64k "${plain[@]}" "$work/sound.mp4"
@@ -48,5 +54,5 @@ if [ "$height" -le 576 ]; then
   ffmpeg "${quiet[@]}" -i "$work/video.webm" -c copy "${plain[@]}" "${clusters[@]}" "$to/vp9.webm"
   ffmpeg "${quiet[@]}" -i "$work/sound.webm" -c copy "${plain[@]}" "${clusters[@]}" "$to/opus.webm"
 fi
-cargo xtask clips index "$to"
+"${xtask[@]}" clips index "$to"
 ls -l "$to"/*.mp4 "$to"/*.webm 2>/dev/null || true

@@ -172,6 +172,21 @@ pub fn cpu_seconds_of_tree(pid: u32) -> f64 {
     seconds
 }
 
+/// Bytes of memory that the process `pid` and all its descendants hold, shared pages divided among those who share them.
+///
+/// From `/proc/PID/smaps_rollup`; see proc(5), `Pss`.
+#[must_use]
+pub fn memory_bytes_of_tree(pid: u32) -> u64 {
+    let mut pids = descendants_with(pid, "");
+    pids.push(pid);
+    let pss = |pid: &u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    pids.iter().filter_map(pss).sum::<u64>() * 1024
+}
+
 /// Process ids of the descendants of `pid` whose command line contains `part`.
 #[must_use]
 pub fn descendants_with(pid: u32, part: &str) -> Vec<u32> {

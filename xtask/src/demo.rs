@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: a video that plays on the device, to look at or to measure.
 
-mod measure;
+pub(crate) mod measure;
 mod report;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! Two runs of the demo compared, in JSON and in plain words.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use offstage_tests::session::Installation;
@@ -35,7 +36,8 @@ impl Report {
 
     /// Whether the picture came from the device.
     pub(super) fn is_redirected(&self) -> bool {
-        self.redirected.is_redirected && !self.native.is_redirected
+        let says_so = self.redirected.status["redirected"].as_u64().is_some_and(|count| count > 0);
+        says_so && self.redirected.is_redirected && !self.native.is_redirected
     }
 
     /// The greatest distance of an edge of the picture from where the session's own picture was, in pixels.
@@ -48,14 +50,19 @@ impl Report {
             .unwrap_or(0)
     }
 
+    /// How long CPU was counted, in seconds.
+    fn cpu_measured_s(&self) -> f64 {
+        Duration::from_secs(self.seconds).div_f64(2.0).as_secs_f64()
+    }
+
     /// What was measured.
     pub(super) fn json(&self) -> Value {
         let (native, redirected) = (&self.native, &self.redirected);
         json!({
             "redirected": self.is_redirected(),
             "seconds": self.seconds,
-            "frames_presented": redirected.device["frames_presented"],
-            "frames_dropped": redirected.device["frames_dropped"],
+            "frames_presented": redirected.status["frames_presented"],
+            "frames_dropped": redirected.status["frames_dropped"],
             "drift_ms_p50": percentile(&redirected.drift_ms, 50),
             "drift_ms_p99": percentile(&redirected.drift_ms, 99),
             "drift_ms_p50_native": percentile(&native.drift_ms, 50),
@@ -63,9 +70,16 @@ impl Report {
             "overlay_error_px": self.overlay_error_px(),
             "ttff_ms_native": round(native.first_frame_ms),
             "ttff_ms_redirected": round(redirected.first_frame_ms),
-            "session_cpu_s_native": round(native.cpu_seconds),
-            "session_cpu_s_redirected": round(redirected.cpu_seconds),
-            "versions": redirected.session["versions"],
+            "session_cpu_measured_s": self.cpu_measured_s(),
+            "session_cpu_s_native": hundredth(native.cpu_seconds),
+            "session_cpu_s_redirected": hundredth(redirected.cpu_seconds),
+            "versions": {
+                "offstage": env!("CARGO_PKG_VERSION"),
+                "browser": redirected.browser,
+                "bridge": redirected.status["bridge"],
+                "client": redirected.status["client"],
+                "engine": redirected.status["engine"],
+            },
         })
     }
 
@@ -79,6 +93,11 @@ impl Report {
             print("session's own browser drew a flat stand-in.");
         } else {
             print("The video played in the session: its frames were drawn by the session's own browser.");
+        }
+        if let (Some(presented), Some(dropped)) =
+            (redirected.status["frames_presented"].as_u64(), redirected.status["frames_dropped"].as_u64())
+        {
+            print(format!("  The device has presented {presented} frames and dropped {dropped}."));
         }
         print(format!(
             "  First frame after {:.0} ms; without Offstage {:.0} ms.",
@@ -97,7 +116,9 @@ impl Report {
         ));
         print(format!(
             "  The session's browser took {:.2} s of CPU in {} s; without Offstage {:.2} s.",
-            redirected.cpu_seconds, self.seconds, native.cpu_seconds
+            redirected.cpu_seconds,
+            self.cpu_measured_s(),
+            native.cpu_seconds
         ));
         print(format!("  The screen as a person sees it: {}", screenshot.display()));
     }
@@ -107,6 +128,11 @@ impl Report {
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     round(sorted.get(index).copied().unwrap_or(f64::NAN))
+}
+
+/// As finely as the system counts CPU.
+fn hundredth(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 fn round(value: f64) -> f64 {

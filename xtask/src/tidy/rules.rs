@@ -13,7 +13,7 @@ const SCRIPT_BUDGET: usize = 2500;
 
 /// Folders that may hold files which are not text.
 const BINARY_FOLDERS: [&str; 5] =
-    ["www/icons/", "tests/clips/", "protocol/test_data/", "fuzz/corpus/", "docs/pictures/"];
+    ["www/icons/", "tests/clips/", "protocol/test_data/", "fuzz/corpus/", "docs/images/"];
 
 /// Marks of unfinished work, put together so that this file does not hold them.
 const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
