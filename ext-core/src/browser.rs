@@ -1,14 +1,13 @@
 //! The thin shell: JavaScript events in, browser calls out. The only file of this crate that touches the browser.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gloo::timers::callback::Timeout;
 use js_sys::{JsString, Object, Reflect};
-use offstage_protocol::Monotonic;
+use offstage_protocol::{Monotonic, SortedMap};
 use serde::Serialize as _;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
@@ -49,8 +48,8 @@ struct State {
     core: Core,
     shell: Shell,
     native: Option<Port>,
-    relays: BTreeMap<u32, Port>,
-    media: BTreeMap<u32, Media>,
+    relays: SortedMap<u32, Port>,
+    media: SortedMap<u32, Media>,
     timer: Option<Timeout>,
 }
 
@@ -70,8 +69,8 @@ impl Brain {
             core: Core::new(version),
             shell,
             native: None,
-            relays: BTreeMap::new(),
-            media: BTreeMap::new(),
+            relays: SortedMap::new(),
+            media: SortedMap::new(),
             timer: None,
         };
         Self { state: Rc::new(RefCell::new(state)) }

@@ -5,11 +5,11 @@
 mod players;
 mod tabs;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::frame::GEOMETRY_STREAM;
-use offstage_protocol::{ErrorCode, Monotonic};
+use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
 use crate::config::{Config, Sources};
@@ -79,7 +79,7 @@ struct Relay {
 pub struct Core {
     config: Config,
     link: DeviceLink,
-    relays: BTreeMap<u32, Relay>,
+    relays: SortedMap<u32, Relay>,
     players: Players,
     tabs: Tabs,
     outputs: VecDeque<Output>,
@@ -91,7 +91,7 @@ impl Core {
         Self {
             config: Config::default(),
             link: DeviceLink::new(version),
-            relays: BTreeMap::new(),
+            relays: SortedMap::new(),
             players: Players::default(),
             tabs: Tabs::default(),
             outputs: VecDeque::new(),

@@ -1,9 +1,7 @@
 //! One player: what its native buffers hold, what the device's hold, and what makes the first equal to the second.
 
-use std::collections::BTreeMap;
-
 use offstage_protocol::message::{BufferChanged, Tracks};
-use offstage_protocol::{ErrorCode, Monotonic, Ranges};
+use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 use serde_bytes::ByteBuf;
 
 use crate::hook::{HookStep, seconds};
@@ -31,11 +29,13 @@ pub struct Player {
     /// Its id on the connection.
     pub id: u32,
     pub phase: Phase,
-    pub buffers: BTreeMap<u32, Buffer>,
+    pub buffers: SortedMap<u32, Buffer>,
     /// The page's newest wish and how the device stands to it.
     pub wish: Option<crate::hook::PlaybackEvent>,
     pub wish_seq: u32,
     pub extra_seeks: u32,
+    /// The newest seek that the device has been told.
+    pub seek_told: u32,
     pub advancing: bool,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
@@ -51,10 +51,11 @@ impl Player {
         Self {
             id,
             phase: if replay { Phase::Moving } else { Phase::Device },
-            buffers: BTreeMap::new(),
+            buffers: SortedMap::new(),
             wish: None,
             wish_seq: 0,
             extra_seeks: 0,
+            seek_told: 0,
             advancing: false,
             stalled_since: None,
             geometry_seq: 0,

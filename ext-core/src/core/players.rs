@@ -1,6 +1,6 @@
 //! All players of all documents: from the hook's events to the device and back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
@@ -8,7 +8,7 @@ use offstage_protocol::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BufferChanged, ChangeType, ClosePlayer, EndOfStream,
     FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration, SetPlayback, ToDeviceKind,
 };
-use offstage_protocol::{ErrorCode, Monotonic, Ranges};
+use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
 use crate::clock::Slew;
@@ -35,8 +35,8 @@ const PAUSED_DRIFT_US: f64 = 20_000.0;
 /// The players by document and by the page's number.
 #[derive(Debug, Default)]
 pub(super) struct Players {
-    players: BTreeMap<(u32, u32), Player>,
-    by_id: BTreeMap<u32, (u32, u32)>,
+    players: SortedMap<(u32, u32), Player>,
+    by_id: SortedMap<u32, (u32, u32)>,
     last_id: u32,
     last_stream: u32,
 }
@@ -287,14 +287,15 @@ impl Players {
         if state.seq != player.wish_seq {
             return;
         }
+        let seeking = state.seeking || state.seek_id != player.seek_told;
         player.advancing = state.advancing;
-        let should_advance = !wish.paused && !state.ended && !state.seeking && state.ready_state >= 3;
+        let should_advance = !wish.paused && !state.ended && !seeking && state.ready_state >= 3;
         if state.advancing || !should_advance {
             player.stalled_since = None;
         } else if player.stalled_since.is_none() {
             player.stalled_since = Some(now);
         }
-        if state.seeking {
+        if seeking {
             return;
         }
         let here_us = i128::from(state.wall_us) - i128::from(link.clock_offset_us());
@@ -314,7 +315,7 @@ impl Players {
         let Some(player) = self.players.get_mut(&key).filter(|p| p.phase == Phase::Moving) else { return };
         let mut swaps = Vec::new();
         let mut bad = None;
-        for (sb, buffer) in &mut player.buffers {
+        for (sb, buffer) in player.buffers.iter_mut() {
             let Some(given) = native.iter().find(|n| n.sb == *sb) else { continue };
             buffer.native = ranges_of(&given.ranges);
             // What the session could play and the device can't would be lost.
@@ -367,6 +368,8 @@ fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
     let session_plays = player.phase != Phase::Device;
     player.wish_seq += 1;
     let PlaybackEvent { paused, rate, volume, muted, preserves_pitch, seek_id, position, .. } = wish;
+    // The first wish is a seek as well: to where the page is.
+    player.seek_told = seek_id.saturating_add(player.extra_seeks).saturating_add(1);
     link.send(
         PLAYER_STREAM,
         ToDeviceKind::SetPlayback(SetPlayback {
@@ -377,8 +380,7 @@ fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
             volume: if volume.is_finite() { volume.clamp(0.0, 1.0) } else { 1.0 },
             muted,
             preserves_pitch,
-            // The first wish is a seek as well: to where the page is.
-            seek_id: seek_id.saturating_add(player.extra_seeks).saturating_add(1),
+            seek_id: player.seek_told,
             seek_to: position,
         }),
     )

@@ -1,6 +1,6 @@
 //! One icon a tab, always true: computed from the state of everything, sent when it differs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::Output;
 use crate::config::Config;
@@ -46,7 +46,7 @@ struct Tab {
 
 #[derive(Debug, Default)]
 pub(super) struct Tabs {
-    tabs: BTreeMap<i32, Tab>,
+    tabs: SortedMap<i32, Tab>,
 }
 
 impl Tabs {

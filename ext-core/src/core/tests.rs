@@ -158,7 +158,7 @@ fn the_stand_in_waits_for_the_device_and_is_trimmed_to_it() {
     world.hook(HookEvent::Playback(wish(1, false)));
     let seq = world.last_playback().seq;
     let state = |advancing, media_time_us| {
-        FromDeviceKind::PlayerState(PlayerState { player: 1, seq, media_time_us, advancing, ready_state: 4, ..PlayerState::default() })
+        FromDeviceKind::PlayerState(PlayerState { player: 1, seq, seek_id: 1, media_time_us, advancing, ready_state: 4, ..PlayerState::default() })
     };
     world.device(state(false, 0));
     assert!(matches!(world.last_command(), Some(HookCommand::Sync { advancing: false, .. })));
@@ -177,7 +177,7 @@ fn a_device_that_should_play_and_does_not_gives_the_player_back() {
     let mut world = World::ready();
     world.hook(HookEvent::Playback(wish(1, false)));
     let seq = world.last_playback().seq;
-    let state = PlayerState { player: 1, seq, ready_state: 4, ..PlayerState::default() };
+    let state = PlayerState { player: 1, seq, seek_id: 1, ready_state: 4, ..PlayerState::default() };
     world.device(FromDeviceKind::PlayerState(state));
     for _ in 0..12 {
         world.now = Monotonic(world.now.0 + 500_000);
