@@ -51,6 +51,21 @@ impl StageProbe {
         Ok(page)
     }
 
+    /// Waits until `count` players have a window on the device.
+    pub fn wait_players(&self, count: usize) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let players = self.players()?;
+            if players == count {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                anyhow::bail!("there are {players} players on the device, not {count}");
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
     /// How many players have a window on the device.
     pub fn players(&self) -> Result<usize> {
         Ok(self.cdp.targets()?.iter().filter(|target| target.url.ends_with("/popup.html")).count())

@@ -12,3 +12,4 @@ mod clips;
 mod fidelity;
 mod overlay;
 mod reversible;
+mod scene;
