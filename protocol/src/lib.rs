@@ -10,6 +10,7 @@ pub mod mux;
 pub mod oracle;
 pub mod ranges;
 pub mod socket_path;
+pub mod sorted_map;
 pub mod time;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use crate::error::ErrorCode;
 pub use crate::frame::{Frame, FrameError, FrameReader, OwnedFrame, Priority, RawFrame};
 pub use crate::mux::{Mux, MuxConfig, MuxError, MuxEvent};
 pub use crate::ranges::Ranges;
+pub use crate::sorted_map::SortedMap;
 pub use crate::time::Monotonic;
 
 /// Lowest protocol version that this crate speaks.

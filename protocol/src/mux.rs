@@ -17,7 +17,7 @@ mod pair;
 mod tests;
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use prost::Message as _;
 
@@ -33,6 +33,7 @@ use crate::frame::{
     BRIDGE_STREAM, CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, FrameReader, HEADER, MAX_PAYLOAD,
 };
 use crate::message::{Close, Control, ControlKind, Credit, Hello, Ping, Pong, StreamClosed};
+use crate::sorted_map::SortedMap;
 use crate::ranges::Ranges;
 use crate::time::Monotonic;
 use crate::{PROTOCOL_MAX, PROTOCOL_MIN};
@@ -133,7 +134,7 @@ pub struct Mux {
     /// Bulk streams that the other end closed.
     peer_closed: Ranges,
     /// Closed streams that the other end has to be told of.
-    to_close: BTreeSet<u32>,
+    to_close: SortedMap<u32, ()>,
 }
 
 impl Mux {
@@ -156,7 +157,7 @@ impl Mux {
             interactive_held: 0,
             closed: Ranges::new(),
             peer_closed: Ranges::new(),
-            to_close: BTreeSet::new(),
+            to_close: SortedMap::new(),
             config,
         }
     }
@@ -260,7 +261,7 @@ impl Mux {
         }
         self.events = kept;
         if self.receiver.discard(stream) || sent {
-            self.to_close.insert(stream);
+            self.to_close.insert(stream, ());
         }
     }
 
@@ -483,7 +484,7 @@ impl Mux {
         self.receiver.forget(stream);
         remember(&mut self.peer_closed, stream);
         if self.sender.close(stream) {
-            self.to_close.insert(stream);
+            self.to_close.insert(stream, ());
         }
     }
 
@@ -506,7 +507,7 @@ impl Mux {
             self.write_control_message(ControlKind::Close(close), out);
         } else if let Some(kind) = self.control.pop_front() {
             self.write_control_message(kind, out);
-        } else if let Some(stream) = self.to_close.pop_first() {
+        } else if let Some((stream, ())) = self.to_close.pop_first() {
             self.write_control_message(ControlKind::StreamClosed(StreamClosed { stream }), out);
         } else if let Some((stream, total_bytes)) = self.next_grant() {
             self.write_control_message(ControlKind::Credit(Credit { stream, total_bytes }), out);

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use offstage_protocol::SortedMap;
+
 use super::Output;
 use crate::config::Config;
 use crate::link::DeviceLink;
@@ -70,7 +72,7 @@ impl Tabs {
     }
 
     pub(super) fn update(&mut self, link: &DeviceLink, playing: &[i32], outputs: &mut VecDeque<Output>) {
-        for (id, tab) in &mut self.tabs {
+        for (id, tab) in self.tabs.iter_mut() {
             let wanted = if playing.contains(id) {
                 (IconState::Video, "Offstage: video plays on your device".to_owned())
             } else if !tab.covered {

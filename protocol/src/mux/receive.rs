@@ -1,12 +1,11 @@
 //! The receiving side: checks order and credit, puts messages together.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::error::MuxError;
 use super::liveness::RoundTrip;
 use super::window::{INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT, Window};
 use super::{MAX_STREAMS, MAX_UNFINISHED};
 use crate::frame::{CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, MAX_MESSAGE};
+use crate::sorted_map::SortedMap;
 use crate::time::Monotonic;
 
 #[derive(Debug)]
@@ -23,12 +22,12 @@ struct Stream {
 
 #[derive(Debug)]
 pub(super) struct Receiver {
-    streams: BTreeMap<u32, Stream>,
+    streams: SortedMap<u32, Stream>,
     connection: Window,
     /// Bulk streams in the middle of a message.
     unfinished: usize,
     /// Streams (0: the connection) whose account has moved since credit was last considered.
-    moved: BTreeSet<u32>,
+    moved: SortedMap<u32, ()>,
     /// When the windows were last adapted.
     adapted: Monotonic,
 }
@@ -36,10 +35,10 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(now: Monotonic) -> Self {
         Self {
-            streams: BTreeMap::new(),
+            streams: SortedMap::new(),
             connection: Window::new(INITIAL_CONNECTION_CREDIT),
             unfinished: 0,
-            moved: BTreeSet::new(),
+            moved: SortedMap::new(),
             adapted: now,
         }
     }
@@ -52,7 +51,7 @@ impl Receiver {
         if !self.streams.contains_key(&stream) && self.streams.len() >= MAX_STREAMS {
             return Err(MuxError::TooManyStreams { stream });
         }
-        let state = self.streams.entry(stream).or_insert_with(|| Stream {
+        let state = self.streams.get_or_insert_with(stream, || Stream {
             next_sequence: 0,
             partial: Vec::new(),
             in_message: false,
@@ -66,7 +65,8 @@ impl Receiver {
         state.next_sequence = state.next_sequence.wrapping_add(1);
         if let Some(window) = &mut state.window {
             let bytes = length(frame.payload);
-            self.moved.extend([CONTROL_STREAM, stream]);
+            self.moved.insert(CONTROL_STREAM, ());
+            self.moved.insert(stream, ());
             if !self.connection.receive(bytes) {
                 return Err(MuxError::CreditExceeded { stream: CONTROL_STREAM });
             }
@@ -110,10 +110,10 @@ impl Receiver {
         }
         let bytes = length(message);
         self.connection.release(bytes);
-        self.moved.insert(CONTROL_STREAM);
+        self.moved.insert(CONTROL_STREAM, ());
         if let Some(window) = self.streams.get_mut(&stream).and_then(|state| state.window.as_mut()) {
             window.release(bytes);
-            self.moved.insert(stream);
+            self.moved.insert(stream, ());
         }
     }
 
@@ -135,7 +135,7 @@ impl Receiver {
 
     /// The next credit that is worth telling: stream (0: the connection) and new total.
     pub(super) fn next_grant(&mut self) -> Option<(u32, u64)> {
-        while let Some(stream) = self.moved.pop_first() {
+        while let Some((stream, ())) = self.moved.pop_first() {
             let window = match stream {
                 CONTROL_STREAM => Some(&mut self.connection),
                 _ => self.streams.get_mut(&stream).and_then(|state| state.window.as_mut()),
@@ -152,11 +152,11 @@ impl Receiver {
         let interval = now.since(self.adapted);
         self.adapted = now;
         self.connection.adapt(trip, interval);
-        self.moved.insert(CONTROL_STREAM);
-        for (stream, state) in &mut self.streams {
+        self.moved.insert(CONTROL_STREAM, ());
+        for (stream, state) in self.streams.iter_mut() {
             if let Some(window) = &mut state.window {
                 window.adapt(trip, interval);
-                self.moved.insert(*stream);
+                self.moved.insert(*stream, ());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The sending side: queues, slices, priorities, credit.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::error::MuxError;
 use super::window::{INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT};
@@ -8,6 +8,7 @@ use super::{MAX_QUEUED_MESSAGES, MAX_STREAMS, MAX_UNFINISHED};
 use crate::frame::{
     CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, GEOMETRY_STREAM, HEADER, MAX_MESSAGE, MAX_PAYLOAD, Priority,
 };
+use crate::sorted_map::SortedMap;
 
 #[derive(Debug)]
 struct Stream {
@@ -33,9 +34,9 @@ struct Class {
 
 #[derive(Debug)]
 pub(super) struct Sender {
-    streams: BTreeMap<u32, Stream>,
+    streams: SortedMap<u32, Stream>,
     /// Streams that have something to send.
-    ready: BTreeSet<u32>,
+    ready: SortedMap<u32, ()>,
     interactive: Class,
     bulk: Class,
     sent: u64,
@@ -47,8 +48,8 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(interactive_limit: usize, bulk_limit: usize) -> Self {
         Self {
-            streams: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            streams: SortedMap::new(),
+            ready: SortedMap::new(),
             interactive: Class { limit: interactive_limit, bytes: 0, messages: 0, turn: 0 },
             bulk: Class { limit: bulk_limit, bytes: 0, messages: 0, turn: 0 },
             sent: 0,
@@ -73,7 +74,7 @@ impl Sender {
         }
         class.bytes += message.len();
         class.messages += 1;
-        let state = self.streams.entry(stream).or_insert_with(|| Stream {
+        let state = self.streams.get_or_insert_with(stream, || Stream {
             queue: VecDeque::new(),
             offset: 0,
             bytes: 0,
@@ -83,7 +84,7 @@ impl Sender {
         });
         state.bytes += message.len();
         state.queue.push_back(message);
-        self.ready.insert(stream);
+        self.ready.insert(stream, ());
         Ok(())
     }
 
@@ -154,8 +155,8 @@ impl Sender {
             let (first, last) = (*range.start(), *range.end());
             let turn = turn.clamp(first, last);
             // After the one that sent last, then from the front up to it.
-            let later = self.ready.range(turn..=last).filter(|stream| **stream > turn);
-            let earlier = self.ready.range(first..=turn);
+            let later = self.ready.range(turn..=last).map(|(stream, ())| stream).filter(|stream| **stream > turn);
+            let earlier = self.ready.range(first..=turn).map(|(stream, ())| stream);
             later.chain(earlier).find_map(|stream| Some((*stream, self.slice_size(*stream)?)))
         })
     }
