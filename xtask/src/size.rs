@@ -24,9 +24,19 @@ pub(crate) struct Options {
     json: Option<std::path::PathBuf>,
 }
 
+/// Bytes of each file that has a budget.
+pub(crate) fn measure(workspace: &Workspace) -> Result<BTreeMap<String, u64>> {
+    let dist = workspace.dist();
+    budget(workspace)?.into_keys().map(|file| Ok((file.clone(), dist.join(file).metadata()?.len()))).collect()
+}
+
+fn budget(workspace: &Workspace) -> Result<BTreeMap<String, usize>> {
+    serde_json::from_str(&workspace.read(BUDGET)?).context(BUDGET)
+}
+
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let budget: BTreeMap<String, usize> = serde_json::from_str(&workspace.read(BUDGET)?).context(BUDGET)?;
+    let budget = budget(workspace)?;
     let mut sizes = BTreeMap::new();
     let mut over = Vec::new();
     print(format!("{:<44} {:>9} {:>9} {:>9}", "file", "bytes", "gzip", "budget"));
