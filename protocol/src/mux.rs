@@ -33,8 +33,8 @@ use crate::frame::{
     BRIDGE_STREAM, CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, FrameReader, HEADER, MAX_PAYLOAD,
 };
 use crate::message::{Close, Control, ControlKind, Credit, Hello, Ping, Pong, StreamClosed};
-use crate::sorted_map::SortedMap;
 use crate::ranges::Ranges;
+use crate::sorted_map::SortedMap;
 use crate::time::Monotonic;
 use crate::{PROTOCOL_MAX, PROTOCOL_MIN};
 

@@ -114,7 +114,9 @@ fn serve(_workspace: &Workspace, clips: PathBuf) -> Result<Server> {
     Server::start(move |request| match request.path.as_str() {
         "/" => Response::html(include_str!("bench/page.html")),
         "/bench.js" => Response::new("text/javascript", include_str!("bench/page.js")),
-        "/empty" => Response::html("<!doctype html><meta charset=utf-8><title>Empty</title><p>No video here."),
+        "/empty" => {
+            Response::html("<!doctype html><meta charset=utf-8><title>Empty</title><p>No video here.")
+        }
         path => Response::file(&clips, path.strip_prefix("/clips/").unwrap_or_default()),
     })
 }

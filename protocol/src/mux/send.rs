@@ -155,7 +155,8 @@ impl Sender {
             let (first, last) = (*range.start(), *range.end());
             let turn = turn.clamp(first, last);
             // After the one that sent last, then from the front up to it.
-            let later = self.ready.range(turn..=last).map(|(stream, ())| stream).filter(|stream| **stream > turn);
+            let later =
+                self.ready.range(turn..=last).map(|(stream, ())| stream).filter(|stream| **stream > turn);
             let earlier = self.ready.range(first..=turn).map(|(stream, ())| stream);
             later.chain(earlier).find_map(|stream| Some((*stream, self.slice_size(*stream)?)))
         })

@@ -4,13 +4,33 @@ use serde_json::Value;
 
 /// What is shown of the figures: a sentence, the keys without and with Offstage, the unit.
 const ROWS: [(&str, &str, &str, &str); 8] = [
-    ("CPU of the session's browser, film of 1080p30", "session_cores_native", "session_cores_redirected", "cores"),
+    (
+        "CPU of the session's browser, film of 1080p30",
+        "session_cores_native",
+        "session_cores_redirected",
+        "cores",
+    ),
     ("CPU of client and engine on the device", "", "device_cores_redirected", "cores"),
-    ("memory of the session's browser, same film", "session_memory_mb_native", "session_memory_mb_redirected", "MB"),
+    (
+        "memory of the session's browser, same film",
+        "session_memory_mb_native",
+        "session_memory_mb_redirected",
+        "MB",
+    ),
     ("time to the first frame, median", "ttff_ms_native", "ttff_ms_redirected", "ms"),
-    ("load of a page without video, median", "empty_page_load_ms_native", "empty_page_load_ms_redirected", "ms"),
+    (
+        "load of a page without video, median",
+        "empty_page_load_ms_native",
+        "empty_page_load_ms_redirected",
+        "ms",
+    ),
     ("of that in the extension's scripts, median", "", "hook_ms", "ms"),
-    ("appends of a second of film each", "append_mb_s_segments_native", "append_mb_s_segments_redirected", "MB/s"),
+    (
+        "appends of a second of film each",
+        "append_mb_s_segments_native",
+        "append_mb_s_segments_redirected",
+        "MB/s",
+    ),
     ("appends of 9 MB each", "append_mb_s_large_native", "append_mb_s_large_redirected", "MB/s"),
 ];
 
@@ -49,7 +69,8 @@ mod tests {
     #[test]
     fn a_goal_is_missed_when_its_figure_is_missing_or_too_large() {
         let lines = rows(&json!({ "session_cpu_ratio": 0.05, "ttff_ms_added": 151.0 }));
-        let verdicts: Vec<&str> = lines.iter().rev().take(3).filter_map(|line| line.rsplit(' ').next()).collect();
+        let verdicts: Vec<&str> =
+            lines.iter().rev().take(3).filter_map(|line| line.rsplit(' ').next()).collect();
         assert_eq!(verdicts, ["missed", "missed", "reached"]);
     }
 }
