@@ -1,4 +1,5 @@
-// Runs in the engine's page, on the device. Takes the start data that the client left for it and begins the stage.
+// World: the engine's page, on the device.
+// Takes the start data that the client left for it and begins the stage.
 // Relays nothing itself: the WebSocket and the media are the wasm module's.
 
 import init, { start } from "./stage.js";

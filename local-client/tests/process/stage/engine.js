@@ -1,4 +1,5 @@
-// Runs in the engine's page. A stage that plays nothing: each player is a flat colour of its own, so that
+// World: the engine's page, in the client's tests.
+// A stage that plays nothing: each player is a flat colour of its own, so that
 // tests can find it on the screen. Speaks just enough protobuf for that.
 
 /** @type {{token: string, ws: string}} */
