@@ -63,6 +63,9 @@ pub struct Client {
     /// By their ids on this device.
     players: BTreeMap<u32, Player>,
     last_player: u32,
+    /// A player that nobody has asked for yet: its window is there already, which saves a new one most of the time to
+    /// its first frame.
+    spare: Option<u32>,
     device: Device,
     stage: StageQueue,
     windows: WindowQueue,
@@ -94,6 +97,7 @@ impl Client {
             sessions: BTreeMap::new(),
             players: BTreeMap::new(),
             last_player: 0,
+            spare: None,
             device: Device::default(),
             stage: StageQueue::default(),
             windows: WindowQueue::default(),
@@ -213,7 +217,7 @@ impl Client {
             Some(FromStageKind::WindowAsked(asked)) => {
                 // Windows are matched by order, so one of a player that has just been closed counts.
                 self.windows.push(WindowCommand::Expect { player: asked.player });
-                if !self.players.contains_key(&asked.player) {
+                if !self.players.contains_key(&asked.player) && self.spare != Some(asked.player) {
                     self.windows.push(WindowCommand::Close { player: asked.player });
                 }
             }
@@ -250,6 +254,7 @@ impl Client {
                 self.announce();
             }
             WindowEvent::Adopted { player } => tracing::debug!(player, "the picture has its window"),
+            WindowEvent::Lost { player } if self.spare == Some(player) => self.drop_spare(),
             WindowEvent::Lost { player } => {
                 self.fail_player(player, ErrorCode::WINDOW_LOST, "the picture's window was closed");
             }
@@ -453,19 +458,44 @@ impl Client {
             self.tell_failed(session, name, code, "");
             return;
         }
+        let player = match self.spare.take() {
+            Some(spare) => spare,
+            None => self.make_player(),
+        };
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.players.insert(name, player);
+        }
+        let buffers = BTreeMap::new();
+        self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
+    }
+
+    /// Has the stage open a player of a new id.
+    fn make_player(&mut self) -> u32 {
         // Ids are not used again soon, so that a late answer is not taken for a new player's.
         let mut player = self.last_player;
         loop {
             player = player.wrapping_add(1);
-            if player != 0 && !self.players.contains_key(&player) {
+            if player != 0 && !self.players.contains_key(&player) && self.spare != Some(player) {
                 break;
             }
         }
         self.last_player = player;
-        state.players.insert(name, player);
-        let buffers = BTreeMap::new();
-        self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
         self.tell_stage(ToDeviceKind::OpenPlayer(offstage_protocol::message::OpenPlayer { player }));
+        player
+    }
+
+    /// Opens a spare player if there is none; not while a player is on its way to its first frame.
+    fn restock(&mut self) {
+        if self.spare.is_none() && self.device.status().ready && self.players.len() + 1 < MAX_ALL_PLAYERS {
+            self.spare = Some(self.make_player());
+        }
+    }
+
+    fn drop_spare(&mut self) {
+        if let Some(player) = self.spare.take() {
+            self.windows.push(WindowCommand::Close { player });
+            self.stage.push(ToStageKind::CloseAll(CloseAll { players: vec![player] }));
+        }
     }
 
     /// Said once: messages for a player that has just failed are on their way still.
@@ -481,6 +511,8 @@ impl Client {
         let Some(mut kind) = message.kind else {
             return;
         };
+        let failed = matches!(kind, FromDeviceKind::PlayerFailed(_));
+        let advancing = matches!(&kind, FromDeviceKind::PlayerState(state) if state.advancing);
         let player = match &mut kind {
             // Whether the device is ready is decided here.
             FromDeviceKind::DeviceChanged(_) => return,
@@ -489,15 +521,21 @@ impl Client {
             FromDeviceKind::PlayerState(message) => &mut message.player,
         };
         let id = *player;
+        if failed && self.spare == Some(id) {
+            self.drop_spare();
+        }
         let Some(state) = self.players.get(&id) else {
             return;
         };
         *player = state.name;
         let session = state.session;
-        if let FromDeviceKind::PlayerFailed(_) = kind {
+        if failed {
             self.drop_player(id);
         }
         self.tell(session, kind);
+        if advancing {
+            self.restock();
+        }
     }
 
     // ---- helpers
@@ -531,7 +569,10 @@ impl Client {
             return;
         };
         tracing::info!(ready = status.ready, code = status.code, detail = status.detail, "device state");
-        if !status.ready {
+        if status.ready {
+            self.restock();
+        } else {
+            self.drop_spare();
             // The session knows that they are gone.
             let players: Vec<u32> = std::mem::take(&mut self.players).into_keys().collect();
             for player in &players {

@@ -287,6 +287,34 @@ fn geometry_becomes_layout_and_window_commands() {
 }
 
 #[test]
+fn a_spare_player_with_its_window_is_taken_first_and_replaced_once_playback_runs() {
+    let mut world = World::new(&[1]);
+    let spare = world.opened();
+    assert_eq!(spare.len(), 1, "one spare as soon as the device is ready");
+    world.stage_says(FromStageKind::WindowAsked(WindowAsked { player: spare[0] }));
+    assert_eq!(world.windows(), [WindowCommand::Expect { player: spare[0] }]);
+    world.open(1, 7);
+    assert_eq!(world.opened(), [], "nothing is opened: the spare is there");
+    world.state_of(spare[0]);
+    assert_eq!(world.received(1).last().map(String::as_str), Some("player 7 state"));
+    assert_eq!(world.opened(), [], "not before the first frame");
+    let state = PlayerState { player: spare[0], advancing: true, ..PlayerState::default() };
+    world.stage_says(FromStageKind::Device(FromDevice { kind: Some(FromDeviceKind::PlayerState(state)) }));
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[test]
+fn a_spare_player_that_loses_its_window_is_given_up() {
+    let mut world = World::new(&[1]);
+    let spare = world.opened()[0];
+    world.client.window_event(NOW, WindowEvent::Lost { player: spare });
+    assert_eq!(world.windows(), [WindowCommand::Close { player: spare }]);
+    world.open(1, 7);
+    let opened = world.opened();
+    assert!(opened.len() == 1 && opened[0] != spare);
+}
+
+#[test]
 fn a_window_for_a_closed_player_is_expected_and_given_up() {
     let mut world = World::new(&[]);
     world.stage_says(FromStageKind::WindowAsked(WindowAsked { player: 5 }));
