@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::run::{cargo, check, is_on_path, say};
@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Leave out the tests that start browsers.
     #[arg(long)]
     no_browser: bool,
+    /// Go on after a step that fails, and list all that failed at the end.
+    #[arg(long)]
+    keep_going: bool,
 }
 
 /// Runs the tests: units, golden files, recorded fuzz inputs, whole processes, and (unless told otherwise) real browsers.
@@ -73,7 +76,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", None))));
     }
     steps.push(("lock files", Box::new(move || locks.check(workspace))));
-    perform(&steps)
+    perform(&steps, options.keep_going)
 }
 
 /// Runs the tests.
@@ -87,23 +90,35 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Result<()> {
     if !options.no_browser {
         steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", filter))));
     }
-    perform(&steps)
+    perform(&steps, false)
 }
 
-fn perform(steps: &[Step<'_>]) -> Result<()> {
+/// One step after the other; says at the end how long each took.
+fn perform(steps: &[Step<'_>], keep_going: bool) -> Result<()> {
     let begin = Instant::now();
-    let mut times = Vec::new();
+    let mut lines = Vec::new();
+    let mut failed = Vec::new();
     for (number, (name, step)) in steps.iter().enumerate() {
         say(format!("\n==> [{}/{}] {name}", number + 1, steps.len()));
         let start = Instant::now();
-        step().with_context(|| format!("step {} of {} failed: {name}", number + 1, steps.len()))?;
-        times.push((name, start.elapsed()));
+        let result = step();
+        let verdict = if result.is_ok() { "" } else { ": FAILED" };
+        lines.push(format!("  {:>8}  {name}{verdict}", shown(start.elapsed())));
+        if let Err(error) = result {
+            say(format!("{name}: {error:#}"));
+            failed.push(*name);
+            if !keep_going {
+                break;
+            }
+        }
     }
-    say("\nEvery step passed:");
-    for (name, time) in times {
-        say(format!("  {:>7}  {name}", shown(time)));
+    say("");
+    lines.iter().for_each(say);
+    say(format!("  {:>8}  together", shown(begin.elapsed())));
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
     }
-    say(format!("  {:>7}  together", shown(begin.elapsed())));
+    say("Every step passed.");
     Ok(())
 }
 
