@@ -294,10 +294,10 @@ fn a_spare_player_with_its_window_is_taken_first_and_replaced_once_playback_runs
     world.stage_says(FromStageKind::WindowAsked(WindowAsked { player: spare[0] }));
     assert_eq!(world.windows(), [WindowCommand::Expect { player: spare[0] }]);
     world.open(1, 7);
-    assert_eq!(world.opened(), [], "nothing is opened: the spare is there");
+    assert_eq!(world.opened(), Vec::<u32>::new(), "nothing is opened: the spare is there");
     world.state_of(spare[0]);
     assert_eq!(world.received(1).last().map(String::as_str), Some("player 7 state"));
-    assert_eq!(world.opened(), [], "not before the first frame");
+    assert_eq!(world.opened(), Vec::<u32>::new(), "not before the first frame");
     let state = PlayerState { player: spare[0], advancing: true, ..PlayerState::default() };
     world.stage_says(FromStageKind::Device(FromDevice { kind: Some(FromDeviceKind::PlayerState(state)) }));
     assert_eq!(world.opened().len(), 1);
