@@ -9,8 +9,11 @@ const LONGEST_MS: f64 = 10_000.0;
 /// Share of what a trim fell short by that is believed at once, and the most that is ever added.
 const LEARN: f64 = 0.8;
 const MOST_COST_US: f64 = 60_000.0;
-/// How fast a stand-in that is far behind hurries; well inside what Chromium plays.
+/// How fast a stand-in that is far behind hurries at most; well inside what Chromium plays.
 const HURRY: f64 = 4.0;
+/// How long it hurries, in milliseconds, if it need not hurry faster: the end of a short hurry would come late by a
+/// large part of it on a busy machine, and the stand-in then be ahead.
+const HURRY_MS: f64 = 150.0;
 
 /// Run at the page's rate times `factor` for `for_ms`, then at the page's rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +49,8 @@ impl Trim {
             return Slew { factor: 0.0, for_ms: drift_ms.min(LONGEST_MS) };
         }
         if drift_us < -COARSE_US {
-            return Slew { factor: HURRY, for_ms: (-drift_ms / (HURRY - 1.0)).min(LONGEST_MS) };
+            let factor = (1.0 - drift_ms / HURRY_MS).min(HURRY);
+            return Slew { factor, for_ms: (-drift_ms / (factor - 1.0)).min(LONGEST_MS) };
         }
         if trimmed {
             self.cost_us = (self.cost_us - LEARN * drift_us).clamp(0.0, MOST_COST_US);

@@ -109,6 +109,12 @@ impl DeviceLink {
         self.mux.as_ref().map_or(0, Mux::queued_bytes)
     }
 
+    /// The same for one stream.
+    #[must_use]
+    pub fn queued_bytes_on(&self, stream: u32) -> usize {
+        self.mux.as_ref().map_or(0, |mux| mux.queued_bytes_on(stream))
+    }
+
     /// Opens the native port as soon as something is covered, and keeps it open.
     pub fn want(&mut self, wanted: bool) {
         self.wanted = wanted;

@@ -77,6 +77,8 @@ pub struct Buffer {
     fixes: u8,
     /// Operations of the page that the device has not answered.
     pub unanswered: u32,
+    /// Since when the device owes an answer.
+    pub asked_at: Option<Monotonic>,
 }
 
 /// The orders that bring one native buffer to the device's state.
@@ -99,7 +101,14 @@ impl Buffer {
             given: None,
             fixes: 0,
             unanswered: 0,
+            asked_at: None,
         }
+    }
+
+    /// An operation is on its way to the device.
+    pub fn ask(&mut self, now: Monotonic) {
+        self.unanswered += 1;
+        self.asked_at = Some(now);
     }
 
     /// Takes the device's word on what its buffer holds.
@@ -108,6 +117,9 @@ impl Buffer {
     /// The code that the device gave, or the one for a device whose buffer gave an exception.
     pub fn handle_changed(&mut self, changed: &BufferChanged) -> Result<(), ErrorCode> {
         self.unanswered = self.unanswered.saturating_sub(1);
+        if self.unanswered == 0 {
+            self.asked_at = None;
+        }
         if changed.code != 0 {
             return Err(ErrorCode::from_u32(changed.code).unwrap_or(ErrorCode::APPEND_FAILED));
         }

@@ -22,15 +22,18 @@ const MOST_BUFFERS: usize = 16;
 /// Most bytes of one `Append` message.
 const PIECE: usize = 512 * 1024;
 /// Most bytes that wait for the device, over all players.
-const MOST_QUEUED: usize = 160 * 1024 * 1024;
+const MOST_QUEUED: usize = 60 * 1024 * 1024;
 /// Longest MIME type that is passed on.
 const MOST_MIME: usize = 500;
 /// Most ranges of one buffer that are looked at.
 const MOST_RANGES: usize = 2000;
 /// A device that should play and doesn't for this long gives the player back to the session.
 const STALL: Duration = Duration::from_secs(5);
-/// A paused picture farther than this from the page's position is put right by a seek.
-const PAUSED_DRIFT_US: f64 = 20_000.0;
+/// So does one that leaves an operation unanswered for this long after the last byte has been sent to it.
+const ANSWER: Duration = Duration::from_secs(8);
+/// A paused picture farther than this from the page's position is put right by a seek: less than any frame, because the two
+/// may be on both sides of a frame's edge.
+const PAUSED_DRIFT_US: f64 = 1_000.0;
 
 /// The players by document and by the page's number.
 #[derive(Debug, Default)]
@@ -120,23 +123,23 @@ impl Players {
                     return self.revert(key, ErrorCode::TOO_MANY_BYTES, false, link, out);
                 }
                 let Some(buffer) = player.buffers.get_mut(&append.sb) else { return };
-                buffer.unanswered += 1;
+                buffer.ask(now);
                 send_append(id, buffer.stream, append, link)
             }
             HookEvent::Remove { sb, op, start, end, .. } => {
                 let Some(buffer) = player.buffers.get_mut(&sb) else { return };
-                buffer.unanswered += 1;
+                buffer.ask(now);
                 let message = Remove { player: id, buffer: sb, op, start, end };
                 link.send(buffer.stream, ToDeviceKind::Remove(message))
             }
             HookEvent::Abort { sb, op, .. } => {
                 let Some(buffer) = player.buffers.get_mut(&sb) else { return };
-                buffer.unanswered += 1;
+                buffer.ask(now);
                 link.send(buffer.stream, ToDeviceKind::Abort(Abort { player: id, buffer: sb, op }))
             }
             HookEvent::ChangeType { sb, op, mime, .. } => {
                 let Some(buffer) = player.buffers.get_mut(&sb).filter(|_| mime.len() <= MOST_MIME) else { return };
-                buffer.unanswered += 1;
+                buffer.ask(now);
                 link.send(buffer.stream, ToDeviceKind::ChangeType(ChangeType { player: id, buffer: sb, op, mime }))
             }
             HookEvent::Native { sb, ranges, .. } => {
@@ -180,7 +183,8 @@ impl Players {
             }
         };
         if !sent {
-            self.revert(key, ErrorCode::QUEUE_FULL, true, link, out);
+            // Trying again at once would fill the queue again; a lost link brings every player back by itself.
+            self.revert(key, ErrorCode::QUEUE_FULL, !link.is_ready(), link, out);
         }
     }
 
@@ -205,20 +209,30 @@ impl Players {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Monotonic, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
-        let late: Vec<(u32, u32)> = self
-            .players
-            .iter()
-            .filter(|(_, player)| player.stalled_since.is_some_and(|since| since.after(STALL) <= now))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in late {
-            self.revert(key, ErrorCode::DEVICE_TOO_SLOW, false, link, out);
+        let mut late = Vec::new();
+        for (key, player) in self.players.iter_mut() {
+            let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
+            for buffer in player.buffers.values_mut() {
+                // A slow link is no silence.
+                if buffer.asked_at.is_some() && link.queued_bytes_on(buffer.stream) > 0 {
+                    buffer.asked_at = Some(now);
+                }
+            }
+            let silent = |buffer: &Buffer| buffer.asked_at.is_some_and(|at| at.after(ANSWER) <= now);
+            if stalls || player.buffers.values().any(silent) {
+                late.push((*key, if stalls { ErrorCode::DEVICE_TOO_SLOW } else { ErrorCode::STAGE_UNRESPONSIVE }));
+            }
+        }
+        for (key, code) in late {
+            self.revert(key, code, false, link, out);
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
-        let first = self.players.values().filter_map(|player| player.stalled_since).min()?;
-        Some((first.after(STALL), "device stalls"))
+        let stalls = self.players.values().filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
+        let buffers = self.players.values().flat_map(|player| player.buffers.values());
+        let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
+        stalls.chain(silences).min()
     }
 
     fn open(&mut self, key: (u32, u32), replay: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {

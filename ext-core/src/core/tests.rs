@@ -202,13 +202,25 @@ fn frames_are_counted_by_the_device_as_long_as_the_player_is_open() {
 }
 
 #[test]
+fn an_operation_that_is_never_answered_gives_the_player_back() {
+    let mut world = World::ready();
+    world.append(1, &[1; 10]);
+    for _ in 0..20 {
+        world.now = Monotonic(world.now.0 + 500_000);
+        world.core.handle_timeout(world.now, world.now.0);
+        world.run();
+    }
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1219, retry: false }));
+}
+
+#[test]
 fn a_paused_picture_is_put_where_the_page_is() {
     let mut world = World::ready();
     world.hook(HookEvent::Playback(wish(1, true)));
     let first = world.last_playback();
     world.hook(HookEvent::Drift { ms: 1, drift_us: 30_000.0, paused: true, seek_id: 0 });
     assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
-    world.hook(HookEvent::Drift { ms: 1, drift_us: 5_000.0, paused: true, seek_id: 0 });
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 500.0, paused: true, seek_id: 0 });
     assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
 }
 
