@@ -95,7 +95,7 @@ async function reopen(b) {
   const m = b.player;
   if (native.readyState.get(m.ms) !== 'ended') return;
   m.hideSource++;
-  await start(b, [], () => native.append(b.sb, nothing()));
+  await start(b, list(), () => native.append(b.sb, nothing()));
 }
 
 /** The end of a source that had ended is said again, unseen. */
@@ -129,7 +129,8 @@ async function revert(m) {
   if (deviceReady && was === 'device' && m.retry) move(m);
 }
 
-/** Appends to the native buffer what it doesn't have; ranges end up as they were, plus a pending append. */
+/** Appends to the native buffer what it doesn't have; ranges end up as they were. An append that the page waits for is left
+ * to resumeInSession: its events are the page's. */
 async function putBack(b) {
   const m = b.player;
   const target = rangesOf(b);
@@ -139,16 +140,15 @@ async function putBack(b) {
   if (hadStandIn) native.abort(b.sb);
   neutral(b);
   try {
-    for (let entry; (entry = b.log.find((e) => !e.native));) {
+    const isPending = (entry) => b.pending && entry === b.pending.entry;
+    for (let entry; (entry = b.log.find((e) => !e.native && !isPending(e)));) {
       if (entry.mime !== mime) { mime = entry.mime; native.changeType(b.sb, mime); }
-      const isPending = b.pending && entry === b.pending.entry;
-      if (isPending && hadStandIn) await removeExcess(b, target);
       const offset = entry.mode === 'sequence' && entry.grew ? entry.grew[0] / 1e6 : entry.offset;
       applySettings(b, { ...entry, offset });
       entry.native = true;
       await start(b, list(), () => native.append(b.sb, entry.bytes));
     }
-    if (hadStandIn && !(b.pending && b.pending.entry)) await removeExcess(b, target);
+    if (hadStandIn) await removeExcess(b, target);
     if (mime !== b.mime) native.changeType(b.sb, b.mime);
   } finally {
     b.standIn = null;
@@ -161,13 +161,15 @@ async function putBack(b) {
 function resumeInSession(b) {
   const p = b.pending;
   if (!p) return;
-  if (p.begun) { endPending(b, p); return; }
+  native.forget(p.timer);
+  if (p.begun && !p.entry) { endPending(b, p); return; }
   p.begin = null;
+  const show = p.begun ? list('update', 'updateend', 'error', 'abort') : ALL;
   const bytes = p.entry && !p.entry.native ? p.entry.bytes : nothing();
   const before = () => { if (b.pending === p) b.pending = null; if (p.entry) kept(p.entry, rangesOf(b)); prune(b); };
   if (p.entry) p.entry.native = true;
   try {
-    start(b, ALL, () => (p.range ? native.remove(b.sb, p.range[0], p.range[1]) : native.append(b.sb, bytes)), before);
+    start(b, show, () => (p.range ? native.remove(b.sb, p.range[0], p.range[1]) : native.append(b.sb, bytes)), before);
   } catch {
     before();
   }
@@ -227,8 +229,12 @@ function fromWorker(message) {
 function fix(b, { steps, type }) {
   if (b.player.mode !== 'device' || (!steps.length && !type)) return;
   hidden(b, async () => {
-    if (b.player.mode !== 'device') return;
+    const m = b.player;
+    if (m.mode !== 'device') return;
+    m.ended = native.readyState.get(m.ms) === 'ended';
+    await reopen(b);
     await runSteps(b, steps, type);
+    endAgain(m);
     toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
   });
 }
