@@ -8,6 +8,8 @@ function makeBuffer(player, sb, id, mime) {
   const b = {
     __proto__: null, id, player, sb, mime,
     standIn: null,          // MIME type of the stand-in while one is in, else null
+    init: null,             // its initialization segment
+    wantsInit: false,       // a native changeType has made the buffer wait for one
     op: 0,                  // counts the operations told to the worker
     pending: null,          // the page's operation that has not ended: {op, kind, …}
     jobs: list(),               // hidden work that waits its turn
@@ -117,6 +119,7 @@ async function giveDuration(m, seconds) {
   for (const other of m.buffers) await idle(other);
   if (native.readyState.get(m.ms) !== 'open' || !isNaN(native.duration.get(m.ms))) return;
   if (m.element) m.hideDuration++;
+  m.given = true;
   try { native.duration.set(m.ms, seconds); } catch { m.hideDuration = 0; }
 }
 
@@ -130,7 +133,13 @@ async function runSteps(b, steps, type, duration) {
       b.standIn = type;
     }
     for (const step of steps) {
-      if (step.append) await start(b, list(), () => native.append(b.sb, step.append));
+      if (step.append) {
+        const isInit = startsInit(step.append);
+        if (isInit) b.init = step.append;
+        else if (b.wantsInit) await start(b, list(), () => native.append(b.sb, b.init));
+        b.wantsInit = false;
+        await start(b, list(), () => native.append(b.sb, step.append));
+      }
       else if (step.remove[1] > step.remove[0]) await start(b, list(), () => native.remove(b.sb, step.remove[0], step.remove[1]));
     }
     return true;

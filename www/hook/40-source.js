@@ -19,7 +19,7 @@ function playerOf(ms) {
   let m = native.get(sources, ms);
   if (m) return m;
   m = {
-    __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0,
+    __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, given: false,
     base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, retry: true, ended: false, swap: null, swap: null, swapGo: null, seekDone: null,
   };
   native.set(sources, ms, m);
@@ -66,6 +66,8 @@ function settingsOf(b) {
   return { offset: s.offset, windowStart: s.windowStart, windowEnd: s.windowEnd, mode: s.mode };
 }
 
+const isNumeric = (x) => typeof x !== 'symbol' && typeof x !== 'bigint';
+const isFinite = (x) => x - x === 0;
 const finite = (x) => (x < Infinity ? x : undefined);
 
 function sendAppend(b, op, entry, replay) {
@@ -79,19 +81,25 @@ function sendAppend(b, op, entry, replay) {
   } }, list(native.viewBuffer(data)));
 }
 
-/** The page's operation begins: natively with `begin`, then told to the worker; its end waits for the answer. */
+/** The page's operation begins: natively with `begin`, told to the worker when the browser would carry it out, that is a task
+ * later: until then abort() takes it back. Its end waits for the answer. */
 function pend(b, kind, begin, tell) {
-  const p = { __proto__: null, op: ++b.op, kind, begun: false, answer: null, begin: null, entry: null, range: null, timer: 0, settling: false };
+  const p = { __proto__: null, op: ++b.op, kind, begun: false, sent: false, answer: null, begin: null, entry: null, range: null, timer: 0, settling: false };
   b.pending = p;
+  const started = () => {
+    p.begun = true;
+    if (b.pending !== p || b.player.mode === 'session' || b.player.mode === 'reverting') return;
+    p.sent = true;
+    p.timer = native.later(() => { if (b.pending === p && !p.answer) giveUp(b.player); }, ANSWER_MS);
+    tell(p);
+  };
   const go = () => {
     try {
-      start(b, list('updatestart'), begin).then(() => { p.begun = true; settle(b); });
+      start(b, list('updatestart'), begin).then(started);
     } catch (error) {
       b.pending = null;
       throw error;
     }
-    tell(p);
-    p.timer = native.later(() => { if (b.pending === p && !p.answer) giveUp(b.player); }, ANSWER_MS);
   };
   if (b.busy || b.jobs.length || b.player.mode === 'reverting') p.begin = () => { try { go(); } catch { /* the buffer went away meanwhile */ } };
   else go();
@@ -162,7 +170,8 @@ patchMethod(SB, 'remove', (target, self, args) => {
   const b = native.get(buffers, self);
   if (!b) return apply(target, self, args);
   if (b.pending) throw busyError("execute 'remove'");
-  if (inSession(b) || args.length < 2) {
+  // What is no number, the native call refuses in its own words.
+  if (inSession(b) || args.length < 2 || !isNumeric(args[0]) || !isNumeric(args[1])) {
     start(b, ALL, () => apply(target, self, args), () => prune(b));
   } else {
     const from = +args[0];
@@ -184,11 +193,22 @@ patchMethod(SB, 'abort', (target, self, args) => {
   } else {
     // The events of an aborted append are the browser's own, from an append of nothing.
     b.pending = null;
+    native.forget(p.timer);
+    if (p.entry && !p.sent) b.log.splice(b.log.indexOf(p.entry), 1);
+    else if (p.entry) p.entry.ended = true;
     const head = b.expected[b.expected.length - 1];
-    if (native.updating.get(b.sb) && head && !b.busy) head.show = ALL;
-    else if (!b.busy) start(b, list('abort', 'updateend'), () => native.append(b.sb, nothing()));
-    if (!b.busy) native.abort(b.sb);
-    if (p.entry) p.entry.ended = true;
+    const events = list('abort', 'updateend');
+    if (b.busy) {
+      hidden(b, async () => {
+        const ended = start(b, events, () => native.append(b.sb, nothing()));
+        native.abort(b.sb);
+        await ended;
+      });
+    } else {
+      if (native.updating.get(b.sb) && head) head.show = ALL;
+      else start(b, events, () => native.append(b.sb, nothing()));
+      native.abort(b.sb);
+    }
   }
   if (b.shadow) { b.shadow.windowStart = 0; b.shadow.windowEnd = Infinity; }
   toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
@@ -198,15 +218,25 @@ patchMethod(SB, 'abort', (target, self, args) => {
 patchMethod(SB, 'changeType', (target, self, args) => {
   const b = native.get(buffers, self);
   if (!b) return apply(target, self, args);
-  if (b.pending) throw busyError("execute 'changeType'");
-  if (b.busy) { b.mime = `${args[0]}`; return undefined; }
-  const result = apply(target, self, args);
-  b.mime = `${args[0]}`;
-  if (!inSession(b)) {
-    if (b.standIn) native.changeType(b.sb, b.standIn);
-    toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime: b.mime } });
+  const { player: m } = b;
+  const mime = args.length ? `${args[0]}` : '';
+  const supported = native.supported(mime);
+  if (b.pending && mime) throw busyError("execute 'changeType'");
+  // What the stand-in is made of doesn't change with the page's type.
+  const asItIs = supported && b.standIn && native.readyState.get(m.ms) === 'open' && m.buffers.includes(b);
+  if (b.busy && !supported && mime) {
+    throw new native.DOMException(`Failed to execute 'changeType' on 'SourceBuffer': The type provided ('${mime}') is not supported.`, 'NotSupportedError');
   }
-  return result;
+  if (!asItIs && !(b.busy && mime)) {
+    apply(target, self, args.length ? list(mime) : args);
+    if (b.standIn) {
+      native.changeType(b.sb, b.standIn);
+      b.wantsInit = true;
+    }
+  }
+  b.mime = mime;
+  if (!inSession(b)) toWorker({ changeType: { ms: m.id, sb: b.id, op: ++b.op, mime } });
+  return undefined;
 });
 
 patchAccessor(SB, 'updating', (target, self) => {
@@ -228,10 +258,12 @@ for (const [name, key] of [['timestampOffset', 'offset'], ['appendWindowStart', 
     return b && b.shadow ? b.shadow[key] : apply(target, self, []);
   }, (target, self, args) => {
     const b = native.get(buffers, self);
-    if (!b) return apply(target, self, args);
+    if (!b || (key !== 'mode' && !isNumeric(args[0]))) return apply(target, self, args);
+    const wanted = key === 'mode' ? `${args[0]}` : +args[0];
+    if (key === 'mode' ? wanted !== 'segments' && wanted !== 'sequence' : key !== 'windowEnd' && !isFinite(wanted)) return apply(target, self, list(wanted));
     if (b.pending) throw busyError(`set the '${name}' property`);
-    if (b.shadow) b.shadow[key] = key === 'mode' ? `${args[0]}` : +args[0];
-    else apply(target, self, args);
+    if (b.shadow) b.shadow[key] = wanted;
+    else apply(target, self, list(wanted));
     if (key === 'offset') b.offsetWritten = true;
     return undefined;
   });
@@ -250,9 +282,13 @@ patchMethod(MS, 'addSourceBuffer', (target, self, args) => {
 
 patchMethod(MS, 'removeSourceBuffer', (target, self, args) => {
   const b = args[0] && typeof args[0] === 'object' ? native.get(buffers, args[0]) : null;
-  if (b && b.pending && !b.busy && !native.updating.get(b.sb)) {
+  if (b && b.pending && b.player.buffers.includes(b) && b.player.mode !== 'session') {
+    // The browser aborts what is under way, and what it tells of that is the page's to hear.
+    const head = b.expected[b.expected.length - 1];
+    if (native.updating.get(b.sb) && head) head.show = b.busy ? list('abort', 'updateend') : ALL;
+    else try { start(b, list('abort', 'updateend'), () => native.append(b.sb, nothing())); } catch { /* already out */ }
+    native.forget(b.pending.timer);
     b.pending = null;
-    try { start(b, list('abort', 'updateend'), () => native.append(b.sb, nothing())); } catch { /* already out */ }
   }
   const result = apply(target, self, args);
   if (b) {
@@ -283,9 +319,12 @@ patchMethod(MS, 'endOfStream', (target, self, args) => {
 
 patchAccessor(MS, 'duration', null, (target, self, args) => {
   const m = native.get(sources, self);
-  if (m && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
-  apply(target, self, args);
-  if (m && m.mode !== 'session') sendDuration(m);
+  if (!m || !isNumeric(args[0])) return apply(target, self, args);
+  const wanted = +args[0];
+  if (wanted >= 0 && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
+  apply(target, self, list(wanted));
+  m.given = false;
+  if (m.mode !== 'session') sendDuration(m);
   return undefined;
 });
 

@@ -118,9 +118,23 @@ function hold(m) {
   if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0);
 }
 
+/** Seconds before the end of what is buffered in which the stand-in is not held any more. */
+const RUN_OUT = 0.5;
+
+/** A device that has run out of data stands still; the stand-in goes on to its own end, so that the page gets its `waiting`. */
+function runsOut(m) {
+  if (native.readyState.get(m.ms) !== 'open' || native.seeking.get(m.element)) return false;
+  const at = native.currentTime.get(m.element);
+  const ranges = native.elementBuffered.get(m.element);
+  for (let i = 0, n = native.rangesLength(ranges); i < n; i++) {
+    if (native.rangeStart(ranges, i) <= at && at <= native.rangeEnd(ranges, i)) return native.rangeEnd(ranges, i) - at < RUN_OUT;
+  }
+  return false;
+}
+
 function slew(m, factor, forMs) {
   if (m.mode !== 'device' || !m.element) return;
-  setFactor(m, factor);
+  setFactor(m, factor === 0 && runsOut(m) ? 1 : factor);
   if (forMs > 0) m.slewTimer = native.later(() => setFactor(m, 1), forMs);
 }
 
@@ -162,6 +176,12 @@ patchAccessor(ME, 'playbackRate', (target, self) => {
 patchAccessor(ME, 'seeking', (target, self) => {
   const m = native.get(elements, self);
   return m && m.hideSeek ? false : apply(target, self, []);
+});
+
+// Before there are metadata, a duration that the page has not set itself is not known to it.
+patchAccessor(ME, 'duration', (target, self) => {
+  const m = native.get(elements, self);
+  return m && m.given && native.mediaState.get(self) === 0 ? NaN : apply(target, self, []);
 });
 
 // ---- finding the element ------------------------------------------------------------------------------------------
