@@ -1,11 +1,21 @@
 //! Keeps the stand-in's clock on the device's: the device is the master, the page's clock is trimmed unseen.
 
+use std::time::Duration;
+
+use offstage_protocol::Monotonic;
+
 /// Drift that is left alone, in microseconds: less than a third of a frame at 30 fps.
 const DEAD_BAND_US: f64 = 8_000.0;
 /// Drift above which the stand-in waits, or hurries, instead of being trimmed.
 const COARSE_US: f64 = 60_000.0;
 /// Longest time for one order, in milliseconds.
 const LONGEST_MS: f64 = 10_000.0;
+/// How long a trim takes, in milliseconds, if it need not take longer.
+const TRIM_MS: f64 = 150.0;
+/// How long the sound that is under way keeps the effect of an order from the position.
+const EFFECT_MS: f64 = 60.0;
+/// After so long an order is looked at again, even if it has not been carried out.
+const LONGEST_BUSY_MS: f64 = 500.0;
 /// Share of what a trim fell short by that is believed at once, and the most that is ever added.
 const LEARN: f64 = 0.8;
 const MOST_COST_US: f64 = 60_000.0;
@@ -26,41 +36,58 @@ pub struct Slew {
 ///
 /// A change of `playbackRate` itself costs Chromium's audio clock some 10 ms of position, and a trim changes it twice: a
 /// correction of exactly the drift would never arrive. So what a trim fell short by is learned and added to the next one.
+/// The position shows the effect only when the order has been carried out and the sound that was under way has been
+/// played: what is seen before that is neither learned from nor corrected again.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Trim {
     /// What the last trims fell short by, in microseconds.
     cost_us: f64,
     /// The last order was a trim to get ahead, so the next drift tells what it fell short by.
     trimmed: bool,
+    /// Until then the last order is being carried out.
+    until: Option<Monotonic>,
 }
 
 impl Trim {
-    /// What to do about a drift of `drift_us` (positive: the stand-in is ahead), at the page's rate `rate`.
-    ///
-    /// The correction takes about the time until the next report (250 ms), so that it is done when the next drift is seen.
-    pub fn order(&mut self, drift_us: f64, rate: f64) -> Slew {
+    /// What to do about a drift of `drift_us` (positive: the stand-in is ahead), at the page's rate `rate`. `None`: the last
+    /// order goes on.
+    pub fn order(&mut self, now: Monotonic, drift_us: f64, rate: f64) -> Option<Slew> {
+        if self.until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.until = None;
         let rate = if rate.is_finite() && rate > 0.0 { rate.clamp(0.0625, 16.0) } else { 1.0 };
         let trimmed = std::mem::take(&mut self.trimmed);
-        let drift_ms = drift_us / 1000.0 / rate;
         if drift_us.abs() < DEAD_BAND_US || !drift_us.is_finite() {
-            return Slew { factor: 1.0, for_ms: 0.0 };
-        }
-        if drift_us > COARSE_US {
-            return Slew { factor: 0.0, for_ms: drift_ms.min(LONGEST_MS) };
-        }
-        if drift_us < -COARSE_US {
-            let factor = (1.0 - drift_ms / HURRY_MS).min(HURRY);
-            return Slew { factor, for_ms: (-drift_ms / (factor - 1.0)).min(LONGEST_MS) };
+            return Some(Slew { factor: 1.0, for_ms: 0.0 });
         }
         if trimmed {
             self.cost_us = (self.cost_us - LEARN * drift_us).clamp(0.0, MOST_COST_US);
         }
-        // Ahead, the cost helps; it is never counted on entirely.
-        let wanted_us = if drift_us < 0.0 { drift_us - self.cost_us } else { (drift_us - self.cost_us).max(0.2 * drift_us) };
-        self.trimmed = drift_us < 0.0;
-        let wanted_ms = wanted_us / 1000.0 / rate;
-        let for_ms = (2.0 * wanted_ms.abs()).max(200.0);
-        Slew { factor: 1.0 - wanted_ms / for_ms, for_ms }
+        let drift_ms = drift_us / 1000.0 / rate;
+        let slew = if drift_us > COARSE_US {
+            Slew { factor: 0.0, for_ms: drift_ms.min(LONGEST_MS) }
+        } else if drift_us < -COARSE_US {
+            let factor = (1.0 - drift_ms / HURRY_MS).min(HURRY);
+            Slew { factor, for_ms: (-drift_ms / (factor - 1.0)).min(LONGEST_MS) }
+        } else {
+            // Ahead, the cost helps; it is never counted on entirely.
+            let wanted_us =
+                if drift_us < 0.0 { drift_us - self.cost_us } else { (drift_us - self.cost_us).max(0.2 * drift_us) };
+            self.trimmed = drift_us < 0.0;
+            let wanted_ms = wanted_us / 1000.0 / rate;
+            let for_ms = (2.0 * wanted_ms.abs()).max(TRIM_MS);
+            Slew { factor: 1.0 - wanted_ms / for_ms, for_ms }
+        };
+        let busy_ms = slew.for_ms.min(LONGEST_BUSY_MS) + EFFECT_MS;
+        self.until = Some(now.after(Duration::try_from_secs_f64(busy_ms / 1000.0).unwrap_or_default()));
+        Some(slew)
+    }
+
+    /// Something else has set the stand-in's rate: the last order is not carried out any more.
+    pub fn interrupt(&mut self) {
+        self.until = None;
+        self.trimmed = false;
     }
 }
 
@@ -78,26 +105,41 @@ mod tests {
     fn a_clock_that_pays_for_each_change_arrives_and_is_then_left_alone() {
         for cost_us in [0.0, 5_000.0, 12_500.0, 20_000.0] {
             let (mut trim, mut drift) = (Trim::default(), -120_000.0);
-            for _ in 0..12 {
-                let order = trim.order(drift, 1.0);
+            for step in 0..12 {
+                let now = Monotonic(step * 1_000_000);
+                let order = trim.order(now, drift, 1.0).unwrap();
                 drift = after(drift, order, 1.0, cost_us);
             }
             assert!(drift.abs() < DEAD_BAND_US, "{drift} is left at a cost of {cost_us}");
         }
     }
 
+    #[test]
+    fn an_order_goes_on_until_its_effect_can_be_seen() {
+        let mut trim = Trim::default();
+        let first = trim.order(Monotonic(0), -30_000.0, 1.0);
+        assert!(first.is_some());
+        assert_eq!(trim.order(Monotonic(50_000), -25_000.0, 1.0), None);
+        assert_eq!(trim.order(Monotonic(150_000), 5_000.0, 1.0), None);
+        let after = Monotonic(300_000);
+        assert_eq!(trim.order(after, -2_000.0, 1.0), Some(Slew { factor: 1.0, for_ms: 0.0 }));
+        trim.order(after, -30_000.0, 1.0);
+        trim.interrupt();
+        assert_eq!(trim.order(after, -2_000.0, 1.0), Some(Slew { factor: 1.0, for_ms: 0.0 }));
+    }
+
     proptest::proptest! {
         #[test]
         fn without_cost_one_order_takes_the_drift_away(drift in -2e6..2e6f64, rate in 0.25..4.0f64) {
-            let left = after(drift, Trim::default().order(drift, rate), rate, 0.0);
+            let left = after(drift, Trim::default().order(Monotonic(0), drift, rate).unwrap(), rate, 0.0);
             assert!(left.abs() <= DEAD_BAND_US, "{drift} at {rate} leaves {left}");
         }
 
         #[test]
         fn orders_stay_in_what_a_browser_plays(drifts in proptest::collection::vec(proptest::num::f64::ANY, 1..20), rate in proptest::num::f64::ANY) {
             let mut trim = Trim::default();
-            for drift in drifts {
-                let Slew { factor, for_ms } = trim.order(drift, rate);
+            for (now, drift) in (0..).map(|step| Monotonic(step * 1_000_000)).zip(drifts) {
+                let Slew { factor, for_ms } = trim.order(now, drift, rate).unwrap();
                 assert!((0.0..=4.0).contains(&factor) && (0.0..=LONGEST_MS).contains(&for_ms));
             }
         }

@@ -116,7 +116,10 @@ impl Buffer {
     /// # Errors
     /// The code that the device gave, or the one for a device whose buffer gave an exception.
     pub fn handle_changed(&mut self, changed: &BufferChanged) -> Result<(), ErrorCode> {
-        self.unanswered = self.unanswered.saturating_sub(1);
+        // An operation 0 answers nothing: the end of the stream has changed what is held.
+        if changed.op != 0 {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
         if self.unanswered == 0 {
             self.asked_at = None;
         }

@@ -483,7 +483,8 @@ pub struct PlayerFailed {
     pub detail: String,
 }
 
-/// Answers Append (after its last piece), Remove, Abort and ChangeType.
+/// Answers Append (after its last piece), Remove, Abort and ChangeType. With `op` 0 it is no answer: EndOfStream has changed
+/// what the buffer holds.
 #[derive(Clone, PartialEq, Message)]
 pub struct BufferChanged {
     #[prost(uint32, tag = "1")]

@@ -21,7 +21,7 @@ use offstage_protocol::message::{
 use offstage_protocol::prost::{DecodeError, Message as _};
 use offstage_protocol::{ErrorCode, Monotonic, PROTOCOL_MAX, PROTOCOL_MIN};
 
-use crate::machine::buffer::{Buffer, refusal};
+use crate::machine::buffer::{Buffer, held_at_end, refusal};
 use crate::machine::event::{Command, Event, Exception, Output, ProbeResult, VideoMoment, VideoSnapshot};
 use crate::machine::limits::{
     MAX_BUFFERS, MAX_MIME, MAX_OPS, MAX_PLAYER_BYTES, MAX_PLAYERS, MAX_SOURCE_OPS, MAX_TOTAL_BYTES,
@@ -129,6 +129,13 @@ impl Stage {
             Event::BufferDone { player, buffer, snapshot, outcome } => {
                 if let Some(buffer) = self.buffer(player, buffer) {
                     buffer.done(snapshot, outcome);
+                }
+            }
+            Event::SourceEnded { player, buffers } => {
+                for (buffer, snapshot) in buffers {
+                    if self.buffer(player, buffer).is_some() {
+                        self.answer(held_at_end(player, buffer, &snapshot));
+                    }
                 }
             }
             Event::SourceRefused { player, end, exception } => {

@@ -231,10 +231,10 @@ function fix(b, { steps, type }) {
   hidden(b, async () => {
     const m = b.player;
     if (m.mode !== 'device') return;
-    m.ended = native.readyState.get(m.ms) === 'ended';
+    if (m.fixing++ === 0) m.ended = native.readyState.get(m.ms) === 'ended';
     await reopen(b);
     await runSteps(b, steps, type);
-    endAgain(m);
+    if (--m.fixing === 0) endAgain(m);
     toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
   });
 }

@@ -163,11 +163,12 @@ impl Players {
             }
             HookEvent::Playback(wish) => {
                 player.wish = Some(wish);
+                player.trim.interrupt();
                 player.stalled_since = None;
                 send_wish(player, link)
             }
             HookEvent::Drift { drift_us, paused, seek_id, .. } => {
-                handle_drift(player, relay, ms, drift_us, paused, seek_id, link, out)
+                handle_drift(now, player, relay, ms, drift_us, paused, seek_id, link, out)
             }
             HookEvent::Caught { buffers, ended, .. } => return self.swap(key, &buffers, ended, link, out),
             HookEvent::Swapped { .. } => {
@@ -283,6 +284,7 @@ impl Players {
             Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new(), duration: None }),
         });
         match orders {
+            Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
             Ok(Orders { r#type, steps, duration }) => {
                 let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
                 let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
@@ -402,6 +404,7 @@ fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
 
 #[expect(clippy::too_many_arguments, reason = "one call, all of it the answer to one question")]
 fn handle_drift(
+    now: Monotonic,
     player: &mut Player,
     relay: u32,
     ms: u32,
@@ -419,7 +422,13 @@ fn handle_drift(
         player.extra_seeks += 1;
         return send_wish(player, link);
     }
-    let order = if player.advancing { player.trim.order(drift_us, wish.rate) } else { Slew { factor: 0.0, for_ms: 0.0 } };
+    let order = if player.advancing {
+        player.trim.order(now, drift_us, wish.rate)
+    } else {
+        player.trim.interrupt();
+        Some(Slew { factor: 0.0, for_ms: 0.0 })
+    };
+    let Some(order) = order else { return true };
     let command = HookCommand::Slew { ms, factor: order.factor, for_ms: order.for_ms };
     out.push_back(Output::ToHook { relay, command });
     true

@@ -140,11 +140,13 @@ impl LivePlayer {
                     happened(Event::SourceRefused { player, end: false, exception: js::exception(&thrown) });
                 }
             }
-            Command::EndOfStream { player } => {
-                if let Err(thrown) = self.source.end_of_stream() {
-                    happened(Event::SourceRefused { player, end: true, exception: js::exception(&thrown) });
+            Command::EndOfStream { player } => happened(match self.source.end_of_stream() {
+                Ok(()) => {
+                    let buffers = self.buffers.iter().map(|(buffer, live)| (buffer, live.snapshot())).collect();
+                    Event::SourceEnded { player, buffers }
                 }
-            }
+                Err(thrown) => Event::SourceRefused { player, end: true, exception: js::exception(&thrown) },
+            }),
             Command::AddBuffer { player, buffer, mime } => {
                 match LiveBuffer::add(&self.source, player, buffer, &mime) {
                     Ok(live) => {

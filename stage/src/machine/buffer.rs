@@ -408,6 +408,17 @@ pub(crate) fn refusal(player: u32, buffer: u32, op: u32, code: ErrorCode) -> Buf
     BufferChanged { player, buffer, op, code: code.number(), ..BufferChanged::default() }
 }
 
+/// What a buffer holds after the end of the stream was said: no answer to an operation, so the operation is 0.
+pub(crate) fn held_at_end(player: u32, buffer: u32, snapshot: &BufferSnapshot) -> BufferChanged {
+    BufferChanged {
+        player,
+        buffer,
+        ranges_us: ranges_us(&snapshot.ranges),
+        timestamp_offset: snapshot.timestamp_offset,
+        ..BufferChanged::default()
+    }
+}
+
 /// As many waiting pieces as fit one append; at least one.
 fn join(waiting: &mut VecDeque<Vec<u8>>) -> Vec<u8> {
     let mut data = waiting.pop_front().unwrap_or_default();

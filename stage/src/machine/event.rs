@@ -79,6 +79,9 @@ pub enum Event {
     BufferDone { player: u32, buffer: u32, snapshot: BufferSnapshot, outcome: Outcome },
     /// The failure of [`Command::EndOfStream`] (`end`) or [`Command::SetDuration`].
     SourceRefused { player: u32, end: bool, exception: Exception },
+    /// [`Command::EndOfStream`] was carried out: what the buffers hold now, which may be more (several tracks of unequal
+    /// length end together).
+    SourceEnded { player: u32, buffers: Vec<(u32, BufferSnapshot)> },
     /// The element's state at an event, or because it was asked for.
     Video { player: u32, moment: VideoMoment, snapshot: VideoSnapshot },
     /// The newest `play()` was fulfilled.
@@ -144,7 +147,7 @@ pub enum Command {
     ChangeType { player: u32, buffer: u32, mime: String },
     /// `MediaSource.duration = seconds`. Answered by `SourceRefused` on failure only.
     SetDuration { player: u32, seconds: f64 },
-    /// `endOfStream()`. Answered by `SourceRefused` on failure only.
+    /// `endOfStream()`. Answered by `SourceEnded` or `SourceRefused`.
     EndOfStream { player: u32 },
     /// Write the element's rate, volume and so on.
     Adjust { player: u32, settings: PlaySettings },

@@ -38,6 +38,10 @@ impl LiveBuffer {
         Ok(Self { player, buffer, inner, _listeners: [on_error, on_end] })
     }
 
+    pub(super) fn snapshot(&self) -> BufferSnapshot {
+        read(&self.inner)
+    }
+
     pub(super) fn remove_from(self, source: &MediaSource) {
         if let Err(thrown) = source.remove_source_buffer(&self.inner) {
             js::log(&js::exception(&thrown).message);
