@@ -74,7 +74,7 @@ fn killing_each_part_three_times_loses_no_position_and_comes_back() {
 
 #[test]
 fn a_paused_video_that_has_ended_its_stream_survives_as_well() {
-    let mut stage = Play::start("clip=vp9&ahead=60");
+    let mut stage = Play::start("clip=vp9&tracks=muxed&ahead=60");
     stage.wait_redirected("at first");
     stage.page.wait_until("video.duration > 30.01 && video.buffered.end(0) === video.duration", PATIENCE).unwrap();
     stage.page.evaluate("video.pause(); goTo(12.34)").unwrap();
