@@ -13,8 +13,13 @@
   const watched = new Map();
 
   // ---- hook: one private port, handed over before the page has any script ---------------------------------------
-  const offer = () => document.dispatchEvent(new MessageEvent('offstage-offer', { data: eventType, ports: [hook.port2] }));
+  // Once it is taken, or the page has anything, it is not offered again: the page can ask as well.
   const onAsk = () => { document.removeEventListener('offstage-ask', onAsk, true); offer(); };
+  function offer() {
+    if (document.documentElement?.firstElementChild) return;
+    const offered = new MessageEvent('offstage-offer', { cancelable: true, data: eventType, ports: [hook.port2] });
+    if (!document.dispatchEvent(offered)) document.removeEventListener('offstage-ask', onAsk, true);
+  }
   document.addEventListener('offstage-ask', onAsk, true);
   offer();
   setTimeout(() => document.removeEventListener('offstage-ask', onAsk, true), 0);

@@ -6,7 +6,7 @@
 // The page may replace any method, global or prototype later, or set its own on them. So the hook uses: functions that were
 // saved (`native`), arrays made by `list`, maps made by `table`, promises made by `Promise` below, and objects without prototype.
 
-const { apply, construct, defineProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
+const { apply, construct, defineProperty, get, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
 const bound = (fn) => (self, ...args) => apply(fn, self, args);
 
 /** The getter and setter of an accessor, callable as get(object) and set(object, value). */
@@ -143,7 +143,11 @@ function wrap(fn, handler, made) {
   // Without prototype: a trap that the page puts on Object.prototype must not be found.
   const traps = { __proto__: null, setPrototypeOf: setProto };
   if (handler) traps.apply = (target, self, args) => handler(target, self, toList(args));
-  if (made) traps.construct = (target, args, newTarget) => made(construct(target, args, newTarget));
+  if (made) {
+    traps.construct = (target, args, newTarget) => made(construct(target, args, newTarget));
+    // `caller` and `arguments` of a constructor tell proxies from functions.
+    traps.get = (target, key, receiver) => get(target, key, receiver === proxy ? target : receiver);
+  }
   const proxy = new Proxy(fn, traps);
   native.set(originals, proxy, fn);
   return proxy;

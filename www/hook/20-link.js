@@ -64,6 +64,7 @@ function unwatchElement(id) {
   const take = (event) => {
     if (link || !pristine() || event.ports.length !== 1) return;
     native.stop(event);
+    event.preventDefault(); // the relay offers no second one
     native.unlisten(document, 'offstage-offer', take, true);
     link = { __proto__: null, relay: event.ports[0], eventType: event.data };
     native.onmessage(link.relay, onRelayMessage);

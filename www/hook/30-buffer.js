@@ -35,7 +35,7 @@ function onBufferEvent(b, event) {
   const type = native.type(event);
   if (!native.includes(head.show, type)) native.stop(event);
   if (type === 'error') head.failed = true;
-  if (type === 'update' && head.before) head.before();
+  if ((type === 'update' || type === 'error') && head.before) head.before();
   if (type === 'updateend') {
     b.expected.shift();
     if (head.before) head.before();
