@@ -241,7 +241,8 @@ fn same(a: &Port, b: &Port) -> bool {
 
 /// The worker's monotonic clock and its wall clock, in microseconds.
 fn clocks() -> (Monotonic, u64) {
-    let performance = js_sys::global().dyn_into::<WorkerGlobalScope>().ok().and_then(|scope| scope.performance());
+    let performance =
+        js_sys::global().dyn_into::<WorkerGlobalScope>().ok().and_then(|scope| scope.performance());
     let (origin, now) = performance.map_or((0.0, 0.0), |p| (p.time_origin(), p.now()));
     (Monotonic(crate::hook::to_u64(now * 1000.0)), crate::hook::to_u64((origin + now) * 1000.0))
 }

@@ -72,8 +72,11 @@ impl Trim {
             Slew { factor, for_ms: (-drift_ms / (factor - 1.0)).min(LONGEST_MS) }
         } else {
             // Ahead, the cost helps; it is never counted on entirely.
-            let wanted_us =
-                if drift_us < 0.0 { drift_us - self.cost_us } else { (drift_us - self.cost_us).max(0.2 * drift_us) };
+            let wanted_us = if drift_us < 0.0 {
+                drift_us - self.cost_us
+            } else {
+                (drift_us - self.cost_us).max(0.2 * drift_us)
+            };
             self.trimmed = drift_us < 0.0;
             let wanted_ms = wanted_us / 1000.0 / rate;
             let for_ms = (2.0 * wanted_ms.abs()).max(TRIM_MS);

@@ -49,8 +49,11 @@ impl Config {
         };
         let sites = managed.sites.as_ref().or(local.sites.as_ref()).or(shipped.sites.as_ref());
         let sites = sites.map(|list| parse(list)).unwrap_or_default();
-        let blocked =
-            [shipped, managed, local].iter().filter_map(|s| s.blocked.as_ref()).flat_map(|l| parse(l)).collect();
+        let blocked = [shipped, managed, local]
+            .iter()
+            .filter_map(|s| s.blocked.as_ref())
+            .flat_map(|l| parse(l))
+            .collect();
         let enabled = managed.enabled.or(local.enabled).or(shipped.enabled).unwrap_or(true);
         Self { enabled, sites, blocked, invalid }
     }
@@ -94,7 +97,11 @@ mod tests {
         let list = |text: &str| Some(vec![text.to_owned()]);
         let sources = Sources {
             shipped: Source { sites: list("https://a.org/*"), ..Source::default() },
-            managed: Source { sites: list("https://*/*"), blocked: list("https://bank.org/*"), enabled: None },
+            managed: Source {
+                sites: list("https://*/*"),
+                blocked: list("https://bank.org/*"),
+                enabled: None,
+            },
             local: Source { enabled: Some(true), sites: list("nonsense"), ..Source::default() },
         };
         let config = Config::from_sources(&sources);

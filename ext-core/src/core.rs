@@ -7,8 +7,8 @@ mod tabs;
 
 use std::collections::VecDeque;
 
-use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::frame::GEOMETRY_STREAM;
+use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
@@ -16,8 +16,8 @@ use crate::config::{Config, Sources};
 use crate::hook::{Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64};
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
-pub use self::tabs::IconState;
 use self::players::Players;
+pub use self::tabs::IconState;
 use self::tabs::Tabs;
 
 /// Most documents that are served at a time.
@@ -31,14 +31,32 @@ const RATE: u64 = 2000;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     Link(LinkAction),
-    ToHook { relay: u32, command: HookCommand },
-    ToRelay { relay: u32, command: RelayCommand },
+    ToHook {
+        relay: u32,
+        command: HookCommand,
+    },
+    ToRelay {
+        relay: u32,
+        command: RelayCommand,
+    },
     /// The document's media port is of no use any more.
-    CloseMedia { relay: u32 },
+    CloseMedia {
+        relay: u32,
+    },
     /// Hook and relay belong into the pages of these patterns and no others.
-    Register { matches: Vec<String>, excluded: Vec<String> },
-    SetIcon { tab: i32, state: IconState, title: String },
-    Log { level: &'static str, text: String },
+    Register {
+        matches: Vec<String>,
+        excluded: Vec<String>,
+    },
+    SetIcon {
+        tab: i32,
+        state: IconState,
+        title: String,
+    },
+    Log {
+        level: &'static str,
+        text: String,
+    },
 }
 
 /// See [`Core::status`].

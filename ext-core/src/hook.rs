@@ -12,29 +12,77 @@ use serde_bytes::ByteBuf;
 #[serde(rename_all = "camelCase")]
 pub enum HookEvent {
     /// A player asks for the device. `replay`: it plays in the session now and will send what it has kept.
-    Open { ms: u32, replay: bool },
-    AddBuffer { ms: u32, sb: u32, mime: String },
-    RemoveBuffer { ms: u32, sb: u32 },
+    Open {
+        ms: u32,
+        replay: bool,
+    },
+    AddBuffer {
+        ms: u32,
+        sb: u32,
+        mime: String,
+    },
+    RemoveBuffer {
+        ms: u32,
+        sb: u32,
+    },
     Append(AppendEvent),
     /// Seconds; no `end` means to the end.
-    Remove { ms: u32, sb: u32, op: u32, start: f64, end: Option<f64> },
-    Abort { ms: u32, sb: u32, op: u32 },
-    ChangeType { ms: u32, sb: u32, op: u32, mime: String },
+    Remove {
+        ms: u32,
+        sb: u32,
+        op: u32,
+        start: f64,
+        end: Option<f64>,
+    },
+    Abort {
+        ms: u32,
+        sb: u32,
+        op: u32,
+    },
+    ChangeType {
+        ms: u32,
+        sb: u32,
+        op: u32,
+        mime: String,
+    },
     /// What the native SourceBuffer holds now: start, end, … in microseconds.
-    Native { ms: u32, sb: u32, ranges: Vec<f64> },
+    Native {
+        ms: u32,
+        sb: u32,
+        ranges: Vec<f64>,
+    },
     /// Seconds; none means endless.
-    Duration { ms: u32, seconds: Option<f64> },
-    End { ms: u32, ended: bool },
+    Duration {
+        ms: u32,
+        seconds: Option<f64>,
+    },
+    End {
+        ms: u32,
+        ended: bool,
+    },
     Playback(PlaybackEvent),
     /// Answer to [`HookCommand::Sync`]: the stand-in's clock minus the device's.
     #[serde(rename_all = "camelCase")]
-    Drift { ms: u32, drift_us: f64, paused: bool, seek_id: u32 },
+    Drift {
+        ms: u32,
+        drift_us: f64,
+        paused: bool,
+        seek_id: u32,
+    },
     /// Everything kept has been sent; the page's operations wait for [`HookCommand::Swap`].
-    Caught { ms: u32, buffers: Vec<NativeRanges>, ended: bool },
+    Caught {
+        ms: u32,
+        buffers: Vec<NativeRanges>,
+        ended: bool,
+    },
     /// The stand-in is in.
-    Swapped { ms: u32 },
+    Swapped {
+        ms: u32,
+    },
     /// The player is gone, or plays in the session again.
-    Close { ms: u32 },
+    Close {
+        ms: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -79,9 +127,15 @@ pub struct NativeRanges {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookCommand {
-    Accept { ms: u32 },
+    Accept {
+        ms: u32,
+    },
     /// Play in the session. `retry`: a later device may be tried.
-    Revert { ms: u32, code: u32, retry: bool },
+    Revert {
+        ms: u32,
+        code: u32,
+        retry: bool,
+    },
     /// Answers the operation `op`: the steps that make the native buffer equal to the device's.
     /// `offset`: seconds, what `timestampOffset` has become; `duration`: seconds, for a MediaSource that has none yet.
     Done {
@@ -94,14 +148,32 @@ pub enum HookCommand {
         duration: Option<f64>,
     },
     /// Steps outside any operation of the page's.
-    Fix { ms: u32, sb: u32, r#type: Option<String>, steps: Vec<HookStep> },
-    Swap { ms: u32, buffers: Vec<SwapBuffer> },
+    Fix {
+        ms: u32,
+        sb: u32,
+        r#type: Option<String>,
+        steps: Vec<HookStep>,
+    },
+    Swap {
+        ms: u32,
+        buffers: Vec<SwapBuffer>,
+    },
     /// Compare clocks: the device was at `media` seconds at `wall_ms` on this machine's wall clock.
     #[serde(rename_all = "camelCase")]
-    Sync { ms: u32, media: f64, wall_ms: f64, rate: f64, advancing: bool },
+    Sync {
+        ms: u32,
+        media: f64,
+        wall_ms: f64,
+        rate: f64,
+        advancing: bool,
+    },
     /// Run at the page's rate times `factor`, after `for_ms` (if not 0) at the page's rate.
     #[serde(rename_all = "camelCase")]
-    Slew { ms: u32, factor: f64, for_ms: f64 },
+    Slew {
+        ms: u32,
+        factor: f64,
+        for_ms: f64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

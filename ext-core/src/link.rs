@@ -6,9 +6,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use offstage_protocol::frame::BRIDGE_STREAM;
-use offstage_protocol::message::{BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, ToDevice, ToDeviceKind};
+use offstage_protocol::message::{
+    BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, ToDevice, ToDeviceKind,
+};
 use offstage_protocol::prost::Message as _;
-use offstage_protocol::{ErrorCode, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN};
+use offstage_protocol::{
+    ErrorCode, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
+};
 
 /// Most bytes of frames in one native message.
 const MOST_A_MESSAGE: usize = 512 * 1024;
@@ -34,7 +38,10 @@ pub enum LinkEvent {
     /// It can't (any more), and why.
     Lost(ErrorCode),
     Device(FromDeviceKind),
-    Log { level: String, text: String },
+    Log {
+        level: String,
+        text: String,
+    },
 }
 
 /// See the module.
@@ -191,10 +198,10 @@ impl DeviceLink {
                 self.connect();
             }
         }
-        if let Some(mux) = self.mux.as_mut() {
-            if let Err(error) = mux.handle_timeout(now, wall_us) {
-                self.fail(now, error.code());
-            }
+        if let Some(mux) = self.mux.as_mut()
+            && let Err(error) = mux.handle_timeout(now, wall_us)
+        {
+            self.fail(now, error.code());
         }
         self.drain();
     }
@@ -236,7 +243,9 @@ impl DeviceLink {
 
     fn tell_bridge(&mut self, kind: BridgeKind) {
         let payload = BridgeMessage { kind: Some(kind) }.encode_to_vec();
-        self.actions.push_back(LinkAction::Send(Frame::whole(BRIDGE_STREAM, self.bridge_sequence, &payload).encode()));
+        self.actions.push_back(LinkAction::Send(
+            Frame::whole(BRIDGE_STREAM, self.bridge_sequence, &payload).encode(),
+        ));
         self.bridge_sequence = self.bridge_sequence.wrapping_add(1);
     }
 
@@ -296,7 +305,8 @@ impl DeviceLink {
             match event {
                 MuxEvent::Connected { hello } => self.client_version = Some(hello.version),
                 MuxEvent::Closed { code, .. } => return self.lose(code),
-                MuxEvent::Message { bytes, .. } => match FromDevice::decode(bytes.as_slice()).map(|m| m.kind) {
+                MuxEvent::Message { bytes, .. } => match FromDevice::decode(bytes.as_slice()).map(|m| m.kind)
+                {
                     Ok(Some(FromDeviceKind::DeviceChanged(device))) => {
                         self.engine = device.engine.chars().take(100).collect();
                         let code = ErrorCode::from_u32(device.code).unwrap_or(ErrorCode::DEVICE_NOT_READY);

@@ -29,7 +29,13 @@ impl Pattern {
             return None;
         }
         if text == "<all_urls>" {
-            return Some(Self { text: text.into(), scheme: None, host: Host::Any, port: None, path: "/*".into() });
+            return Some(Self {
+                text: text.into(),
+                scheme: None,
+                host: Host::Any,
+                port: None,
+                path: "/*".into(),
+            });
         }
         let (scheme, rest) = text.split_once("://")?;
         let scheme = match scheme {
@@ -128,7 +134,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_pattern() {
-        for text in ["", "*", "ftp://x/*", "https://", "https://*foo/*", "https://a*b/*", "https://x", "https://x:y/*"] {
+        for text in [
+            "",
+            "*",
+            "ftp://x/*",
+            "https://",
+            "https://*foo/*",
+            "https://a*b/*",
+            "https://x",
+            "https://x:y/*",
+        ] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }
     }
@@ -137,7 +152,7 @@ mod tests {
         #[test]
         fn any_text_gives_an_answer(pattern in ".{0,40}", url in ".{0,40}") {
             if let Some(pattern) = Pattern::parse(&pattern) {
-                pattern.matches(&url);
+                let _is_matched = pattern.matches(&url);
             }
         }
     }

@@ -4,8 +4,8 @@ use offstage_protocol::message::{BufferChanged, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 use serde_bytes::ByteBuf;
 
-use crate::hook::{HookStep, seconds};
 use crate::clock::Trim;
+use crate::hook::{HookStep, seconds};
 use crate::reconcile::{Step, reconcile_for};
 use crate::standin::{self, StandInConfig};
 

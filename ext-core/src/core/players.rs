@@ -6,7 +6,8 @@ use std::time::Duration;
 use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BufferChanged, ChangeType, ClosePlayer, EndOfStream,
-    FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration, SetPlayback, ToDeviceKind,
+    FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration, SetPlayback,
+    ToDeviceKind,
 };
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
@@ -51,7 +52,10 @@ impl Players {
 
     /// The documents in which a player plays on the device.
     pub(super) fn redirected(&self) -> impl Iterator<Item = u32> {
-        self.players.iter().filter(|(_, player)| player.phase == Phase::Device && player.wish.is_some()).map(|(key, _)| key.0)
+        self.players
+            .iter()
+            .filter(|(_, player)| player.phase == Phase::Device && player.wish.is_some())
+            .map(|(key, _)| key.0)
     }
 
     /// Frames that the device has presented and dropped, over all players that are open.
@@ -65,14 +69,21 @@ impl Players {
     /// The device is gone, and with it every player on it.
     pub(super) fn revert_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
         for (relay, ms) in std::mem::take(&mut self.players).into_keys() {
-            let command = HookCommand::Revert { ms, code: code.number().into(), retry: true };
+            let command = HookCommand::Revert { ms, code: code.number(), retry: true };
             out.push_back(Output::ToHook { relay, command });
         }
         self.by_id.clear();
     }
 
-    pub(super) fn revert_all_of(&mut self, relay: u32, code: ErrorCode, link: &mut DeviceLink, out: &mut VecDeque<Output>) -> bool {
-        let mine: Vec<u32> = self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+    pub(super) fn revert_all_of(
+        &mut self,
+        relay: u32,
+        code: ErrorCode,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) -> bool {
+        let mine: Vec<u32> =
+            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
         for ms in &mine {
             self.revert((relay, *ms), code, false, link, out);
         }
@@ -80,7 +91,8 @@ impl Players {
     }
 
     pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
-        let mine: Vec<u32> = self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        let mine: Vec<u32> =
+            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
         for ms in mine {
             self.close((relay, ms), link);
         }
@@ -138,9 +150,14 @@ impl Players {
                 link.send(buffer.stream, ToDeviceKind::Abort(Abort { player: id, buffer: sb, op }))
             }
             HookEvent::ChangeType { sb, op, mime, .. } => {
-                let Some(buffer) = player.buffers.get_mut(&sb).filter(|_| mime.len() <= MOST_MIME) else { return };
+                let Some(buffer) = player.buffers.get_mut(&sb).filter(|_| mime.len() <= MOST_MIME) else {
+                    return;
+                };
                 buffer.ask(now);
-                link.send(buffer.stream, ToDeviceKind::ChangeType(ChangeType { player: id, buffer: sb, op, mime }))
+                link.send(
+                    buffer.stream,
+                    ToDeviceKind::ChangeType(ChangeType { player: id, buffer: sb, op, mime }),
+                )
             }
             HookEvent::Native { sb, ranges, .. } => {
                 let Some(buffer) = player.buffers.get_mut(&sb) else { return };
@@ -209,7 +226,12 @@ impl Players {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Monotonic, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Monotonic,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
         let mut late = Vec::new();
         for (key, player) in self.players.iter_mut() {
             let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
@@ -221,7 +243,10 @@ impl Players {
             }
             let silent = |buffer: &Buffer| buffer.asked_at.is_some_and(|at| at.after(ANSWER) <= now);
             if stalls || player.buffers.values().any(silent) {
-                late.push((*key, if stalls { ErrorCode::DEVICE_TOO_SLOW } else { ErrorCode::STAGE_UNRESPONSIVE }));
+                late.push((
+                    *key,
+                    if stalls { ErrorCode::DEVICE_TOO_SLOW } else { ErrorCode::STAGE_UNRESPONSIVE },
+                ));
             }
         }
         for (key, code) in late {
@@ -230,7 +255,10 @@ impl Players {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
-        let stalls = self.players.values().filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
+        let stalls = self
+            .players
+            .values()
+            .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
         stalls.chain(silences).min()
@@ -252,7 +280,7 @@ impl Players {
         } else {
             link.status()
         };
-        let command = HookCommand::Revert { ms, code: code.number().into(), retry: true };
+        let command = HookCommand::Revert { ms, code: code.number(), retry: true };
         out.push_back(Output::ToHook { relay, command });
     }
 
@@ -266,12 +294,19 @@ impl Players {
         let _queued = link.send(PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: player.id }));
     }
 
-    fn revert(&mut self, key: (u32, u32), code: ErrorCode, retry: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn revert(
+        &mut self,
+        key: (u32, u32),
+        code: ErrorCode,
+        retry: bool,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
         self.close(key, link);
         let (relay, ms) = key;
         let text = format!("a player goes on in the session: {code} {}", code.sentence());
         out.push_back(Output::Log { level: "info", text });
-        let command = HookCommand::Revert { ms, code: code.number().into(), retry };
+        let command = HookCommand::Revert { ms, code: code.number(), retry };
         out.push_back(Output::ToHook { relay, command });
     }
 
@@ -294,7 +329,13 @@ impl Players {
         }
     }
 
-    fn handle_state(&mut self, now: Monotonic, state: &PlayerState, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn handle_state(
+        &mut self,
+        now: Monotonic,
+        state: &PlayerState,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
         let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
         let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
         player.frames = [state.frames_presented, state.frames_dropped];
@@ -321,12 +362,20 @@ impl Players {
             let command = HookCommand::Slew { ms, factor: 1.0, for_ms: 0.0 };
             out.push_back(Output::ToHook { relay, command });
         } else {
-            let command = HookCommand::Sync { ms, media, wall_ms, rate: wish.rate, advancing: state.advancing };
+            let command =
+                HookCommand::Sync { ms, media, wall_ms, rate: wish.rate, advancing: state.advancing };
             out.push_back(Output::ToHook { relay, command });
         }
     }
 
-    fn swap(&mut self, key: (u32, u32), native: &[NativeRanges], ended: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn swap(
+        &mut self,
+        key: (u32, u32),
+        native: &[NativeRanges],
+        ended: bool,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
         let (relay, ms) = key;
         let Some(player) = self.players.get_mut(&key).filter(|p| p.phase == Phase::Moving) else { return };
         let mut swaps = Vec::new();

@@ -2,16 +2,16 @@
 
 use offstage_protocol::frame::BRIDGE_STREAM;
 use offstage_protocol::message::{
-    BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FromDevice, FromDeviceKind, Hello,
-    PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
+    BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FromDevice,
+    FromDeviceKind, Hello, PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{ErrorCode, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent};
 use serde_bytes::ByteBuf;
 
 use super::*;
-use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent};
 use crate::config::Source;
+use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent};
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
@@ -66,14 +66,18 @@ fn an_append_is_answered_with_steps_that_make_the_native_buffer_equal() {
         .collect();
     assert_eq!(pieces, [(false, 524_288), (false, 524_288), (true, 151_424)]);
     world.device(changed(1, &[0, 4_000_000]));
-    let Some(HookCommand::Done { r#type, steps, op: 1, .. }) = world.last_command() else { panic!("no answer") };
+    let Some(HookCommand::Done { r#type, steps, op: 1, .. }) = world.last_command() else {
+        panic!("no answer")
+    };
     assert!(r#type.unwrap().starts_with("video/mp4"));
     assert!(matches!(steps.as_slice(), [HookStep::Append(_), HookStep::Append(_)]), "init and media");
     world.native(&[0, 4_000_000]);
     let before = world.commands().len();
     world.append(2, &[1; 10]);
     world.device(changed(2, &[0, 4_000_000]));
-    let Some(HookCommand::Done { r#type: None, steps, op: 2, .. }) = world.last_command() else { panic!("no answer") };
+    let Some(HookCommand::Done { r#type: None, steps, op: 2, .. }) = world.last_command() else {
+        panic!("no answer")
+    };
     assert_eq!((steps.len(), world.commands().len()), (0, before + 1));
 }
 
@@ -128,7 +132,9 @@ fn kept_bytes_move_to_the_device_and_the_swap_covers_its_ranges() {
     world.hook(HookEvent::AddBuffer { ms: 1, sb: 1, mime: "video/webm".into() });
     world.append(1, &[7; 100]);
     world.device(changed(1, &[0, 8_000_000]));
-    let Some(HookCommand::Done { r#type: None, steps, .. }) = world.last_command() else { panic!("no answer") };
+    let Some(HookCommand::Done { r#type: None, steps, .. }) = world.last_command() else {
+        panic!("no answer")
+    };
     assert_eq!(steps, []);
     let buffers = vec![NativeRanges { sb: 1, ranges: vec![0.0, 8e6] }];
     world.hook(HookEvent::Caught { ms: 1, buffers, ended: false });
@@ -158,7 +164,15 @@ fn the_stand_in_waits_for_the_device_and_is_trimmed_to_it() {
     world.hook(HookEvent::Playback(wish(1, false)));
     let seq = world.last_playback().seq;
     let state = |advancing, media_time_us| {
-        FromDeviceKind::PlayerState(PlayerState { player: 1, seq, seek_id: 1, media_time_us, advancing, ready_state: 4, ..PlayerState::default() })
+        FromDeviceKind::PlayerState(PlayerState {
+            player: 1,
+            seq,
+            seek_id: 1,
+            media_time_us,
+            advancing,
+            ready_state: 4,
+            ..PlayerState::default()
+        })
     };
     world.device(state(false, 0));
     assert!(matches!(world.last_command(), Some(HookCommand::Sync { advancing: false, .. })));
@@ -168,7 +182,11 @@ fn the_stand_in_waits_for_the_device_and_is_trimmed_to_it() {
     world.hook(HookEvent::Drift { ms: 1, drift_us: 1000.0, paused: false, seek_id: 0 });
     assert_eq!(world.last_command(), Some(HookCommand::Slew { ms: 1, factor: 1.0, for_ms: 0.0 }));
     let count = world.commands().len();
-    world.device(FromDeviceKind::PlayerState(PlayerState { player: 1, seq: seq + 1, ..PlayerState::default() }));
+    world.device(FromDeviceKind::PlayerState(PlayerState {
+        player: 1,
+        seq: seq + 1,
+        ..PlayerState::default()
+    }));
     assert_eq!(world.commands().len(), count, "a state of another wish says nothing");
 }
 
@@ -306,13 +324,29 @@ proptest::proptest! {
 }
 
 fn wish(ms: u32, paused: bool) -> PlaybackEvent {
-    PlaybackEvent { ms, paused, rate: 1.0, volume: 1.0, muted: false, preserves_pitch: true, seek_id: 0, position: 0.0 }
+    PlaybackEvent {
+        ms,
+        paused,
+        rate: 1.0,
+        volume: 1.0,
+        muted: false,
+        preserves_pitch: true,
+        seek_id: 0,
+        position: 0.0,
+    }
 }
 
 fn changed(op: u32, ranges: &[u64]) -> FromDeviceKind {
     let tracks = Tracks { width: 640, height: 360, has_audio: false, duration_us: None };
     let ranges_us = ranges.to_vec();
-    FromDeviceKind::BufferChanged(BufferChanged { player: 1, buffer: 1, op, ranges_us, tracks: Some(tracks), ..BufferChanged::default() })
+    FromDeviceKind::BufferChanged(BufferChanged {
+        player: 1,
+        buffer: 1,
+        op,
+        ranges_us,
+        tracks: Some(tracks),
+        ..BufferChanged::default()
+    })
 }
 
 /// The core, a bridge and a client, with what each has got.
@@ -334,7 +368,16 @@ impl World {
         let sites = Some(sites.iter().map(|s| (*s).to_owned()).collect());
         core.handle_config(&Sources { shipped: Source { sites, ..Source::default() }, ..Sources::default() });
         let now = Monotonic(1_000_000);
-        let mut world = Self { core, now, device: None, deaf: false, epoch: 0, bridge_sequence: 0, log: vec![], received: vec![] };
+        let mut world = Self {
+            core,
+            now,
+            device: None,
+            deaf: false,
+            epoch: 0,
+            bridge_sequence: 0,
+            log: vec![],
+            received: vec![],
+        };
         world.run();
         world
     }
@@ -349,7 +392,12 @@ impl World {
 
     fn connect(&mut self) {
         self.epoch += 1;
-        self.bridge(BridgeKind::Hello(Hello { component: "bridge".into(), protocol_min: 1, protocol_max: 1, ..Hello::default() }));
+        self.bridge(BridgeKind::Hello(Hello {
+            component: "bridge".into(),
+            protocol_min: 1,
+            protocol_max: 1,
+            ..Hello::default()
+        }));
         self.device = Some(Mux::new(self.now, MuxConfig::of_component("client", "1.2.3")));
         self.bridge(BridgeKind::ChannelUp(ChannelUp { kind: "unix".into(), epoch: self.epoch }));
         self.device(FromDeviceKind::DeviceChanged(DeviceChanged { ready: true, ..DeviceChanged::default() }));
@@ -368,7 +416,17 @@ impl World {
 
     fn append(&mut self, op: u32, data: &[u8]) {
         let data = ByteBuf::from(data.to_vec());
-        self.hook(HookEvent::Append(AppendEvent { ms: 1, sb: 1, op, replay: false, data, offset: None, window_start: 0.0, window_end: None, sequence: false }));
+        self.hook(HookEvent::Append(AppendEvent {
+            ms: 1,
+            sb: 1,
+            op,
+            replay: false,
+            data,
+            offset: None,
+            window_start: 0.0,
+            window_end: None,
+            sequence: false,
+        }));
     }
 
     fn native(&mut self, ranges: &[u32]) {
@@ -405,7 +463,9 @@ impl World {
                     let mut reader = FrameReader::new();
                     reader.push(bytes);
                     while let Some(frame) = reader.next().unwrap() {
-                        if let Some(device) = self.device.as_mut().filter(|_| frame.stream != BRIDGE_STREAM && !self.deaf) {
+                        if let Some(device) =
+                            self.device.as_mut().filter(|_| frame.stream != BRIDGE_STREAM && !self.deaf)
+                        {
                             device.handle_frame(self.now, self.now.0, frame.as_frame()).unwrap();
                         }
                     }

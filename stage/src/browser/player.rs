@@ -142,7 +142,8 @@ impl LivePlayer {
             }
             Command::EndOfStream { player } => happened(match self.source.end_of_stream() {
                 Ok(()) => {
-                    let buffers = self.buffers.iter().map(|(buffer, live)| (buffer, live.snapshot())).collect();
+                    let buffers =
+                        self.buffers.iter().map(|(buffer, live)| (buffer, live.snapshot())).collect();
                     Event::SourceEnded { player, buffers }
                 }
                 Err(thrown) => Event::SourceRefused { player, end: true, exception: js::exception(&thrown) },

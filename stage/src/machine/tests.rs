@@ -233,7 +233,8 @@ fn what_the_buffers_hold_at_the_end_of_the_stream_is_told() {
     let mut bench = playing_bench();
     let snapshot = BufferSnapshot { ranges: vec![(0.0, 30.021)], timestamp_offset: 0.0 };
     bench.event(Event::SourceEnded { player: 1, buffers: vec![(16, snapshot.clone()), (99, snapshot)] });
-    let told = BufferChanged { player: 1, buffer: 16, ranges_us: vec![0, 30_021_000], ..BufferChanged::default() };
+    let told =
+        BufferChanged { player: 1, buffer: 16, ranges_us: vec![0, 30_021_000], ..BufferChanged::default() };
     assert_eq!(bench.said(), [Said::Changed(told)]);
 }
 
