@@ -10,6 +10,9 @@ use crate::session::Session;
 /// How long the engine may take to show a player's window on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How the address of a player's document ends.
+const POPUP: &str = "/popup.html";
+
 /// The debugging connection to the engine of a session's client.
 #[derive(Debug)]
 pub struct StageProbe {
@@ -43,12 +46,21 @@ impl StageProbe {
 
     /// The document in which the device shows its one player, once there is one with a picture.
     pub fn player(&self) -> Result<Page> {
-        let target = self.cdp.wait_target(PATIENCE, |target| {
-            target.kind == "page" && target.url.ends_with("/popup.html")
-        })?;
-        let page = Page::attach(&self.cdp, &target.id)?;
-        page.wait_until("document.querySelector('video')?.readyState >= 2", PATIENCE)?;
-        Ok(page)
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let targets = self.cdp.targets()?;
+            for target in targets.iter().filter(|target| target.url.ends_with(POPUP)) {
+                let page = Page::attach(&self.cdp, &target.id)?;
+                if page.evaluate("document.querySelector('video')?.readyState >= 2")? == true {
+                    return Ok(page);
+                }
+            }
+            if Instant::now() >= end {
+                let urls: Vec<_> = targets.into_iter().map(|target| target.url).collect();
+                anyhow::bail!("the device shows no picture; its pages: {urls:?}");
+            }
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
     }
 
     /// Waits until `count` players have a window on the device.
@@ -66,8 +78,15 @@ impl StageProbe {
         }
     }
 
-    /// How many players have a window on the device.
+    /// How many players on the device hold media; one that is kept ready for the next video holds none.
     pub fn players(&self) -> Result<usize> {
-        Ok(self.cdp.targets()?.iter().filter(|target| target.url.ends_with("/popup.html")).count())
+        let mut count = 0;
+        for target in self.cdp.targets()?.into_iter().filter(|target| target.url.ends_with(POPUP)) {
+            // A window may close while it is looked at.
+            let held = Page::attach(&self.cdp, &target.id)
+                .and_then(|page| page.evaluate("document.querySelector('video')?.readyState > 0"));
+            count += usize::from(held.is_ok_and(|held| held == true));
+        }
+        Ok(count)
     }
 }

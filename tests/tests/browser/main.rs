@@ -10,6 +10,10 @@
 
 mod clips;
 mod fidelity;
+mod hostile;
+mod icon;
 mod overlay;
 mod reversible;
+mod security;
 mod scene;
+mod truth;

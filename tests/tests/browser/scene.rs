@@ -150,7 +150,10 @@ impl Scene {
             }
             if Instant::now() >= end {
                 let file = keep(&screen);
-                panic!("{when}: the picture is at {seen:?}, the element at {expected:?}; see {}", file.display());
+                panic!(
+                    "{when}: the picture is at {seen:?}, the element at {expected:?}; see {}",
+                    file.display()
+                );
             }
         }
     }
@@ -163,7 +166,10 @@ impl Scene {
             if picture_on(&own).is_some() == wanted {
                 return;
             }
-            assert!(Instant::now() < end, "whether the session's browser draws the video itself is not {wanted}");
+            assert!(
+                Instant::now() < end,
+                "whether the session's browser draws the video itself is not {wanted}"
+            );
         }
     }
 
@@ -200,4 +206,3 @@ fn keep(screen: &Picture) -> PathBuf {
     screen.write_png(&file).unwrap();
     file
 }
-
