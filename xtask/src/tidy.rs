@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of STYLE.md that a program can check.
 
+mod errors;
 mod rules;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +11,11 @@ use crate::workspace::Workspace;
 
 /// Checks the rules of STYLE.md that a program can check; lists everything that breaks one.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Write anew what is made from the code: docs/errors.md.
+    #[arg(long)]
+    fix: bool,
+}
 
 /// A file of the checkout.
 #[derive(Debug)]
@@ -42,7 +47,10 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 ];
 
 /// Runs the command.
-pub(crate) fn run(workspace: &Workspace, _options: &Options) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.fix {
+        std::fs::write(workspace.path(errors::PAGE), errors::page())?;
+    }
     let mut files = Vec::new();
     for name in workspace.files()? {
         let bytes = std::fs::read(workspace.path(&name)).with_context(|| format!("cannot read {name}"))?;
@@ -50,6 +58,9 @@ pub(crate) fn run(workspace: &Workspace, _options: &Options) -> Result<()> {
     }
     let mut complaints = rules::check(&files);
     complaints.extend(forbidden_dependencies(workspace)?);
+    if workspace.read(errors::PAGE)? != errors::page() {
+        complaints.push(format!("{} is not what the code says: `cargo xtask tidy --fix`", errors::PAGE));
+    }
     for complaint in &complaints {
         say(format!("tidy: {complaint}"));
     }
