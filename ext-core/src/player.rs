@@ -12,6 +12,9 @@ use crate::standin::{self, StandInConfig};
 /// Passes that may follow one answer before the difference is left as it is.
 const MOST_FIXES: u8 = 4;
 
+/// Most media that one answer of the device may add; a browser's own quota of bytes ends far below it.
+const MOST_APPENDED_US: u64 = 6 * 3600 * 1_000_000;
+
 /// Where a player is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -151,10 +154,17 @@ impl Buffer {
     /// What to do natively so that the buffer holds what the device's holds.
     ///
     /// # Errors
-    /// [`ErrorCode::STAND_IN_FAILED`] if the device buffers media of which it never said what it is.
+    /// [`ErrorCode::STAND_IN_FAILED`] if the device buffers media of which it never said what it is, or more than can be.
     pub fn orders(&mut self) -> Result<Orders, ErrorCode> {
         let config = self.config();
         let steps = reconcile_for(&config, &self.native, &self.device);
+        let appended = steps.iter().fold(0_u64, |sum, step| match *step {
+            Step::Append { start_us, end_us } => sum.saturating_add(end_us.saturating_sub(start_us)),
+            Step::Remove { .. } => sum,
+        });
+        if appended > MOST_APPENDED_US {
+            return Err(ErrorCode::STAND_IN_FAILED);
+        }
         let Some(tracks) = self.tracks else {
             return if steps.iter().any(|step| matches!(step, Step::Append { .. })) {
                 Err(ErrorCode::STAND_IN_FAILED)

@@ -29,7 +29,7 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn serve() -> Server {
+pub(crate) fn serve() -> Server {
     let pages = repository().join("tests/tests/pages");
     let clips = repository().join("tests/clips");
     Server::start(move |request| match request.path.split_once('/').map(|(_, path)| path.split_once('/')) {
@@ -90,7 +90,8 @@ fn check(session: &Session, server: &Server, scenario: &str, plays: bool) -> Vec
         if plays && players == 0 {
             differences.push(format!("{scenario}, {kind}: it was not redirected"));
         }
-        let tolerance = if kind.ends_with("muxed") && !kind.ends_with("demuxed") { TRACKS_END_APART } else { 0.0 };
+        let tolerance =
+            if kind.ends_with("muxed") && !kind.ends_with("demuxed") { TRACKS_END_APART } else { 0.0 };
         let found = compare(&native, &redirected, tolerance);
         differences.extend(found.into_iter().map(|d| format!("{scenario}, {kind}: {d}")));
     }

@@ -102,7 +102,9 @@ impl<'a> WorkerLog<'a> {
     fn new(session: &'a Session) -> Self {
         let worker = session
             .cdp()
-            .wait_target(WAIT, |target| target.kind == "service_worker" && target.url.ends_with("/background.js"))
+            .wait_target(WAIT, |target| {
+                target.kind == "service_worker" && target.url.ends_with("/background.js")
+            })
             .unwrap();
         let attached = session.cdp().attach(&worker.id).unwrap();
         session.cdp().call_in(&attached, "Runtime.enable", json!({}), WAIT).unwrap();
@@ -140,7 +142,8 @@ fn a_page_cannot_pass_for_the_relay() {
     // The page's own player is redirected by the real relay all the same.
     assert_eq!(page.evaluate_within("play()", WAIT).unwrap(), json!([640, 360]));
     assert_eq!(redirected(&session), 1);
-    let seen = page.evaluate("forge.frames.filter((address) => address.startsWith('chrome-extension'))").unwrap();
+    let seen =
+        page.evaluate("forge.frames.filter((address) => address.startsWith('chrome-extension'))").unwrap();
     let dynamic = seen[0].as_str().expect("the relay's frame was not seen").to_owned();
 
     let id = session.evaluate_in_worker("chrome.runtime.id").unwrap();
@@ -186,7 +189,8 @@ fn a_page_that_is_not_covered_has_no_trace() {
     }
     for file in ["port.html", "port.js", "hook.js", "manifest.json", "icons/ready-16.png"] {
         let url = format!("chrome-extension://{}/{file}", id.as_str().unwrap());
-        let fetched = page.evaluate(&format!("fetch({}).then(() => 'there', () => 'not there')", json!(url))).unwrap();
+        let fetched =
+            page.evaluate(&format!("fetch({}).then(() => 'there', () => 'not there')", json!(url))).unwrap();
         assert_eq!(fetched, "not there", "{file}");
     }
     covered.close();
@@ -194,5 +198,8 @@ fn a_page_that_is_not_covered_has_no_trace() {
     let plain = Session::start(&Installation::from_env().unwrap(), plain).unwrap();
     let without = describe(&plain);
     plain.close();
-    assert!(with_extension == without, "an uncovered page differs from one in a browser without the extension");
+    assert!(
+        with_extension == without,
+        "an uncovered page differs from one in a browser without the extension"
+    );
 }
