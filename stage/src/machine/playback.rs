@@ -18,6 +18,8 @@ const HAVE_FUTURE_DATA: u16 = 3;
 const RATES: (f64, f64) = (0.0625, 16.0);
 /// Less movement than this between two readings is none.
 const STILL: f64 = 0.000_5;
+/// So far may an element have played, in seconds, since the seek that is looked for.
+const NEAR: f64 = 0.5;
 /// A position that has not moved for so long stands still.
 const STALL: Duration = Duration::from_millis(100);
 /// Over how long a position is watched before it is said to advance.
@@ -100,11 +102,21 @@ impl Playback {
             actions.push(Action::Adjust(settings));
         }
         let seekable = self.seen.ready_state >= HAVE_METADATA;
+        let to = if wish.seek_to.is_finite() { wish.seek_to.max(0.0) } else { 0.0 };
+        // Without a duration and with nothing buffered Chromium ignores a seek, without an event: at the beginning none is needed.
+        if self.seek_id != self.seek_done
+            && !self.seek_issued
+            && self.seen.ready_state == HAVE_METADATA
+            && to == 0.0
+            && self.seen.current_time == 0.0
+        {
+            self.seek_done = self.seek_id;
+        }
         if self.seek_id != self.seek_done && !self.seek_issued && seekable {
             self.seek_issued = true;
             self.seen.ended = false;
             self.seen.seeking = true;
-            actions.push(Action::Seek(if wish.seek_to.is_finite() { wish.seek_to.max(0.0) } else { 0.0 }));
+            actions.push(Action::Seek(to));
         }
         if wish.paused {
             if !self.seen.paused || self.play_pending {
@@ -142,13 +154,14 @@ impl Playback {
         match moment {
             VideoMoment::Waiting => self.stalled = true,
             VideoMoment::Playing => self.stalled = false,
-            VideoMoment::Seeked => {
-                if self.seek_issued && !snapshot.seeking {
-                    self.seek_done = self.seek_id;
-                    self.seek_issued = false;
-                }
-            }
-            VideoMoment::Sampled | VideoMoment::Changed => {}
+            VideoMoment::Seeked | VideoMoment::Sampled | VideoMoment::Changed => {}
+        }
+        // An element that plays from its first data on may be where it was told to go without a `seeked` of its own.
+        let there = moment == VideoMoment::Seeked
+            || (snapshot.ready_state >= HAVE_FUTURE_DATA && self.is_near_target(snapshot.current_time));
+        if self.seek_issued && !snapshot.seeking && there {
+            self.seek_done = self.seek_id;
+            self.seek_issued = false;
         }
         self.judge(&snapshot);
         self.seen = snapshot;
@@ -180,6 +193,11 @@ impl Playback {
         }
         self.sent = Some(state.clone());
         Some(state)
+    }
+
+    /// Whether the position is one that the newest seek leads to; a reading from before it seldom is.
+    fn is_near_target(&self, position: f64) -> bool {
+        self.wish.is_some_and(|wish| (-STILL..NEAR).contains(&(position - wish.seek_to)))
     }
 
     /// Whether the position really moves: it must have been seen to.
