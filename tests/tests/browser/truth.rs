@@ -15,7 +15,7 @@ const LIMIT_MS: f64 = 40.0;
 
 /// How long after a command, and after a stop of the machine, the two clocks may take to come together: the page learns that the
 /// device plays from its first reports, some hundred milliseconds after it does.
-const SETTLE_MS: f64 = 800.0;
+const SETTLE_MS: f64 = 1000.0;
 
 /// A side that gives no sign for so long was stopped.
 const STOP_MS: f64 = 120.0;
@@ -177,9 +177,9 @@ fn rows(samples: &Value) -> Vec<Vec<f64>> {
 fn check(query: &'static str, seconds: f64) {
     let ruler = Ruler::start(query);
     ruler.check("in play", vec![ruler.watch("", 1.0, seconds)]);
-    let seek = |position: f64| ruler.watch(&format!("video.currentTime = {position}"), 1.0, 1.5);
+    let seek = |position: f64| ruler.watch(&format!("video.currentTime = {position}"), 1.0, 2.0);
     ruler.check("after seeks", [24.01, 5.02, 27.0, 2.0].map(seek).into());
-    let run = |rate: f64| ruler.watch(&format!("video.playbackRate = {rate}"), rate, 2.0);
+    let run = |rate: f64| ruler.watch(&format!("video.playbackRate = {rate}"), rate, 2.5);
     ruler.check("at other rates", [0.5, 1.5, 2.0, 1.0].map(run).into());
     ruler.scene.run("video.pause()");
     ruler.check_still();
