@@ -181,7 +181,8 @@ impl Players {
             HookEvent::Playback(wish) => {
                 player.wish = Some(wish);
                 player.trim.interrupt();
-                player.stalled_since = None;
+                // A device that never says how it does counts as one that stands still.
+                player.stalled_since = Some(now).filter(|_| player.phase == Phase::Device && !wish.paused);
                 send_wish(player, link)
             }
             HookEvent::Drift { drift_us, paused, seek_id, .. } => {
