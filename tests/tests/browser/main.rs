@@ -16,6 +16,6 @@ mod hostile;
 mod icon;
 mod overlay;
 mod reversible;
-mod security;
 mod scene;
+mod security;
 mod truth;

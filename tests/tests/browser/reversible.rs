@@ -76,13 +76,19 @@ fn killing_each_part_three_times_loses_no_position_and_comes_back() {
 fn a_paused_video_that_has_ended_its_stream_survives_as_well() {
     let mut stage = Play::start("clip=vp9&tracks=muxed&ahead=60");
     stage.wait_redirected("at first");
-    stage.page.wait_until("video.duration > 30.01 && video.buffered.end(0) === video.duration", PATIENCE).unwrap();
+    stage
+        .page
+        .wait_until("video.duration > 30.01 && video.buffered.end(0) === video.duration", PATIENCE)
+        .unwrap();
     stage.page.evaluate("video.pause(); goTo(12.34)").unwrap();
     stage.listen();
     let before = stage.page.evaluate("[video.currentTime, video.duration, video.buffered.end(0)]").unwrap();
     stage.kill(Part::Client);
     stage.wait_in_session("killed while paused");
-    stage.page.wait_until("Math.abs(ownFrame() - Math.floor(video.currentTime * 30 + 1e-3)) <= 1", PATIENCE).unwrap();
+    stage
+        .page
+        .wait_until("Math.abs(ownFrame() - Math.floor(video.currentTime * 30 + 1e-3)) <= 1", PATIENCE)
+        .unwrap();
     let after = stage.page.evaluate("[video.currentTime, video.duration, video.buffered.end(0)]").unwrap();
     assert_eq!(before, after);
     stage.bring_back(Part::Client);
@@ -131,7 +137,8 @@ impl Play {
             None => Response::file(&pages, &request.path),
         })
         .unwrap();
-        let options = SessionOptions { sites: Some(vec!["http://127.0.0.1/*".into()]), ..SessionOptions::default() };
+        let options =
+            SessionOptions { sites: Some(vec!["http://127.0.0.1/*".into()]), ..SessionOptions::default() };
         let mut session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
         session.wait_connected(PATIENCE).unwrap();
         if without_client {
@@ -139,10 +146,16 @@ impl Play {
             wait("the client is gone", || session.status().unwrap()["ready"] == false);
         }
         let page = session.open(&server.url(&format!("/?{query}"))).unwrap();
-        page.evaluate(&format!("{}; globalThis.readFrameNumber = readFrameNumber; {WATCH}; 0", frame_number::script()))
-            .unwrap();
-        page.wait_until("!demo.error && video.readyState >= 3 && !video.paused && video.currentTime > 0", PATIENCE)
-            .unwrap();
+        page.evaluate(&format!(
+            "{}; globalThis.readFrameNumber = readFrameNumber; {WATCH}; 0",
+            frame_number::script()
+        ))
+        .unwrap();
+        page.wait_until(
+            "!demo.error && video.readyState >= 3 && !video.paused && video.currentTime > 0",
+            PATIENCE,
+        )
+        .unwrap();
         Self { session, page, _server: server }
     }
 
@@ -167,7 +180,9 @@ impl Play {
     /// The element shows the real picture at its position: the session decodes.
     fn wait_in_session(&self, when: &str) {
         let shown = "(() => { const n = ownFrame(); return n !== null && Math.abs(n / 30 - video.currentTime) < 0.3; })()";
-        self.page.wait_until(shown, PATIENCE).unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
+        self.page
+            .wait_until(shown, PATIENCE)
+            .unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
     }
 
     /// The worker says that the device plays, and the element shows no real picture any more.
