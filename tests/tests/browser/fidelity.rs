@@ -92,10 +92,36 @@ fn check(session: &Session, server: &Server, scenario: &str, plays: bool) -> Vec
         }
         let tolerance =
             if kind.ends_with("muxed") && !kind.ends_with("demuxed") { TRACKS_END_APART } else { 0.0 };
+        let (mut native, mut redirected) = (native, redirected);
+        for log in [&mut native, &mut redirected] {
+            if tolerance > 0.0 {
+                // The duration takes its last step when the device has told where the longest track ends: one more event.
+                without(log, "video", |event| {
+                    event["event"].as_str().is_some_and(|name| name.contains("durationchange"))
+                });
+            }
+            if scenario == "garbage" {
+                // The append fails in the session, a while after the page made it: by then the source may have been closed by the
+                // element's error. The events are compared, the values at their time are not.
+                names_only(log);
+            }
+        }
         let found = compare(&native, &redirected, tolerance);
         differences.extend(found.into_iter().map(|d| format!("{scenario}, {kind}: {d}")));
     }
     differences
+}
+
+fn without(log: &mut Log, object: &str, unwanted: impl Fn(&Value) -> bool) {
+    if let Some(events) = log.get_mut(object) {
+        events.retain(|event| !unwanted(event));
+    }
+}
+
+fn names_only(log: &mut Log) {
+    for event in log.values_mut().flatten() {
+        *event = json!({ "event": event["event"] });
+    }
 }
 
 fn compare(native: &Log, redirected: &Log, tolerance: f64) -> Vec<String> {
