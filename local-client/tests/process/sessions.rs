@@ -109,10 +109,15 @@ fn media_reaches_the_stage_and_its_answer_comes_back_under_the_sessions_id() {
             session.send(FIRST_BUFFER_STREAM + player, ToDeviceKind::Append(append));
         }
     }
-    for player in [5, 6] {
-        let last = session.wait_changed(|changed| changed.player == player && changed.op == 7);
+    // The streams of the two share the link in turns: either may be done first.
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        let last = session.wait_changed(|changed| changed.op == 7);
         assert_eq!(last.buffer, 2);
+        ended.push(last.player);
     }
+    ended.sort_unstable();
+    assert_eq!(ended, [5, 6]);
     // An operation on a buffer that does not exist is answered with its code.
     let append = Append { player: 5, buffer: 99, op: 3, last: true, ..Append::default() };
     session.send(FIRST_BUFFER_STREAM + 50, ToDeviceKind::Append(append));
