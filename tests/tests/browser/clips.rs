@@ -74,7 +74,9 @@ fn check(query: &str) {
     page.evaluate("video.pause(); video.currentTime = 20.01; 0").unwrap();
     // A paused video stands on the frame of its position, once that one is painted.
     page.wait_until(&format!("({DRAW})() === 600"), Duration::from_secs(30)).unwrap();
-    assert_eq!(page.evaluate("video.duration").unwrap().as_f64(), Some(30.0));
+    // The end of the stream sets it to where the longest track ends, which is not to the microsecond where the film does.
+    let duration = page.evaluate("video.duration").unwrap().as_f64().unwrap();
+    assert!((duration - 30.0).abs() < 0.05, "{query}: {duration} s");
     session.close();
 }
 
