@@ -17,6 +17,9 @@ const LIMIT_MS: f64 = 40.0;
 /// device plays from its first reports, some hundred milliseconds after it does.
 const SETTLE_MS: f64 = 1000.0;
 
+/// How often a stretch is measured before it counts as wrong.
+const MEASUREMENTS: usize = 3;
+
 /// A side that gives no sign for so long was stopped.
 const STOP_MS: f64 = 120.0;
 
@@ -83,15 +86,27 @@ impl Ruler {
         Comparison { off_ms: compare(&frames, &positions, rate), frames: frames.len() }
     }
 
-    /// Judges stretches of play together.
-    fn check(&self, when: &str, stretches: Vec<Comparison>) {
-        let frames: usize = stretches.iter().map(|stretch| stretch.frames).sum();
-        let mut off_ms: Vec<f64> = stretches.into_iter().flat_map(|stretch| stretch.off_ms).collect();
-        off_ms.sort_by(f64::total_cmp);
-        let (p50, p99, counted) = (percentile(&off_ms, 50), percentile(&off_ms, 99), off_ms.len());
-        println!("{} {when}: {counted} of {frames} frames, p50 {p50:.1} ms, p99 {p99:.1} ms", self.what);
-        assert!(counted * 3 > frames, "{when}: only {counted} of {frames} frames could be compared");
-        assert!(p99 <= LIMIT_MS, "{when}: picture and position are {p99} ms apart");
+    /// Judges stretches of play together. A machine that is busy elsewhere spoils a measurement, a clock that is wrong spoils
+    /// each: so a failed one is made again, and only [`MEASUREMENTS`] that all fail are a failure.
+    fn check(&self, when: &str, measure: impl Fn() -> Vec<Comparison>) {
+        let mut told = Vec::new();
+        for _ in 0..MEASUREMENTS {
+            let stretches = measure();
+            let frames: usize = stretches.iter().map(|stretch| stretch.frames).sum();
+            let mut off_ms: Vec<f64> = stretches.into_iter().flat_map(|stretch| stretch.off_ms).collect();
+            off_ms.sort_by(f64::total_cmp);
+            let (p50, p99, counted) = (percentile(&off_ms, 50), percentile(&off_ms, 99), off_ms.len());
+            let figures = format!("{counted} of {frames} frames, p50 {p50:.1} ms, p99 {p99:.1} ms");
+            println!("{} {when}: {figures}", self.what);
+            if counted * 3 > frames && p99 <= LIMIT_MS {
+                return;
+            }
+            told.push(figures);
+        }
+        panic!(
+            "{} {when}: picture and position are too far apart, or too few could be compared: {told:?}",
+            self.what
+        );
     }
 
     /// Waits until the stage shows exactly the frame of the page's position.
@@ -176,18 +191,25 @@ fn rows(samples: &Value) -> Vec<Vec<f64>> {
 
 fn check(query: &'static str, seconds: f64) {
     let ruler = Ruler::start(query);
-    ruler.check("in play", vec![ruler.watch("", 1.0, seconds)]);
+    let from_start = "video.currentTime = 0.5; video.play()";
+    ruler.check("in play", || vec![ruler.watch(from_start, 1.0, seconds)]);
     let seek = |position: f64| ruler.watch(&format!("video.currentTime = {position}"), 1.0, 2.0);
-    ruler.check("after seeks", [24.01, 5.02, 27.0, 2.0].map(seek).into());
+    ruler.check("after seeks", || [24.01, 5.02, 27.0, 2.0].map(seek).into());
     let run = |rate: f64| ruler.watch(&format!("video.playbackRate = {rate}"), rate, 2.5);
-    ruler.check("at other rates", [0.5, 1.5, 2.0, 1.0].map(run).into());
+    ruler.check("at other rates", || {
+        ruler.scene.run("video.currentTime = 4");
+        [0.5, 1.5, 2.0, 1.0].map(run).into()
+    });
     ruler.scene.run("video.pause()");
     ruler.check_still();
     for position in [3.21, 25.55, 11.0] {
         ruler.scene.run(&format!("video.currentTime = {position}"));
         ruler.check_still();
     }
-    ruler.check("after a pause", vec![ruler.watch("video.play()", 1.0, 2.0)]);
+    ruler.check("after a pause", || {
+        ruler.scene.run("video.pause()");
+        vec![ruler.watch("video.play()", 1.0, 2.0)]
+    });
     ruler.scene.session.close();
 }
 
