@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 
 /// Builds, tests, packs and shows Offstage.
 ///
-/// On a new machine: `cargo xtask setup`, then `cargo xtask demo`.
+/// On a new machine: `cargo xtask demo`, then `cargo xtask test`. Both install what is missing, and ask first.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 struct Arguments {
@@ -61,6 +61,10 @@ fn main() -> ExitCode {
 
 fn perform(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
+    // What a newcomer runs first installs what it needs, and asks if somebody is there.
+    if matches!(task, Task::Demo(_) | Task::Test(_) | Task::Bench(_)) {
+        setup::run(&workspace, &setup::Options::asking())?;
+    }
     match task {
         Task::Setup(options) => setup::run(&workspace, &options),
         Task::Build(options) => build::run(&workspace, &options).map(drop),

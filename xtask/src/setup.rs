@@ -25,6 +25,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Install what is missing; ask first if somebody is there.
+    pub(crate) fn asking() -> Self {
+        Self { yes: false, check: false }
+    }
+
     /// Install what is missing and ask nobody.
     pub(crate) fn unattended() -> Self {
         Self { yes: true, check: false }
