@@ -81,7 +81,7 @@ const native = {
   addBuffer: bound(MS.addSourceBuffer), removeBuffer: bound(MS.removeSourceBuffer), end: bound(MS.endOfStream),
   supported: MediaSource.isTypeSupported.bind(MediaSource),
   readyState: accessor(MS, 'readyState'), duration: accessor(MS, 'duration'),
-  currentTime: accessor(ME, 'currentTime'), elementBuffered: accessor(ME, 'buffered'), mediaState: accessor(ME, 'readyState'), rate: accessor(ME, 'playbackRate'), seeking: accessor(ME, 'seeking'),
+  connected: accessor(Node.prototype, 'isConnected'), currentTime: accessor(ME, 'currentTime'), elementBuffered: accessor(ME, 'buffered'), mediaState: accessor(ME, 'readyState'), rate: accessor(ME, 'playbackRate'), seeking: accessor(ME, 'seeking'),
   paused: accessor(ME, 'paused'), volume: accessor(ME, 'volume'), muted: accessor(ME, 'muted'),
   pitch: accessor(ME, 'preservesPitch'), currentSrc: accessor(ME, 'currentSrc'), error: accessor(ME, 'error'),
   listen: bound(ET.addEventListener), unlisten: bound(ET.removeEventListener), dispatch: bound(ET.dispatchEvent),

@@ -50,9 +50,11 @@ function onRelayMessage(event) {
 
 /** Tells the relay which element a player draws, through an event whose type only the relay knows. */
 function watchElement(id, element) {
-  if (!link || !element) return;
+  // An event reaches the relay from inside the document only; the element's next event tries again.
+  if (!link || !element || !native.connected.get(element)) return false;
   native.post(link.relay, { watch: id });
   native.dispatch(element, new native.Event(link.eventType, { __proto__: null, composed: true }));
+  return true;
 }
 
 function unwatchElement(id) {

@@ -31,7 +31,7 @@ function linkElement(m, element) {
     for (const type of SEEN) native.listen(element, type, onAnyElement, true);
   }
   if (m.mode === 'device') {
-    watchElement(m.id, element);
+    m.watched = watchElement(m.id, element);
     sendPlayback(m);
   }
 }
@@ -49,6 +49,7 @@ function findElement(m) {
 function onElementEvent(m, event) {
   if (!event.isTrusted) return;
   const type = native.type(event);
+  if (m.mode === 'device' && !m.watched) m.watched = watchElement(m.id, m.element);
   if (type === 'ratechange') {
     if (m.rateEvents.shift() === 'hidden') native.stop(event);
     return;

@@ -17,7 +17,7 @@ function accept(m) {
   findElement(m);
   sendDuration(m);
   if (m.element) {
-    watchElement(m.id, m.element);
+    m.watched = watchElement(m.id, m.element);
     hold(m);
     sendPlayback(m);
   }
@@ -83,7 +83,7 @@ async function replay(m) {
   endAgain(m);
   m.mode = 'device';
   m.base = native.rate.get(m.element);
-  watchElement(m.id, m.element);
+  m.watched = watchElement(m.id, m.element);
   hold(m);
   toWorker({ swapped: { ms: m.id } });
   sendPlayback(m);
