@@ -20,7 +20,7 @@ function playerOf(ms) {
   if (m) return m;
   m = {
     __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
-    base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+    base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
   };
   native.set(sources, ms, m);
   for (const type of list('sourceopen', 'sourceended')) {

@@ -34,6 +34,7 @@ function linkElement(m, element) {
     m.watched = watchElement(m.id, element);
     sendPlayback(m);
   }
+  if (m.due) move(m);
 }
 
 /** The element that plays `m`, looked for among those in the document when nothing else has told. */

@@ -5,12 +5,14 @@ function openPlayer(m) {
   players.set(m.id, m);
   if (deviceReady === false) return;
   m.mode = 'asking';
-  m.waiting = native.later(() => { if (m.mode === 'asking') revert(m); }, ASK_MS);
+  // A word that comes later than that moves the player then.
+  m.waiting = native.later(() => { if (m.mode === 'asking') { m.late = true; revert(m); } }, ASK_MS);
   toWorker({ open: { ms: m.id, replay: false } });
 }
 
 function accept(m) {
   native.forget(m.waiting);
+  if (m.late) { m.late = false; moveLate(m); return; }
   if (m.mode === 'moving') { replay(m); return; }
   if (m.mode !== 'asking') return;
   m.mode = 'device';
@@ -25,11 +27,18 @@ function accept(m) {
 
 // ---- session → device ---------------------------------------------------------------------------------------------
 
+/** The device was there all the time, only slow to say so. */
+function moveLate(m) {
+  m.due = m.mode !== 'moving';
+  move(m);
+}
+
 /** Sends what is kept to the device while the session plays on, then waits for the worker's `swap`. */
 function move(m) {
   if (m.mode !== 'session' || !m.buffers.length || !m.buffers.every((b) => b.whole)) return;
   findElement(m);
   if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element)) return;
+  m.due = false;
   m.mode = 'moving';
   for (const b of m.buffers) for (const entry of b.log) entry.sent = false;
   toWorker({ open: { ms: m.id, replay: true } });
@@ -126,7 +135,7 @@ async function revert(m) {
   if (standIns && m.element && !native.error.get(m.element)) await flushPicture(m);
   m.mode = 'session';
   m.buffers.forEach(resumeInSession);
-  if (deviceReady && was === 'device' && m.retry) move(m);
+  if (deviceReady && (m.due || (was === 'device' && m.retry))) move(m);
 }
 
 /** Appends to the native buffer what it doesn't have; ranges end up as they were. An append that the page waits for is left
@@ -211,7 +220,7 @@ function fromWorker(message) {
   const b = body.sb === undefined ? null : m.buffers.find((other) => other.id === body.sb);
   switch (kind) {
     case 'accept': accept(m); break;
-    case 'revert': m.retry = body.retry; revert(m); break;
+    case 'revert': m.late = false; m.retry = body.retry; revert(m); break;
     case 'done':
       if (!b) break;
       if (b.acknowledged && m.mode === 'moving') { const go = b.acknowledged; b.acknowledged = null; go(); break; }
@@ -240,6 +249,6 @@ function fix(b, { steps, type }) {
 }
 
 onReadyChange.push((ready) => {
-  if (!ready) for (const m of players.values()) { m.retry = true; revert(m); }
+  if (!ready) for (const m of players.values()) { m.retry = true; m.late = false; revert(m); }
   if (ready) for (const m of players.values()) if (m.retry) move(m);
 });

@@ -79,7 +79,7 @@ fn a_page_that_floods_hurts_no_other() {
     native.close().unwrap();
     let other = session.open(&server.url("/pages/hostile.html")).unwrap();
     plays(&other);
-    assert!(redirected(&session) >= 1, "another page is not redirected any more");
+    wait_for(|| redirected(&session) >= 1, "another page to be redirected");
     session.close();
 }
 

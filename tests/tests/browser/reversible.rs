@@ -116,10 +116,28 @@ fn a_page_opened_without_a_client_moves_when_one_comes() {
     stage.session.close();
 }
 
+#[test]
+fn a_worker_too_busy_to_answer_gets_the_player_later() {
+    let stage = Play::start("clip=h264");
+    stage.wait_redirected("at first");
+    // The page asks while the worker is at this, and doesn't wait for it.
+    let busy =
+        "setTimeout(() => { const end = performance.now() + 4000; while (performance.now() < end); }, 0); 0";
+    stage.session.evaluate_in_worker(busy).unwrap();
+    stage.reload();
+    stage.wait_in_session("the worker is busy");
+    stage.listen();
+    stage.wait_redirected("the worker has time again");
+    stage.plays_on("the worker has time again");
+    stage.check_position("the worker has time again");
+    stage.session.close();
+}
+
 /// A page that plays in a session.
 struct Play {
     session: Session,
     page: Page,
+    url: String,
     _server: Server,
 }
 
@@ -145,18 +163,31 @@ impl Play {
             session.kill_client();
             wait("the client is gone", || session.status().unwrap()["ready"] == false);
         }
-        let page = session.open(&server.url(&format!("/?{query}"))).unwrap();
-        page.evaluate(&format!(
-            "{}; globalThis.readFrameNumber = readFrameNumber; {WATCH}; 0",
-            frame_number::script()
-        ))
-        .unwrap();
-        page.wait_until(
-            "!demo.error && video.readyState >= 3 && !video.paused && video.currentTime > 0",
-            PATIENCE,
-        )
-        .unwrap();
-        Self { session, page, _server: server }
+        let url = server.url(&format!("/?{query}"));
+        let page = session.open(&url).unwrap();
+        let play = Self { session, page, url, _server: server };
+        play.wait_playing();
+        play
+    }
+
+    fn reload(&self) {
+        self.page.navigate(&self.url).unwrap();
+        self.wait_playing();
+    }
+
+    fn wait_playing(&self) {
+        self.page
+            .evaluate(&format!(
+                "{}; globalThis.readFrameNumber = readFrameNumber; {WATCH}; 0",
+                frame_number::script()
+            ))
+            .unwrap();
+        self.page
+            .wait_until(
+                "!demo.error && video.readyState >= 3 && !video.paused && video.currentTime > 0",
+                PATIENCE,
+            )
+            .unwrap();
     }
 
     fn kill(&mut self, part: Part) {
