@@ -1,8 +1,11 @@
 //! Keeps the stand-in's clock on the device's: the device is the master, the page's clock is trimmed unseen.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use offstage_protocol::Monotonic;
+
+use crate::hook::to_u64;
 
 /// Drift that is left alone, in microseconds: less than a third of a frame at 30 fps.
 const DEAD_BAND_US: f64 = 8_000.0;
@@ -94,6 +97,32 @@ impl Trim {
     }
 }
 
+/// How far page and device have been apart lately: the last [`Drifts::MOST`] measurements.
+#[derive(Debug, Clone, Default)]
+pub struct Drifts {
+    us: VecDeque<u64>,
+}
+
+impl Drifts {
+    const MOST: usize = 512;
+
+    pub fn add(&mut self, drift_us: f64) {
+        if self.us.len() == Self::MOST {
+            self.us.pop_front();
+        }
+        self.us.push_back(to_u64(drift_us.abs()));
+    }
+
+    /// Microseconds without sign that so many percent of the measurements of all players stay within.
+    #[must_use]
+    pub fn percentiles<const N: usize>(of: &[&Self], percent: [usize; N]) -> Option<[u64; N]> {
+        let mut all: Vec<u64> = of.iter().flat_map(|drifts| drifts.us.iter().copied()).collect();
+        all.sort_unstable();
+        let last = all.len().checked_sub(1)?;
+        Some(percent.map(|percent| all.get((all.len() * percent / 100).min(last)).copied().unwrap_or(0)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +175,19 @@ mod tests {
                 assert!((0.0..=4.0).contains(&factor) && (0.0..=LONGEST_MS).contains(&for_ms));
             }
         }
+    }
+
+    #[test]
+    fn drifts_are_those_of_the_last_measurements_of_all_players() {
+        assert_eq!(Drifts::percentiles(&[], [50, 99]), None);
+        let (mut a, mut b) = (Drifts::default(), Drifts::default());
+        for _ in 0..Drifts::MOST {
+            a.add(1e9);
+        }
+        for i in 1..=Drifts::MOST {
+            a.add(-(i as f64));
+        }
+        b.add(f64::NAN);
+        assert_eq!(Drifts::percentiles(&[&a, &b], [0, 50, 100]), Some([0, 256, 512]));
     }
 }

@@ -77,8 +77,21 @@ pub struct Status<'a> {
     /// What the device has counted over all players that are open.
     pub frames_presented: u64,
     pub frames_dropped: u64,
+    /// Between page and device lately: the median and the 99th percentile, in microseconds.
+    pub drift_us: Option<[u64; 2]>,
+    /// Documents that play in the session although there is a device.
+    pub in_session: Vec<InSession>,
     /// Patterns that are covered.
     pub sites: usize,
+}
+
+/// Why a document's last player that was to play on the device plays in the session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InSession {
+    pub tab: i32,
+    pub code: String,
+    pub sentence: &'static str,
+    pub remedy: &'static str,
 }
 
 #[derive(Debug)]
@@ -243,8 +256,19 @@ impl Core {
             redirected: self.players.redirected().count(),
             frames_presented,
             frames_dropped,
+            drift_us: self.players.drift_us(),
+            in_session: self
+                .players
+                .reasons()
+                .filter_map(|(relay, code)| self.in_session(relay, code))
+                .collect(),
             sites: self.config.matches().len(),
         }
+    }
+
+    fn in_session(&self, relay: u32, code: ErrorCode) -> Option<InSession> {
+        let tab = self.relays.get(&relay)?.tab;
+        Some(InSession { tab, code: code.to_string(), sentence: code.sentence(), remedy: code.remedy() })
     }
 
     // ---- time and outputs --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ use offstage_protocol::message::{BufferChanged, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 use serde_bytes::ByteBuf;
 
-use crate::clock::Trim;
+use crate::clock::{Drifts, Trim};
 use crate::hook::{HookStep, seconds};
 use crate::reconcile::{Step, reconcile_for};
 use crate::standin::{self, StandInConfig};
@@ -46,6 +46,7 @@ pub struct Player {
     /// Frames that the device has presented and dropped so far, by its own count.
     pub frames: [u64; 2],
     pub trim: Trim,
+    pub drifts: Drifts,
 }
 
 impl Player {
@@ -64,6 +65,7 @@ impl Player {
             geometry_seq: 0,
             frames: [0; 2],
             trim: Trim::default(),
+            drifts: Drifts::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
-use crate::clock::Slew;
+use crate::clock::{Drifts, Slew};
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
 use crate::player::{Buffer, Orders, Phase, Player};
@@ -41,6 +41,8 @@ const PAUSED_DRIFT_US: f64 = 1_000.0;
 pub(super) struct Players {
     players: SortedMap<(u32, u32), Player>,
     by_id: SortedMap<u32, (u32, u32)>,
+    /// Why the document's last player that went back to the session did so.
+    reasons: SortedMap<u32, ErrorCode>,
     last_id: u32,
     last_stream: u32,
 }
@@ -66,9 +68,21 @@ impl Players {
         })
     }
 
+    /// The documents that play in the session although there is a device, and why.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (u32, ErrorCode)> {
+        self.reasons.iter().map(|(relay, code)| (*relay, *code))
+    }
+
+    /// How far page and device have been apart lately, in microseconds: the median and the 99th percentile.
+    pub(super) fn drift_us(&self) -> Option<[u64; 2]> {
+        let all: Vec<_> = self.players.values().map(|player| &player.drifts).collect();
+        Drifts::percentiles(&all, [50, 99])
+    }
+
     /// The device is gone, and with it every player on it.
     pub(super) fn revert_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
         for (relay, ms) in std::mem::take(&mut self.players).into_keys() {
+            self.reasons.insert(relay, code);
             let command = HookCommand::Revert { ms, code: code.number(), retry: true };
             out.push_back(Output::ToHook { relay, command });
         }
@@ -91,6 +105,7 @@ impl Players {
     }
 
     pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
+        self.reasons.remove(&relay);
         let mine: Vec<u32> =
             self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
         for ms in mine {
@@ -276,6 +291,7 @@ impl Players {
         } else if link.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player: id })) {
             self.players.insert(key, Player::new(id, replay));
             self.by_id.insert(id, key);
+            self.reasons.remove(&relay);
             out.push_back(Output::ToHook { relay, command: HookCommand::Accept { ms } });
             return;
         } else {
@@ -305,6 +321,7 @@ impl Players {
     ) {
         self.close(key, link);
         let (relay, ms) = key;
+        self.reasons.insert(relay, code);
         let text = format!("a player goes on in the session: {code} {}", code.sentence());
         out.push_back(Output::Log { level: "info", text });
         let command = HookCommand::Revert { ms, code: code.number(), retry };
@@ -473,6 +490,7 @@ fn handle_drift(
         return send_wish(player, link);
     }
     let order = if player.advancing {
+        player.drifts.add(drift_us);
         player.trim.order(now, drift_us, wish.rate)
     } else {
         player.trim.interrupt();

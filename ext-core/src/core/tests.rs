@@ -100,6 +100,12 @@ fn a_failure_on_the_device_sends_the_player_back_with_its_code() {
     let failed = PlayerFailed { player: 1, code: 1303, detail: String::new() };
     world.device(FromDeviceKind::PlayerFailed(failed));
     assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1303, retry: false }));
+    let codes = |world: &World| -> Vec<String> {
+        world.core.status().in_session.into_iter().map(|reason| reason.code).collect()
+    };
+    assert_eq!(codes(&world), ["OFS-1303"]);
+    world.open(true);
+    assert_eq!(codes(&world), [""; 0], "it is on its way to the device again");
 }
 
 #[test]
