@@ -123,8 +123,9 @@ async function giveDuration(m, seconds) {
   try { native.duration.set(m.ms, seconds); } catch { m.hideDuration = 0; }
 }
 
-/** Carries out the worker's steps on the native buffer, unseen. */
-async function runSteps(b, steps, type, duration) {
+/** Carries out the worker's steps on the native buffer, unseen. `last`, if given, makes the end of the page's operation of the
+ * last step's: {wanted(), ended()}; so what the element tells of new media comes after it, as it does natively. */
+async function runSteps(b, steps, type, duration, last) {
   if (typeof duration === 'number') await giveDuration(b.player, duration);
   neutral(b);
   try {
@@ -132,20 +133,34 @@ async function runSteps(b, steps, type, duration) {
       native.changeType(b.sb, type);
       b.standIn = type;
     }
-    for (const step of steps) {
-      if (step.append) {
-        const isInit = startsInit(step.append);
-        if (isInit) b.init = step.append;
+    for (let i = 0; i < steps.length; i++) {
+      const { remove } = steps[i];
+      let { append } = steps[i];
+      if (append) {
+        if (startsInit(append)) {
+          b.init = append;
+          // In one append with the media, as pages do it: an element that has metadata already would be ready too soon.
+          if (i + 1 < steps.length && steps[i + 1].append) append = joined(append, steps[++i].append);
+        }
         else if (b.wantsInit) await start(b, list(), () => native.append(b.sb, b.init));
         b.wantsInit = false;
-        await start(b, list(), () => native.append(b.sb, step.append));
+        const ends = last && i === steps.length - 1 && last.wanted();
+        await start(b, ends ? list('update', 'updateend') : list(), () => native.append(b.sb, append),
+          ends ? () => { restore(b); last.ended(); } : undefined);
       }
-      else if (step.remove[1] > step.remove[0]) await start(b, list(), () => native.remove(b.sb, step.remove[0], step.remove[1]));
+      else if (remove[1] > remove[0]) await start(b, list(), () => native.remove(b.sb, remove[0], remove[1]));
     }
     return true;
   } finally {
     restore(b);
   }
+}
+
+function joined(a, b) {
+  const out = new native.Uint8Array(a.length + b.length);
+  native.fill(out, a, 0);
+  native.fill(out, b, a.length);
+  return out;
 }
 
 // ---- what is kept -------------------------------------------------------------------------------------------------

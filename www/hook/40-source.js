@@ -9,7 +9,7 @@ const byUrl = table();
 let lastPlayer = 0;
 
 /** How long a new player waits to hear whether a device is there before it plays in the session. */
-const ASK_MS = 500;
+const ASK_MS = 1500;
 /** How long the device may take for one operation before playback goes on in the session. */
 const ANSWER_MS = 15000;
 /** Most object URLs of MediaSources that are remembered. */
@@ -119,25 +119,30 @@ function settle(b) {
   p.settling = true;
   native.forget(p.timer);
   const { steps, type, offset, duration } = p.answer;
+  let moved = false;
+  const moveOffset = () => { moved = true; if (!b.offsetWritten && native.mode.get(b.sb) === 'sequence') native.offset.set(b.sb, offset); };
   hidden(b, async () => {
-    await runSteps(b, steps, type, duration);
-    if (!b.offsetWritten && native.mode.get(b.sb) === 'sequence') native.offset.set(b.sb, offset);
+    await runSteps(b, steps, type, duration, { __proto__: null, wanted: () => b.pending === p, ended: () => { moveOffset(); ended(b, p); } });
+    if (!moved) moveOffset();
     toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
   }).then(() => endPending(b, p));
 }
 
-/** Lets the page see the end of its operation: the events of a native append of nothing. */
+/** The page's operation has ended; its events are next. */
+function ended(b, p) {
+  if (b.pending !== p) return;
+  b.pending = null;
+  if (p.entry) kept(p.entry, rangesOf(b));
+  prune(b);
+}
+
+/** Lets the page see the end of its operation, if it has not: the events of a native append of nothing. */
 function endPending(b, p) {
   if (b.pending !== p) return;
-  const before = () => {
-    if (b.pending === p) b.pending = null;
-    if (p.entry) kept(p.entry, rangesOf(b));
-    prune(b);
-  };
   try {
-    start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), before);
+    start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), () => ended(b, p));
   } catch {
-    before();
+    ended(b, p);
   }
 }
 
@@ -199,6 +204,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
     const head = b.expected[b.expected.length - 1];
     const events = list('abort', 'updateend');
     if (b.busy) {
+      if (head) head.show = list(); // the stand-in's append that was to end the operation
       hidden(b, async () => {
         const ended = start(b, events, () => native.append(b.sb, nothing()));
         native.abort(b.sb);

@@ -114,6 +114,7 @@ const scenarios = {
       sb.timestampOffset = 0;
       await r.append(i, await r.segment(i, 12));
     }
+    await r.ready();
   },
 
   /** abort() while an append is under way, and when none is. */
