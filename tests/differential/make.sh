@@ -43,7 +43,7 @@ clusters=(-cluster_time_limit 1000)
 mux vp8.webm vorbis.webm vp8-vorbis.webm "${clusters[@]}"
 mux vp9.webm opus.webm vp9-opus.webm "${clusters[@]}"
 mux av1.mp4 opus.webm av1-opus.webm "${clusters[@]}"
-mux h264.mp4 aac.mp4 h264-aac.ts
+mux h264.mp4 aac.mp4 h264-aac.ts -muxdelay 0 -muxpreload 0
 mux h264.mp4 aac.mp4 h264-aac.flv
 mux h264.mp4 aac.mp4 file.mp4 -movflags +faststart
 mux h264.mp4 aac.mp4 late-index.mp4
@@ -72,4 +72,4 @@ dash() { # folder, video, small video, audio
 }
 dash dash-h264 h264.mp4 h264-small.mp4 aac.mp4
 dash dash-vp9 vp9.webm vp9-small.webm opus.webm
-touch "$to/complete"
+

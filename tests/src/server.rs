@@ -230,6 +230,10 @@ fn content_type(path: &str) -> &'static str {
         "mp4" => "video/mp4",
         "webm" => "video/webm",
         "wasm" => "application/wasm",
+        "mp3" => "audio/mpeg",
+        "ts" => "video/mp2t",
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "mpd" => "application/dash+xml",
         _ => "application/octet-stream",
     }
 }

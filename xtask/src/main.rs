@@ -6,6 +6,7 @@ mod build;
 mod ci;
 mod clips;
 mod demo;
+mod differential;
 mod icons;
 mod manifest;
 mod package;
@@ -42,6 +43,7 @@ enum Task {
     Ci(ci::Options),
     Package(package::Options),
     Bench(bench::Options),
+    Differential(differential::Options),
     Size(size::Options),
     Tidy(tidy::Options),
     Icons(icons::Options),
@@ -74,6 +76,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Ci(options) => ci::run(&workspace, &options),
         Task::Package(options) => package::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Differential(options) => differential::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),

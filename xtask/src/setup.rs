@@ -116,7 +116,8 @@ fn agreed() -> Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
-fn install(packages: &[&str]) -> Result<()> {
+/// Installs Debian packages; says what to do where that can't be done.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if !is_on_path("apt-get") {
         bail!("no apt-get here: install by your own means what Debian calls {}", packages.join(" "));
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::message::{Append, AppendSettings, BufferChanged, Tracks};
 
-use crate::machine::container::{Init, find_init};
+use crate::machine::container::{Init, find_init, has_init_segments};
 use crate::machine::event::{BufferSettings, BufferSnapshot, Command, Exception, Outcome};
 use crate::machine::limits::{MAX_APPEND_BYTES, MAX_INIT, MAX_RANGES};
 use crate::machine::playback::is_newer;
@@ -108,6 +108,8 @@ pub(crate) struct Buffer {
     id: u32,
     /// The type as it is now, for the probes.
     mime: String,
+    /// What comes next begins with initialization segments: by the type as it will be when everything in the queue is done.
+    has_inits: bool,
     /// `addSourceBuffer` has been carried out.
     pub(crate) added: bool,
     queue: VecDeque<Op>,
@@ -116,6 +118,10 @@ pub(crate) struct Buffer {
     waiting_bytes: usize,
     /// The newest append's number: what comes late for an older one is dropped.
     newest_append: Option<u32>,
+    /// The beginning of an initialization segment that the next append goes on with.
+    begun_init: Vec<u8>,
+    /// What the media are has been asked for, since the type was set.
+    probed: bool,
 }
 
 impl Buffer {
@@ -123,12 +129,15 @@ impl Buffer {
         Self {
             player,
             id,
+            has_inits: has_init_segments(&mime),
             mime,
             added: false,
             queue: VecDeque::new(),
             running: false,
             waiting_bytes: 0,
             newest_append: None,
+            begun_init: Vec::new(),
+            probed: false,
         }
     }
 
@@ -169,7 +178,7 @@ impl Buffer {
                 settings: piece.settings.map(clean_settings),
                 waiting: VecDeque::new(),
                 complete: false,
-                head: Head::Collecting(Vec::new()),
+                head: Head::Collecting(core::mem::take(&mut self.begun_init)),
             };
             self.push(Some(piece.op), serial, Kind::Append(pieces));
         }
@@ -180,7 +189,12 @@ impl Buffer {
         if failure.is_some() {
             return;
         }
-        pieces.look(&piece.data);
+        // Only media without initialization segments are asked about by their first bytes.
+        let raw = !self.probed && !self.has_inits;
+        if let Some(begun) = pieces.look(&piece.data, raw) {
+            self.begun_init = begun;
+        }
+        self.probed |= matches!(pieces.head, Head::Found { .. });
         if !piece.data.is_empty() {
             self.waiting_bytes += piece.data.len();
             pieces.waiting.push_back(piece.data);
@@ -192,10 +206,14 @@ impl Buffer {
     }
 
     pub(crate) fn abort(&mut self, serial: u64, op: u32) {
+        self.begun_init = Vec::new();
         self.push(Some(op), serial, Kind::Abort);
     }
 
     pub(crate) fn change_type(&mut self, serial: u64, op: u32, mime: String) {
+        self.begun_init = Vec::new();
+        self.probed = false;
+        self.has_inits = has_init_segments(&mime);
         self.push(Some(op), serial, Kind::ChangeType { mime });
     }
 
@@ -384,22 +402,34 @@ impl Op {
 }
 
 impl Pieces {
-    /// Follows the head of the append until it is known whether there is an initialization segment.
-    fn look(&mut self, data: &[u8]) {
+    /// Follows the head of the append until it is known whether there is an initialization segment. `raw`: the media have none, and
+    /// their first bytes say what they are. Answers the beginning of a segment that the append does not complete.
+    fn look(&mut self, data: &[u8], raw: bool) -> Option<Vec<u8>> {
         let Head::Collecting(head) = &mut self.head else {
-            return;
+            return None;
         };
         let room = MAX_INIT - head.len();
         head.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
-        self.head = match find_init(head) {
+        let more = !self.complete && head.len() < MAX_INIT;
+        let init = if raw { Init::Incomplete } else { find_init(head) };
+        let mut begun = None;
+        self.head = match init {
             // A segment that ends where the data ends may go on in the next piece; the engine takes it as it is.
             Init::Complete { length, sound } => {
                 head.truncate(length);
                 Head::Found { bytes: core::mem::take(head), sound }
             }
-            Init::Incomplete if !self.complete && head.len() < MAX_INIT => return,
-            Init::Incomplete | Init::None => Head::Settled(None),
+            Init::Incomplete if more => return None,
+            Init::Incomplete if raw && !head.is_empty() => {
+                Head::Found { bytes: core::mem::take(head), sound: true }
+            }
+            Init::Incomplete => {
+                begun = Some(core::mem::take(head)).filter(|head| head.len() < MAX_INIT);
+                Head::Settled(None)
+            }
+            Init::None => Head::Settled(None),
         };
+        begun
     }
 }
 

@@ -76,6 +76,13 @@ fn find_mp4(bytes: &[u8]) -> Init {
     }
 }
 
+/// Whether media of this type begin with an initialization segment. MPEG-2 TS, MP3 and ADTS don't: their byte stream formats
+/// <https://www.w3.org/TR/mse-byte-stream-format-registry/> carry all that is needed with the media.
+pub(crate) fn has_init_segments(mime: &str) -> bool {
+    let container = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    !matches!(container.as_str(), "video/mp2t" | "audio/mp2t" | "audio/mpeg" | "audio/aac")
+}
+
 /// Whether a movie box has a track whose handler is `soun`.
 fn has_sound_track(moov: &[u8]) -> bool {
     boxes(moov).filter(|(kind, _)| kind == b"trak").any(|(_, trak)| {

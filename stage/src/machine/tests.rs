@@ -4,8 +4,8 @@ mod fake;
 mod random;
 
 use offstage_protocol::message::{
-    Append, AppendSettings, BufferChanged, EndOfStream, Layout, PlayerState, SetDuration, SetPlayback,
-    ToDeviceKind, Tracks,
+    Append, AppendSettings, BufferChanged, ChangeType, EndOfStream, Layout, PlayerState, SetDuration,
+    SetPlayback, ToDeviceKind, Tracks,
 };
 use offstage_protocol::{ErrorCode, Monotonic};
 
@@ -128,6 +128,51 @@ fn an_initialization_segment_is_probed_once_and_remembered() {
     bench.event(done(1, 16, 1.0));
     assert_eq!(told(bench.said()), Some(tracks));
     assert!(!bench.commands().iter().any(|command| matches!(command, Command::Probe { .. })));
+}
+
+fn probed(commands: &[Command]) -> Vec<&[u8]> {
+    commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Probe { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_initialization_segment_may_come_in_several_appends() {
+    let init = init_segment();
+    let mut bench = playing_bench();
+    let (first, second) = init.split_at(init.len() - 5);
+    bench.send(piece(1, 16, 1, first, true));
+    bench.event(done(1, 16, 0.0));
+    assert_eq!(probed(&bench.commands()), [[0_u8; 0]; 0]);
+    bench.send(piece(1, 16, 2, &[second, b"\0\0\0\x09moof!".as_slice()].concat(), true));
+    assert_eq!(probed(&bench.commands()), [init.as_slice()]);
+}
+
+#[test]
+fn media_without_initialization_segments_are_probed_by_their_first_append() {
+    let mut bench = playing_bench();
+    bench.send(ToDeviceKind::ChangeType(ChangeType {
+        player: 1,
+        buffer: 16,
+        op: 1,
+        mime: "video/mp2t; codecs=\"avc1.64001e\"".to_owned(),
+    }));
+    bench.event(done(1, 16, 0.0));
+    bench.commands();
+    for op in [2, 3] {
+        bench.send(piece(1, 16, op, &[0x47; 376], true));
+        let commands = bench.commands();
+        let wanted: &[&[u8]] = if op == 2 { &[&[0x47; 376]] } else { &[] };
+        assert_eq!(probed(&commands), wanted, "{op}");
+        bench.event(done(1, 16, 1.0));
+        if op == 2 {
+            bench.pass_to_timeout();
+        }
+    }
 }
 
 #[test]

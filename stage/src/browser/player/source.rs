@@ -105,7 +105,10 @@ impl LiveBuffer {
                 return Err(thrown);
             }
         }
-        if let Some(offset) = settings.timestamp_offset {
+        // In the middle of a media segment it can't be written. In a sequence, writing begins a new group.
+        if let Some(offset) = settings.timestamp_offset
+            && (settings.sequence_mode || read("timestampOffset")?.as_f64() != Some(offset))
+        {
             js::write(&self.inner, "timestampOffset", offset)?;
         }
         let start = read("appendWindowStart")?.as_f64() != Some(settings.append_window_start);
