@@ -268,7 +268,7 @@ const cases = {
   'hls.js aes-128': hls('/media/hls-aes/0.m3u8'),
   'hls.js without worker': hls('/media/hls-ts/0.m3u8', { enableWorker: false }),
   'hls.js live': hls('/live/live.m3u8', {}, watchLive),
-  'hls.js missing segment': hls('/missing/0.m3u8', { fragLoadPolicy: { default: { maxTimeToFirstByteMs: 5000, maxLoadTimeMs: 5000, timeoutRetry: null, errorRetry: null } } },
+  'hls.js missing segment': hls('/missing/0.m3u8', { maxBufferLength: 2, maxMaxBufferLength: 2, fragLoadPolicy: { default: { maxTimeToFirstByteMs: 5000, maxLoadTimeMs: 5000, timeoutRetry: null, errorRetry: null } } },
     (run) => fails(run, () => run.errors.length > 0)),
   'dash.js h264': dash('dash-h264'),
   'dash.js vp9': dash('dash-vp9'),
@@ -288,15 +288,17 @@ const cases = {
   }),
   'vidstack hls': {
     async run(run) {
-      await load('/players/vidstack/cdn/vidstack.js', 'module');
+      await load('/players/vidstack/prod/define/vidstack-player.js', 'module');
       await load('/players/hls.js/dist/hls.min.js');
       run.video.remove();
       const player = document.createElement('media-player');
       player.append(document.createElement('media-provider'));
-      player.muted = true;
+      player.style.cssText = 'display: block; width: 480px; aspect-ratio: 16 / 9';
+      player.setAttribute('load', 'eager');
+      player.setAttribute('muted', '');
+      document.body.append(player);
       player.addEventListener('provider-change', ({ detail: provider }) => { if (provider?.type === 'hls') provider.library = Hls; });
       player.src = { src: '/media/hls-ts/0.m3u8', type: 'application/x-mpegurl' };
-      document.body.append(player);
       await run.until('its video', () => player.querySelector('video'));
       const theirs = new Run(player.querySelector('video'));
       await run.until('metadata', () => theirs.video.readyState > 0);

@@ -21,11 +21,17 @@ for (const type of SEEN) native.listen(window, type, onAnyElement, true);
 
 function linkElement(m, element) {
   if (m.element === element) return;
+  const before = native.get(elements, element);
+  if (before && before !== m) {
+    // The element leaves its player at the page's rate.
+    setFactor(before, 1);
+    before.element = null;
+  }
   m.element = element;
   native.set(elements, element, m);
   m.base = native.rate.get(element);
   m.factor = 1;
-  m.rateEvents = list();
+  m.rateEvents = before ? before.rateEvents : list();
   if (!native.has(listened, element)) {
     native.add(listened, element);
     for (const type of SEEN) native.listen(element, type, onAnyElement, true);
@@ -52,7 +58,11 @@ function onElementEvent(m, event) {
   const type = native.type(event);
   if (m.mode === 'device' && !m.watched) m.watched = watchElement(m.id, m.element);
   if (type === 'ratechange') {
-    if (m.rateEvents.shift() === 'hidden') native.stop(event);
+    const cause = m.rateEvents.shift();
+    // Without a cause, load() has put the rate back: news for the page only if it had asked for another one.
+    const putBack = !cause && m.factor !== 1 && native.rate.get(m.element) === m.base;
+    if (putBack) m.factor = 1;
+    if (putBack || cause === 'hidden') native.stop(event);
     return;
   }
   if (type === 'durationchange') {

@@ -343,7 +343,14 @@ impl Players {
                 let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
                 out.push_back(Output::ToHook { relay, command });
             }
-            Err(code) => self.revert(key, code, false, link, out),
+            Err(code) => {
+                let exception: String = changed.exception.chars().take(100).collect();
+                if !exception.is_empty() {
+                    let text = format!("{code}: the device's buffer threw {exception}");
+                    out.push_back(Output::Log { level: "warn", text });
+                }
+                self.revert(key, code, false, link, out);
+            }
         }
     }
 
