@@ -1,8 +1,10 @@
 //! The extension's brain: every decision, as machines without I/O and without a clock.
 //!
 //! `core` routes, `link` is the way to the device, `player` and `reconcile` keep the page's native buffers equal to the
-//! device's, `standin` makes what the page decodes meanwhile. Only `browser` touches the browser, and only in wasm.
+//! device's, `standin` makes what the page decodes meanwhile, `choice` says
+//! where a player plays best. Only `browser` touches the browser, and only in wasm.
 
+pub mod choice;
 pub mod clock;
 pub mod config;
 pub mod core;

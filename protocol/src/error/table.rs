@@ -213,6 +213,12 @@ table! {
     1319 SEEK_FAILED:
         "Your device could not go to the wanted place of the video.",
         "Nothing to do; it plays in the session.";
+    1321 PICTURES_DROPPED:
+        "Your device drops too many pictures of this video.",
+        "Close other programs on your device; playback there is tried again after a while.";
+    1322 LINK_TOO_SLOW:
+        "The connection to your device is too slow for this video.",
+        "Check the network between the remote session and this device; playback there is tried again after a while.";
 
     // 14xx: the page and the hook in it.
     1401 PAGE_FLOOD:

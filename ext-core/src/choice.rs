@@ -1,0 +1,189 @@
+//! Where a player plays best, by what is measured: dropped pictures, a starving device, the link's round trip. A player that does badly on the
+//! device goes back to the session, with the reason's code, and is tried again later: each time it has to come back, that takes twice as long.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use offstage_protocol::{ErrorCode, Monotonic};
+
+/// What counts is what has happened in so long a time.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Fewer pictures than that say nothing about how many are dropped.
+const ENOUGH: u64 = 100;
+/// Of a hundred pictures, so many may be dropped.
+const MOST_DROPPED: u64 = 30;
+/// So often in the window, the device may have run out of data that were on their way to it.
+const MOST_STARVED: usize = 3;
+/// Above that round trip a page's commands are felt to be late.
+const LONG_TRIP: Duration = Duration::from_millis(1500);
+/// So long a player stays in the session at first, and at most.
+const FIRST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(16 * 60);
+/// A player that has done well for so long has made good for all that was before.
+const GOOD: Duration = Duration::from_secs(5 * 60);
+
+/// One look at a player.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Counted by the device since the player began.
+    pub presented: u64,
+    pub dropped: u64,
+    /// It should play and has nothing to play, while bytes for it wait for the link.
+    pub starving: bool,
+    /// The link's newest round trip.
+    pub round_trip: Option<Duration>,
+}
+
+/// What has been seen of one player on the device.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    looks: VecDeque<(Monotonic, u64, u64)>,
+    /// Since when the round trip has been too long.
+    long_since: Option<Monotonic>,
+    starving: bool,
+    starved: VecDeque<Monotonic>,
+}
+
+impl Choice {
+    /// Why the player is to go back to the session, if it is.
+    pub fn look(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
+        self.drops(now, look).or_else(|| self.starves(now, look)).or_else(|| self.waits(now, look))
+    }
+
+    /// A seek or a pause: what is counted from here on says nothing about what was before.
+    pub fn interrupt(&mut self) {
+        self.looks.clear();
+        self.starving = false;
+    }
+
+    fn drops(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
+        while self.looks.front().is_some_and(|(at, ..)| at.after(WINDOW) < now) {
+            self.looks.pop_front();
+        }
+        self.looks.push_back((now, look.presented, look.dropped));
+        let (_, presented, dropped) = *self.looks.front()?;
+        let dropped = look.dropped.saturating_sub(dropped);
+        let all = dropped.saturating_add(look.presented.saturating_sub(presented));
+        (all >= ENOUGH && dropped.saturating_mul(100) > all.saturating_mul(MOST_DROPPED))
+            .then_some(ErrorCode::PICTURES_DROPPED)
+    }
+
+    fn starves(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
+        while self.starved.front().is_some_and(|at| at.after(WINDOW) < now) {
+            self.starved.pop_front();
+        }
+        if look.starving && !std::mem::replace(&mut self.starving, look.starving) {
+            self.starved.push_back(now);
+        }
+        self.starving = look.starving;
+        (self.starved.len() > MOST_STARVED).then_some(ErrorCode::LINK_TOO_SLOW)
+    }
+
+    fn waits(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
+        if look.round_trip.is_none_or(|trip| trip < LONG_TRIP) {
+            self.long_since = None;
+            return None;
+        }
+        let since = *self.long_since.get_or_insert(now);
+        (since.after(WINDOW) <= now).then_some(ErrorCode::LINK_TOO_SLOW)
+    }
+}
+
+/// How long a player that has done badly stays in the session.
+#[derive(Debug, Clone, Default)]
+pub struct Rest {
+    times: u32,
+    last: Option<Monotonic>,
+}
+
+impl Rest {
+    /// It goes back now. When to try again.
+    pub fn begin(&mut self, now: Monotonic) -> Monotonic {
+        let rested = self.last.map_or(now, |last| last.after(GOOD));
+        self.times = if rested < now { 0 } else { self.times };
+        let rest = FIRST_REST.saturating_mul(1 << self.times.min(4)).min(LONGEST_REST);
+        self.times += 1;
+        let until = now.after(rest);
+        self.last = Some(until);
+        until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Look =
+        Look { presented: 0, dropped: 0, starving: false, round_trip: Some(Duration::from_millis(40)) };
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_device_that_drops_a_third_of_the_pictures_loses_the_player() {
+        let mut choice = Choice::default();
+        let code = (1..60).find_map(|second| {
+            let look = Look { presented: second * 20, dropped: second * 10, ..FINE };
+            choice.look(at(second), look).map(|code| (second, code))
+        });
+        assert_eq!(code, Some((5, ErrorCode::PICTURES_DROPPED)));
+    }
+
+    #[test]
+    fn a_burst_of_drops_after_a_seek_is_forgiven() {
+        let mut choice = Choice::default();
+        for second in 0..600 {
+            let dropped = if second < 3 { second * 15 } else { 45 };
+            if second == 3 {
+                choice.interrupt();
+            }
+            assert_eq!(choice.look(at(second), Look { presented: second * 30, dropped, ..FINE }), None);
+        }
+    }
+
+    #[test]
+    fn starving_again_and_again_while_bytes_wait_is_a_slow_link() {
+        let mut choice = Choice::default();
+        let mut looks = (0..40).map(|half| {
+            let look = Look { starving: half % 2 == 1, ..FINE };
+            choice.look(Monotonic(half * 500_000), look)
+        });
+        assert_eq!(looks.find_map(|code| code), Some(ErrorCode::LINK_TOO_SLOW));
+        let mut choice = Choice::default();
+        for minute in 0..100 {
+            let now = at(minute * 60);
+            assert_eq!(choice.look(now, Look { starving: true, ..FINE }), None, "now and then is nothing");
+            assert_eq!(choice.look(now.after(Duration::from_secs(1)), FINE), None);
+        }
+    }
+
+    #[test]
+    fn only_a_long_trip_that_lasts_counts() {
+        let mut choice = Choice::default();
+        let long = Look { round_trip: Some(Duration::from_secs(2)), ..FINE };
+        for second in 0..9 {
+            assert_eq!(choice.look(at(second), long), None);
+        }
+        assert_eq!(choice.look(at(9), FINE), None);
+        for second in 10..20 {
+            assert_eq!(choice.look(at(second), long), None);
+        }
+        assert_eq!(choice.look(at(20), long), Some(ErrorCode::LINK_TOO_SLOW));
+    }
+
+    #[test]
+    fn each_rest_is_twice_the_last_until_all_was_well_for_long() {
+        let mut rest = Rest::default();
+        let mut now = at(0);
+        let mut lengths = Vec::new();
+        for _ in 0..7 {
+            let until = rest.begin(now);
+            lengths.push(until.since(now).as_secs());
+            now = until.after(Duration::from_secs(20));
+        }
+        assert_eq!(lengths, [60, 120, 240, 480, 960, 960, 960]);
+        let later = now.after(GOOD);
+        assert_eq!(rest.begin(later).since(later), FIRST_REST);
+    }
+}
