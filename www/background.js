@@ -19,7 +19,7 @@ chrome.runtime.onConnect.addListener((port) => {
   const id = ++lastId;
   port.onMessage.addListener((message) => tell('relay_message', id, message));
   port.onDisconnect.addListener(() => tell('relay_closed', id));
-  tell('relay_opened', id, port, port.sender.tab.id, crypto.randomUUID());
+  tell('relay_opened', id, port, port.sender.tab.id, port.sender.origin ?? '', crypto.randomUUID());
 });
 self.addEventListener('message', (event) => {
   const origin = new URL(chrome.runtime.getURL('')).origin;

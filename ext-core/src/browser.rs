@@ -100,10 +100,10 @@ impl Brain {
         });
     }
 
-    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, nonce: String) {
+    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, origin: &str, nonce: String) {
         self.with(|state, now, _| {
             state.relays.insert(relay, port);
-            state.core.handle_relay_opened(now, relay, tab, nonce);
+            state.core.handle_relay_opened(now, relay, tab, origin, nonce);
         });
     }
 

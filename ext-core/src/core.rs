@@ -3,6 +3,7 @@
 //! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
 
 mod players;
+mod readers;
 mod tabs;
 
 use std::collections::VecDeque;
@@ -24,6 +25,8 @@ use self::tabs::Tabs;
 const MOST_RELAYS: usize = 500;
 /// Most rectangles of one visible region.
 const MOST_RECTS: usize = 200;
+/// Longest origin that is looked at: a host name has at most 253 characters.
+const MOST_ORIGIN: usize = 300;
 /// Most messages of one document in a second, in bursts of twice that; a hook that works sends far fewer.
 const RATE: u64 = 2000;
 
@@ -97,6 +100,8 @@ pub struct InSession {
 #[derive(Debug)]
 struct Relay {
     tab: i32,
+    /// The document's, by the browser's word.
+    origin: String,
     /// The one-time word, until it has been used.
     nonce: Option<String>,
     bound: bool,
@@ -161,20 +166,22 @@ impl Core {
 
     // ---- documents ---------------------------------------------------------------------------------------------
 
-    /// A relay has connected; the browser vouches for its tab. `nonce` must be random.
-    pub fn handle_relay_opened(&mut self, now: Monotonic, relay: u32, tab: i32, nonce: String) {
+    /// A relay has connected; the browser vouches for its tab and origin. `nonce` must be random.
+    pub fn handle_relay_opened(&mut self, now: Monotonic, relay: u32, tab: i32, origin: &str, nonce: String) {
         if self.relays.len() >= MOST_RELAYS {
             return;
         }
         let command = RelayCommand { ready: self.link.is_ready(), nonce: Some(nonce.clone()) };
-        let state = Relay { tab, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
+        let origin = origin.chars().take(MOST_ORIGIN).collect();
+        let state =
+            Relay { tab, origin, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
         self.relays.insert(relay, state);
         self.outputs.push_back(Output::ToRelay { relay, command });
     }
 
     pub fn handle_relay_closed(&mut self, relay: u32) {
         if self.relays.remove(&relay).is_some() {
-            self.players.close_all_of(relay, &mut self.link);
+            self.players.close_all_of(relay, &mut self.link, &mut self.outputs);
             self.outputs.push_back(Output::CloseMedia { relay });
             self.settle();
         }
@@ -213,7 +220,8 @@ impl Core {
         if !self.relays.get(&relay).is_some_and(|r| r.bound) || !self.allowed(now, relay) {
             return;
         }
-        self.players.handle_hook(now, relay, event, &mut self.link, &mut self.outputs);
+        let Some(Relay { origin, .. }) = self.relays.get(&relay) else { return };
+        self.players.handle_hook(now, relay, origin, event, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
     }
 

@@ -83,6 +83,33 @@ pub enum HookEvent {
     Close {
         ms: u32,
     },
+    /// The page reads what the player's element shows or sounds. Told again at most once a second while it goes on.
+    Read {
+        ms: u32,
+        reader: Reader,
+    },
+    /// The [`Reader::Window`] has been closed.
+    ReadEnded {
+        ms: u32,
+    },
+    /// Whether the page holds a live share of a screen, a window or a tab.
+    Sharing {
+        live: bool,
+    },
+}
+
+/// What reads an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reader {
+    /// A canvas, a texture, a bitmap: one picture.
+    Pixels,
+    /// A graph of sounds, for as long as there is the element.
+    Sound,
+    /// A captured stream, for as long as there is the element.
+    Stream,
+    /// The browser's picture-in-picture window.
+    Window,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -135,6 +162,10 @@ pub enum HookCommand {
         ms: u32,
         code: u32,
         retry: bool,
+    },
+    /// What kept the player in the session is over: it may ask for the device again.
+    Return {
+        ms: u32,
     },
     /// Answers the operation `op`: the steps that make the native buffer equal to the device's.
     /// `offset`: seconds, what `timestampOffset` has become; `duration`: seconds, for a MediaSource that has none yet.

@@ -53,13 +53,14 @@ function table() {
 
 const PagePromise = window.Promise;
 const { then } = PagePromise.prototype;
-/** Makes a promise that `await` takes as it is, and whose `then` is the browser's. */
-function Promise(run) {
-  const promise = new PagePromise(run);
+/** Makes `await` take a promise as it is, with the browser's `then`. */
+function shield(promise) {
   defineProperty(promise, 'constructor', { __proto__: null, value: PagePromise });
   defineProperty(promise, 'then', { __proto__: null, value: then });
   return promise;
 }
+/** Makes a promise for the hook's own use. */
+function Promise(run) { return shield(new PagePromise(run)); }
 Promise.all = async (promises) => {
   const out = list();
   for (let i = 0; i < promises.length; i++) out.push(await promises[i]);
@@ -96,7 +97,12 @@ const native = {
   type: accessor(Event.prototype, 'type').get, target: accessor(Event.prototype, 'target').get,
   data: accessor(MessageEvent.prototype, 'data').get, ports: accessor(MessageEvent.prototype, 'ports').get,
   onmessage: accessor(MessagePort.prototype, 'onmessage').set, queryAll: bound(Document.prototype.querySelectorAll),
-  nodesLength: accessor(NodeList.prototype, 'length').get, node: bound(NodeList.prototype.item),
+  nodesLength: accessor(NodeList.prototype, 'length').get, node: bound(NodeList.prototype.item), create: bound(Document.prototype.createElement),
+  inWindow: accessor(Document.prototype, 'pictureInPictureElement').get,
+  videoWidth: accessor(HTMLVideoElement.prototype, 'videoWidth').get, videoHeight: accessor(HTMLVideoElement.prototype, 'videoHeight').get,
+  canvasWidth: accessor(HTMLCanvasElement.prototype, 'width'), canvasHeight: accessor(HTMLCanvasElement.prototype, 'height'),
+  heard: accessor(MediaElementAudioSourceNode.prototype, 'mediaElement').get,
+  pictures: bound(MediaStream.prototype.getVideoTracks), trackState: accessor(MediaStreamTrack.prototype, 'readyState').get,
   ...viewsOf(),
 };
 
@@ -137,14 +143,15 @@ function plain(value) {
 /** Patched function → the native it stands for, for Function.prototype.toString. */
 const originals = new WeakMap();
 
-/** Puts `handler(nativeFn, self, args)` in front of a native function, `made(object)` behind a constructor. A Proxy keeps name,
- * length, own properties, the missing prototype and the missing [[Construct]]; the text of the function comes from the toString patch. */
-function wrap(fn, handler, made) {
+/** Puts `handler(nativeFn, self, args)` in front of a native function, `made(object)` behind a constructor and `given(args)` in front
+ * of it. A Proxy keeps name, length, own properties, the missing prototype and the missing [[Construct]]; the text of the function
+ * comes from the toString patch. */
+function wrap(fn, handler, made, given) {
   // Without prototype: a trap that the page puts on Object.prototype must not be found.
   const traps = { __proto__: null, setPrototypeOf: setProto };
   if (handler) traps.apply = (target, self, args) => handler(target, self, toList(args));
   if (made) {
-    traps.construct = (target, args, newTarget) => made(construct(target, args, newTarget));
+    traps.construct = (target, args, newTarget) => made(construct(target, given ? given(toList(args)) : args, newTarget));
     // `caller` and `arguments` of a constructor tell proxies from functions.
     traps.get = (target, key, receiver) => get(target, key, receiver === proxy ? target : receiver);
   }
@@ -174,6 +181,15 @@ function patchAccessor(proto, name, get, set) {
     get: get ? wrap(descriptor.get, get) : descriptor.get,
     set: set ? wrap(descriptor.set, set) : descriptor.set,
   });
+}
+
+/** Patches a constructor that is a property of the window, if this browser has it. */
+function patchConstructor(name, made, given) {
+  const fn = window[name];
+  if (!fn) return;
+  const constructor = wrap(fn, null, made, given);
+  defineProperty(window, name, { ...getOwnPropertyDescriptor(window, name), value: constructor });
+  defineProperty(fn.prototype, 'constructor', { ...getOwnPropertyDescriptor(fn.prototype, 'constructor'), value: constructor });
 }
 
 patchMethod(Function.prototype, 'toString', (target, self) =>

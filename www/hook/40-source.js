@@ -21,6 +21,8 @@ function playerOf(ms) {
   m = {
     __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
     base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+    grey: false,            // only the stand-in can be seen and heard in the element
+    readAt: -1e9, black: null, settled: list(), // of 80-readers.js
   };
   native.set(sources, ms, m);
   for (const type of list('sourceopen', 'sourceended')) {
@@ -38,6 +40,7 @@ function closePlayer(m) {
   if (m.element && m.factor !== 1 && native.rate.get(m.element) === m.base) m.rateEvents.push('hidden');
   setFactor(m, 1);
   m.mode = 'session';
+  played(m);
   for (const b of m.buffers) b.log = list();
 }
 
@@ -348,11 +351,7 @@ function sendDuration(m) {
 }
 
 // Every MediaSource is known from its beginning: its listeners are called in the order in which they were added.
-{
-  const constructor = wrap(MediaSource, null, (ms) => { playerOf(ms); return ms; });
-  defineProperty(window, 'MediaSource', { ...getOwnPropertyDescriptor(window, 'MediaSource'), value: constructor });
-  defineProperty(MS, 'constructor', { ...getOwnPropertyDescriptor(MS, 'constructor'), value: constructor });
-}
+patchConstructor('MediaSource', (ms) => { playerOf(ms); return ms; });
 
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);

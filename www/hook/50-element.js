@@ -36,6 +36,7 @@ function linkElement(m, element) {
     native.add(listened, element);
     for (const type of SEEN) native.listen(element, type, onAnyElement, true);
   }
+  if (m.mode !== 'session' && readerOf(m)) reads(element, readerOf(m));
   if (m.mode === 'device') {
     m.watched = watchElement(m.id, element);
     sendPlayback(m);

@@ -7,7 +7,20 @@ function openPlayer(m) {
   m.mode = 'asking';
   // A word that comes later than that moves the player then.
   m.waiting = native.later(() => { if (m.mode === 'asking') { m.late = true; revert(m); } }, ASK_MS);
-  toWorker({ open: { ms: m.id, replay: false } });
+  askFor(m, false);
+}
+
+function askFor(m, replay) {
+  const reader = readerOf(m);
+  if (reader) toWorker({ read: { ms: m.id, reader } });
+  toWorker({ open: { ms: m.id, replay } });
+}
+
+/** The session plays: what waited for that goes on. */
+function played(m) {
+  m.grey = false;
+  m.black = null;
+  for (const go of m.settled.splice(0)) go();
 }
 
 function accept(m) {
@@ -16,6 +29,7 @@ function accept(m) {
   if (m.mode === 'moving') { replay(m); return; }
   if (m.mode !== 'asking') return;
   m.mode = 'device';
+  m.grey = true;
   findElement(m);
   sendDuration(m);
   if (m.element) {
@@ -41,7 +55,7 @@ function move(m) {
   m.due = false;
   m.mode = 'moving';
   for (const b of m.buffers) for (const entry of b.log) entry.sent = false;
-  toWorker({ open: { ms: m.id, replay: true } });
+  askFor(m, true);
   for (const b of m.buffers) toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.log[0] ? b.log[0].mime : b.mime } });
 }
 
@@ -80,6 +94,7 @@ async function replay(m) {
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
     if (!mine) return false;
+    m.grey = true;
     await reopen(b);
     await runSteps(b, mine.steps, mine.type);
     for (const entry of b.log) entry.native = false;
@@ -134,6 +149,7 @@ async function revert(m) {
   endAgain(m);
   if (standIns && m.element && !native.error.get(m.element)) await flushPicture(m);
   m.mode = 'session';
+  played(m);
   m.buffers.forEach(resumeInSession);
   if (deviceReady && (m.due || (was === 'device' && m.retry))) move(m);
 }
@@ -228,6 +244,7 @@ function fromWorker(message) {
       break;
     case 'fix': if (b) fix(b, body); break;
     case 'swap': if (m.swap) m.swap(body.buffers); break;
+    case 'return': m.retry = true; if (deviceReady) move(m); break;
     case 'sync': sync(m, body); break;
     case 'slew': slew(m, body.factor, body.forMs); break;
     default: break;

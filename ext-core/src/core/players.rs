@@ -12,6 +12,7 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
+use super::readers::Readers;
 use crate::clock::{Drifts, Slew};
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
@@ -45,6 +46,7 @@ pub(super) struct Players {
     reasons: SortedMap<u32, ErrorCode>,
     last_id: u32,
     last_stream: u32,
+    readers: Readers,
 }
 
 impl Players {
@@ -104,7 +106,9 @@ impl Players {
         !mine.is_empty()
     }
 
-    pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
+    pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        let free = self.readers.forget(relay);
+        give_back(free, out);
         self.reasons.remove(&relay);
         let mine: Vec<u32> =
             self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
@@ -117,19 +121,42 @@ impl Players {
         &mut self,
         now: Monotonic,
         relay: u32,
+        origin: &str,
         event: HookEvent,
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
+        if let HookEvent::Sharing { live } = event {
+            return self.share(relay, live, link, out);
+        }
         let ms = ms_of(&event);
         let key = (relay, ms);
         if let HookEvent::Open { replay, .. } = event {
-            return self.open(key, replay, link, out);
+            return match self.readers.refuses(now, key, origin) {
+                Some(code) => self.revert(key, code, false, link, out),
+                None => self.open(key, replay, link, out),
+            };
+        }
+        if let HookEvent::Read { reader, .. } = event {
+            let code = self.readers.read(now, key, reader, origin);
+            if self.players.contains_key(&key) {
+                self.revert(key, code, false, link, out);
+            }
+            return;
+        }
+        if matches!(event, HookEvent::ReadEnded { .. }) {
+            if self.readers.ended(key) {
+                give_back(vec![key], out);
+            }
+            return;
         }
         let Some(player) = self.players.get_mut(&key) else { return };
         let id = player.id;
         let sent = match event {
-            HookEvent::Open { .. } => true,
+            HookEvent::Open { .. }
+            | HookEvent::Read { .. }
+            | HookEvent::ReadEnded { .. }
+            | HookEvent::Sharing { .. } => true,
             HookEvent::AddBuffer { sb, mime, .. } => {
                 if player.buffers.len() >= MOST_BUFFERS || mime.len() > MOST_MIME {
                     return self.revert(key, ErrorCode::TOO_MANY_BUFFERS, false, link, out);
@@ -268,6 +295,7 @@ impl Players {
         for (key, code) in late {
             self.revert(key, code, false, link, out);
         }
+        give_back(self.readers.handle_timeout(now), out);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
@@ -277,7 +305,20 @@ impl Players {
             .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        stalls.chain(silences).min()
+        stalls.chain(silences).chain(self.readers.poll_timeout()).min()
+    }
+
+    /// A share of the screen would show the stand-ins: nothing plays on the device meanwhile.
+    fn share(&mut self, relay: u32, live: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+        if !live {
+            return give_back(self.readers.unshare(relay), out);
+        }
+        self.readers.share(relay);
+        let all: Vec<(u32, u32)> = self.players.keys().copied().collect();
+        for key in all {
+            self.readers.wait(key);
+            self.revert(key, ErrorCode::SCREEN_SHARED, false, link, out);
+        }
     }
 
     fn open(&mut self, key: (u32, u32), replay: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
@@ -509,6 +550,13 @@ fn handle_drift(
     true
 }
 
+/// Nothing keeps these players in the session any more.
+fn give_back(players: Vec<(u32, u32)>, out: &mut VecDeque<Output>) {
+    for (relay, ms) in players {
+        out.push_back(Output::ToHook { relay, command: HookCommand::Return { ms } });
+    }
+}
+
 fn ms_of(event: &HookEvent) -> u32 {
     match event {
         HookEvent::Append(append) => append.ms,
@@ -525,7 +573,10 @@ fn ms_of(event: &HookEvent) -> u32 {
         | HookEvent::Drift { ms, .. }
         | HookEvent::Caught { ms, .. }
         | HookEvent::Swapped { ms }
-        | HookEvent::Close { ms } => *ms,
+        | HookEvent::Close { ms }
+        | HookEvent::Read { ms, .. }
+        | HookEvent::ReadEnded { ms } => *ms,
+        HookEvent::Sharing { .. } => 0,
     }
 }
 

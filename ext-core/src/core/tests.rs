@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 
 use super::*;
 use crate::config::Source;
-use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent};
+use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
@@ -253,7 +253,7 @@ fn only_a_word_that_was_given_out_binds_a_port_and_only_once() {
     let mut world = World::new(&["https://*/*"]);
     world.connect();
     assert_eq!(world.core.handle_media_offered("guess"), None);
-    world.core.handle_relay_opened(world.now, 9, 2, "secret".into());
+    world.core.handle_relay_opened(world.now, 9, 2, "https://example.org", "secret".into());
     assert_eq!(world.core.handle_media_offered("secret"), Some(9));
     assert_eq!(world.core.handle_media_offered("secret"), None);
 }
@@ -262,7 +262,7 @@ fn only_a_word_that_was_given_out_binds_a_port_and_only_once() {
 fn a_document_without_a_bound_port_is_not_listened_to() {
     let mut world = World::new(&["https://*/*"]);
     world.connect();
-    world.core.handle_relay_opened(world.now, 9, 2, "secret".into());
+    world.core.handle_relay_opened(world.now, 9, 2, "https://example.org", "secret".into());
     world.core.handle_hook(world.now, 0, 9, HookEvent::Open { ms: 1, replay: false });
     world.run();
     assert_eq!(world.received, []);
@@ -271,7 +271,7 @@ fn a_document_without_a_bound_port_is_not_listened_to() {
 #[test]
 fn a_flood_costs_the_page_its_own_players_only() {
     let mut world = World::ready();
-    world.core.handle_relay_opened(world.now, 2, 2, "other".into());
+    world.core.handle_relay_opened(world.now, 2, 2, "https://example.org", "other".into());
     assert_eq!(world.core.handle_media_offered("other"), Some(2));
     world.core.handle_hook(world.now, 0, 2, HookEvent::Open { ms: 1, replay: false });
     for _ in 0..10_000 {
@@ -295,9 +295,101 @@ fn players_and_buffers_of_a_page_are_bounded() {
     assert!(world.commands().contains(&HookCommand::Revert { ms: 1, code: 1403, retry: false }));
 }
 
+#[test]
+fn a_player_that_is_read_goes_back_once_and_returns_when_it_is_quiet_each_time_after_twice_as_long() {
+    let mut world = World::ready();
+    for wait in [10, 20, 40] {
+        for _ in 0..5 {
+            world.after(std::time::Duration::from_secs(1));
+            world.hook(HookEvent::Read { ms: 1, reader: Reader::Pixels });
+        }
+        assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1308, retry: false }));
+        world.hook(HookEvent::Open { ms: 1, replay: true });
+        assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1308, retry: false }));
+        let (due, _) = world.core.players.poll_timeout().unwrap();
+        assert_eq!(due.since(world.now).as_secs(), wait);
+        let count = world.commands().len();
+        world.after(due.since(world.now));
+        assert_eq!(world.commands()[count..], [HookCommand::Return { ms: 1 }]);
+        world.hook(HookEvent::Open { ms: 1, replay: true });
+        assert_eq!(world.last_command(), Some(HookCommand::Accept { ms: 1 }));
+    }
+}
+
+#[test]
+fn a_graph_of_sounds_and_a_captured_stream_keep_the_player_for_good() {
+    for (reader, code) in [(Reader::Sound, 1309), (Reader::Stream, 1310)] {
+        let mut world = World::ready();
+        world.hook(HookEvent::Read { ms: 1, reader });
+        world.hook(HookEvent::Read { ms: 1, reader: Reader::Pixels });
+        world.after(std::time::Duration::from_secs(2000));
+        world.hook(HookEvent::Open { ms: 1, replay: true });
+        assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code, retry: false }));
+    }
+}
+
+#[test]
+fn the_next_video_of_a_page_that_reads_begins_in_the_session() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Read { ms: 1, reader: Reader::Pixels });
+    world.hook(HookEvent::Open { ms: 2, replay: false });
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 2, code: 1308, retry: false }));
+    world.core.handle_relay_opened(world.now, 2, 2, "https://other.example", "other".into());
+    assert_eq!(world.core.handle_media_offered("other"), Some(2));
+    world.core.handle_hook(world.now, 0, 2, HookEvent::Open { ms: 1, replay: false });
+    world.run();
+    assert_eq!(world.commands_of(2), [HookCommand::Accept { ms: 1 }]);
+}
+
+#[test]
+fn a_video_in_a_window_of_its_own_returns_when_that_is_closed() {
+    let mut world = World::ready();
+    world.hook(HookEvent::ReadEnded { ms: 1 });
+    world.hook(HookEvent::Read { ms: 1, reader: Reader::Window });
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1318, retry: false }));
+    world.hook(HookEvent::ReadEnded { ms: 1 });
+    assert_eq!(world.last_command(), Some(HookCommand::Return { ms: 1 }));
+    world.hook(HookEvent::Open { ms: 1, replay: true });
+    assert_eq!(world.last_command(), Some(HookCommand::Accept { ms: 1 }));
+}
+
+#[test]
+fn nothing_plays_on_the_device_while_any_page_shares_a_screen() {
+    let mut world = World::ready();
+    world.core.handle_relay_opened(world.now, 2, 2, "https://other.example", "other".into());
+    assert_eq!(world.core.handle_media_offered("other"), Some(2));
+    world.core.handle_hook(world.now, 0, 2, HookEvent::Sharing { live: true });
+    world.run();
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1320, retry: false }));
+    world.hook(HookEvent::Open { ms: 2, replay: false });
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 2, code: 1320, retry: false }));
+    world.core.handle_relay_closed(2);
+    world.run();
+    let commands = world.commands();
+    assert_eq!(
+        commands[commands.len() - 2..],
+        [HookCommand::Return { ms: 1 }, HookCommand::Return { ms: 2 }]
+    );
+    world.hook(HookEvent::Open { ms: 1, replay: true });
+    assert_eq!(world.last_command(), Some(HookCommand::Accept { ms: 1 }));
+}
+
+#[test]
+fn what_is_remembered_of_a_page_that_reads_is_bounded() {
+    let mut world = World::ready();
+    for ms in 0..1500 {
+        world.now = Monotonic(world.now.0 + 1_000_000);
+        world.hook(HookEvent::Read { ms, reader: Reader::Sound });
+    }
+    let (due, _) = world.core.players.poll_timeout().unwrap_or_default();
+    assert_eq!(due, Monotonic::default());
+    world.hook(HookEvent::Open { ms: 1499, replay: false });
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1499, code: 1309, retry: false }));
+}
+
 proptest::proptest! {
     #[test]
-    fn no_order_of_events_breaks_the_core(steps in proptest::collection::vec((0u8..14, 0u32..3, 0u32..3, proptest::num::f64::ANY), 0..60)) {
+    fn no_order_of_events_breaks_the_core(steps in proptest::collection::vec((0u8..17, 0u32..3, 0u32..3, proptest::num::f64::ANY), 0..60)) {
         let mut world = World::ready();
         for (what, ms, sb, value) in steps {
             let data = ByteBuf::from(vec![0; 10]);
@@ -314,6 +406,9 @@ proptest::proptest! {
                 9 => HookEvent::Swapped { ms },
                 10 => HookEvent::Close { ms },
                 11 => HookEvent::Playback(PlaybackEvent { rate: value, volume: value, position: value, ..wish(ms, sb > 0) }),
+                14 => HookEvent::Read { ms, reader: if sb == 0 { Reader::Pixels } else { Reader::Window } },
+                15 => HookEvent::ReadEnded { ms },
+                16 => HookEvent::Sharing { live: sb == 0 },
                 12 => { world.device(changed(ms, &[0, 4_000_000])); HookEvent::Abort { ms, sb, op: 2 } }
                 _ => { world.device(FromDeviceKind::PlayerState(PlayerState { player: ms, seq: sb, ready_state: 4, ..PlayerState::default() })); HookEvent::End { ms, ended: true } }
             };
@@ -410,7 +505,7 @@ impl World {
     }
 
     fn open(&mut self, replay: bool) {
-        self.core.handle_relay_opened(self.now, 1, 1, "word".into());
+        self.core.handle_relay_opened(self.now, 1, 1, "https://example.org", "word".into());
         assert_eq!(self.core.handle_media_offered("word"), Some(1));
         self.hook(HookEvent::Open { ms: 1, replay });
     }
@@ -433,6 +528,19 @@ impl World {
             window_end: None,
             sequence: false,
         }));
+    }
+
+    /// Lets time pass with nothing else happening.
+    fn after(&mut self, duration: std::time::Duration) {
+        let end = self.now.after(duration);
+        while self.now < end {
+            self.now = self.now.after(std::time::Duration::from_millis(500)).min(end);
+            self.core.handle_timeout(self.now, self.now.0);
+            if let Some(device) = &mut self.device {
+                device.handle_timeout(self.now, self.now.0).unwrap();
+            }
+            self.run();
+        }
     }
 
     fn native(&mut self, ranges: &[u32]) {

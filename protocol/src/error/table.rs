@@ -213,6 +213,9 @@ table! {
     1319 SEEK_FAILED:
         "Your device could not go to the wanted place of the video.",
         "Nothing to do; it plays in the session.";
+    1320 SCREEN_SHARED:
+        "A page shares the session's screen, and all videos have to be on it.",
+        "Nothing to do; they move back when the share ends.";
     1321 PICTURES_DROPPED:
         "Your device drops too many pictures of this video.",
         "Close other programs on your device; playback there is tried again after a while.";

@@ -84,11 +84,35 @@ impl Page {
         self.cdp.evaluate_in(&self.session, expression, timeout)
     }
 
+    /// Evaluates `expression` in a world of its own: it sees the document, but no script of the page or of an extension sees what
+    /// it does.
+    pub fn evaluate_unseen(&self, expression: &str) -> Result<Value> {
+        let frame = self.call("Page.getFrameTree", json!({}))?["frameTree"]["frame"]["id"].clone();
+        let world =
+            self.call("Page.createIsolatedWorld", json!({ "frameId": frame, "worldName": "unseen" }))?;
+        let context = world["executionContextId"].clone();
+        let params = json!({ "expression": expression, "contextId": context, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", params)?;
+        if let Some(details) = answer.get("exceptionDetails") {
+            bail!("the script threw: {details}");
+        }
+        Ok(answer["result"]["value"].clone())
+    }
+
     /// Evaluates `expression` until its value is true (as JavaScript sees it) and returns that value.
     pub fn wait_until(&self, expression: &str, timeout: Duration) -> Result<Value> {
+        Self::wait_for(|| self.evaluate(expression), expression, timeout)
+    }
+
+    /// [`Self::wait_until`] in a world of its own.
+    pub fn wait_until_unseen(&self, expression: &str, timeout: Duration) -> Result<Value> {
+        Self::wait_for(|| self.evaluate_unseen(expression), expression, timeout)
+    }
+
+    fn wait_for(evaluate: impl Fn() -> Result<Value>, expression: &str, timeout: Duration) -> Result<Value> {
         let end = Instant::now() + timeout;
         loop {
-            let value = self.evaluate(expression)?;
+            let value = evaluate()?;
             let is_true = match &value {
                 Value::Null => false,
                 Value::Bool(value) => *value,

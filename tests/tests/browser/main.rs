@@ -15,6 +15,7 @@ mod fidelity;
 mod hostile;
 mod icon;
 mod overlay;
+mod readers;
 mod reversible;
 mod scene;
 mod security;

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// How long a part may take to come back on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Notes how far the position strays from time passing, and draws what the session's own element shows.
+/// Notes how far the position strays from time passing.
 const WATCH: &str = "
     globalThis.watch = { ahead: 0, back: 0, last: null };
     const sample = () => {
@@ -32,7 +32,10 @@ const WATCH: &str = "
         watch.last = null;
         video.addEventListener('seeked', () => { watch.last = null; done(); }, { once: true });
         video.currentTime = position;
-    });
+    });";
+
+/// Draws what the session's own element shows, unseen: a page that reads pixels has its video in the session.
+const LOOK: &str = "
     globalThis.ownFrame = () => {
         const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
         const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -87,7 +90,7 @@ fn a_paused_video_that_has_ended_its_stream_survives_as_well() {
     stage.wait_in_session("killed while paused");
     stage
         .page
-        .wait_until("Math.abs(ownFrame() - Math.floor(video.currentTime * 30 + 1e-3)) <= 1", PATIENCE)
+        .wait_until_unseen("Math.abs(ownFrame() - Math.floor(video.currentTime * 30 + 1e-3)) <= 1", PATIENCE)
         .unwrap();
     let after = stage.page.evaluate("[video.currentTime, video.duration, video.buffered.end(0)]").unwrap();
     assert_eq!(before, after);
@@ -176,12 +179,10 @@ impl Play {
     }
 
     fn wait_playing(&self) {
-        self.page
-            .evaluate(&format!(
-                "{}; globalThis.readFrameNumber = readFrameNumber; {WATCH}; 0",
-                frame_number::script()
-            ))
-            .unwrap();
+        let reader =
+            format!("{{ {}; globalThis.readFrameNumber = readFrameNumber; }}", frame_number::script());
+        self.page.evaluate_unseen(&format!("{reader} {LOOK}; 0")).unwrap();
+        self.page.evaluate(&format!("{WATCH}; 0")).unwrap();
         self.page
             .wait_until(
                 "!demo.error && video.readyState >= 3 && !video.paused && video.currentTime > 0",
@@ -212,7 +213,7 @@ impl Play {
     fn wait_in_session(&self, when: &str) {
         let shown = "(() => { const n = ownFrame(); return n !== null && Math.abs(n / 30 - video.currentTime) < 0.3; })()";
         self.page
-            .wait_until(shown, PATIENCE)
+            .wait_until_unseen(shown, PATIENCE)
             .unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
     }
 
@@ -220,7 +221,7 @@ impl Play {
     fn wait_redirected(&self, when: &str) {
         wait(when, || self.session.status().is_ok_and(|status| status["redirected"] == 1));
         self.page
-            .wait_until("ownFrame() === null", PATIENCE)
+            .wait_until_unseen("ownFrame() === null", PATIENCE)
             .unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
     }
 
@@ -259,7 +260,7 @@ impl Play {
     }
 
     fn state(&self) -> String {
-        let page = self.page.evaluate("JSON.stringify([video.currentTime, video.paused, video.readyState, video.error?.message, ownFrame()])");
+        let page = self.page.evaluate_unseen("JSON.stringify([video.currentTime, video.paused, video.readyState, video.error?.message, ownFrame()])");
         format!("page: {page:?}, worker: {:?}", self.session.status())
     }
 }
