@@ -88,6 +88,11 @@ pub enum HookEvent {
         ms: u32,
         reader: Reader,
     },
+    /// Whether the page waits for frames ([`HookCommand::Frame`]).
+    WatchFrames {
+        ms: u32,
+        on: bool,
+    },
     /// The [`Reader::Window`] has been closed.
     ReadEnded {
         ms: u32,
@@ -188,6 +193,24 @@ pub enum HookCommand {
     Swap {
         ms: u32,
         buffers: Vec<SwapBuffer>,
+    },
+    /// What the device has decoded so far: frames with those dropped, frames dropped, bytes of picture and of sound.
+    Counted {
+        ms: u32,
+        counts: [f64; 4],
+    },
+    /// A frame has been presented on the device, at `wall_ms` on this machine's wall clock.
+    #[serde(rename_all = "camelCase")]
+    Frame {
+        ms: u32,
+        media: f64,
+        wall_ms: f64,
+        display_after_ms: f64,
+        count: u32,
+        width: u32,
+        height: u32,
+        /// Seconds.
+        processing: f64,
     },
     /// Compare clocks: the device was at `media` seconds at `wall_ms` on this machine's wall clock.
     #[serde(rename_all = "camelCase")]

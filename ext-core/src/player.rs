@@ -43,6 +43,8 @@ pub struct Player {
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
     pub geometry_seq: u32,
+    /// What the hook has last been told of [`HookCommand::Counted`](crate::hook::HookCommand::Counted).
+    pub counts: [f64; 4],
     /// Frames that the device has presented and dropped so far, by its own count.
     pub frames: [u64; 2],
     pub trim: Trim,
@@ -63,6 +65,7 @@ impl Player {
             advancing: false,
             stalled_since: None,
             geometry_seq: 0,
+            counts: [0.0; 4],
             frames: [0; 2],
             trim: Trim::default(),
             drifts: Drifts::default(),

@@ -422,7 +422,8 @@ impl Client {
             | ToDeviceKind::ChangeType(_)
             | ToDeviceKind::SetDuration(_)
             | ToDeviceKind::EndOfStream(_)
-            | ToDeviceKind::SetPlayback(_)) => self.tell_stage(kind),
+            | ToDeviceKind::SetPlayback(_)
+            | ToDeviceKind::WatchFrames(_)) => self.tell_stage(kind),
         }
     }
 
@@ -519,6 +520,7 @@ impl Client {
             FromDeviceKind::PlayerFailed(message) => &mut message.player,
             FromDeviceKind::BufferChanged(message) => &mut message.player,
             FromDeviceKind::PlayerState(message) => &mut message.player,
+            FromDeviceKind::FramePresented(message) => &mut message.player,
         };
         let id = *player;
         if failed && self.spare == Some(id) {

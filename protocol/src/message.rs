@@ -191,7 +191,7 @@ pub struct SessionInfo {
 /// What the session asks of the device.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToDevice {
-    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15")]
     pub kind: Option<ToDeviceKind>,
 }
 
@@ -222,6 +222,8 @@ pub enum ToDeviceKind {
     SetPlayback(SetPlayback),
     #[prost(message, tag = "12")]
     SetGeometry(SetGeometry),
+    #[prost(message, tag = "15")]
+    WatchFrames(WatchFrames),
 }
 
 /// Makes a player: one media element with one MediaSource. Ids are chosen by the session.
@@ -378,6 +380,15 @@ pub struct SetPlayback {
     pub seek_to: f64,
 }
 
+/// Whether the session wants [`FramePresented`].
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct WatchFrames {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(bool, tag = "2")]
+    pub on: bool,
+}
+
 /// Where the picture is. All lengths in physical pixels of the session.
 #[derive(Clone, PartialEq, Message)]
 pub struct SetGeometry {
@@ -440,7 +451,7 @@ pub struct WindowHint {
 /// What the device reports to the session.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromDevice {
-    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 7")]
     pub kind: Option<FromDeviceKind>,
 }
 
@@ -455,6 +466,8 @@ pub enum FromDeviceKind {
     BufferChanged(BufferChanged),
     #[prost(message, tag = "4")]
     PlayerState(PlayerState),
+    #[prost(message, tag = "7")]
+    FramePresented(FramePresented),
 }
 
 /// Whether the device can play at all. Players of a device that is no longer ready are gone.
@@ -559,6 +572,40 @@ pub struct PlayerState {
     /// The newest [`SetPlayback::seek_id`] whose seek has ended.
     #[prost(uint32, tag = "13")]
     pub seek_id: u32,
+    /// Bytes that have been decoded, as far as the engine counts them.
+    #[prost(uint64, tag = "14")]
+    pub video_bytes: u64,
+    #[prost(uint64, tag = "15")]
+    pub audio_bytes: u64,
+}
+
+/// A frame has been handed to the screen; sent for each one, as far as the engine gives notice of it, after [`WatchFrames`].
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct FramePresented {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// As in [`PlayerState::seek_id`], for the frame.
+    #[prost(uint32, tag = "2")]
+    pub seek_id: u32,
+    /// The frame's own time.
+    #[prost(sint64, tag = "3")]
+    pub media_time_us: i64,
+    /// When it was handed over.
+    #[prost(uint64, tag = "4")]
+    pub wall_us: u64,
+    /// How long after that it is expected to be seen.
+    #[prost(uint32, tag = "5")]
+    pub display_after_us: u32,
+    /// Counts the player's frames.
+    #[prost(uint32, tag = "6")]
+    pub count: u32,
+    #[prost(uint32, tag = "7")]
+    pub width: u32,
+    #[prost(uint32, tag = "8")]
+    pub height: u32,
+    /// How long decoding took.
+    #[prost(uint32, tag = "9")]
+    pub processing_us: u32,
 }
 
 // ---------------------------------------------------------------------------------------------

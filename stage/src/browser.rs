@@ -152,6 +152,7 @@ impl Shell {
             | Command::Seek { player, .. }
             | Command::Play { player }
             | Command::Pause { player }
+            | Command::WatchFrames { player, .. }
             | Command::Sample { player } => {
                 if let Some(live) = self.players.get_mut(player) {
                     live.run(command);

@@ -146,6 +146,12 @@ impl Stage {
                 self.run(Command::Log { text });
             }
             Event::Video { player, moment, snapshot } => self.video(now, player, moment, snapshot),
+            Event::Frame { player, frame } => {
+                let seen = self.players.get_mut(player);
+                if let Some(frame) = seen.and_then(|state| state.playback.see_frame(player, frame)) {
+                    self.send_device(FromDeviceKind::FramePresented(frame));
+                }
+            }
             Event::PlayStarted { player } => {
                 if let Some(state) = self.players.get_mut(player) {
                     state.playback.play_started();
@@ -262,6 +268,12 @@ impl Stage {
             ToDeviceKind::SetPlayback(wish) => {
                 if let Some(player) = self.players.get_mut(wish.player) {
                     player.playback.wish(wish);
+                }
+            }
+            ToDeviceKind::WatchFrames(watch) => {
+                if let Some(state) = self.players.get_mut(watch.player) {
+                    let command = state.playback.watch_frames(watch.player, watch.on);
+                    self.run_all(command.into_iter().collect());
                 }
             }
             // Where the picture is, is the client's matter.
@@ -400,7 +412,11 @@ impl Stage {
         if let Some(state) = self.players.get_mut(player) {
             state.phase = Phase::Attaching;
             state.playback.attach();
+            let watched = state.playback.watches_frames();
             self.lay_out(now, player);
+            if watched {
+                self.run(Command::WatchFrames { player, on: true });
+            }
         }
     }
 
@@ -424,8 +440,12 @@ impl Stage {
         };
         let error = media_error(&snapshot);
         state.playback.see(now, moment, snapshot);
+        let frame = state.playback.take_frame_of_seek(player);
         if let Some(report) = state.playback.report(now, player) {
             self.send_device(FromDeviceKind::PlayerState(report));
+        }
+        if let Some(frame) = frame {
+            self.send_device(FromDeviceKind::FramePresented(frame));
         }
         if let Some((code, detail)) = error {
             self.fail(player, code, detail);

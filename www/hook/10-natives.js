@@ -103,6 +103,11 @@ const native = {
   canvasWidth: accessor(HTMLCanvasElement.prototype, 'width'), canvasHeight: accessor(HTMLCanvasElement.prototype, 'height'),
   heard: accessor(MediaElementAudioSourceNode.prototype, 'mediaElement').get,
   pictures: bound(MediaStream.prototype.getVideoTracks), trackState: accessor(MediaStreamTrack.prototype, 'readyState').get,
+  quality: bound(HTMLVideoElement.prototype.getVideoPlaybackQuality), frames: accessor(VideoPlaybackQuality.prototype, 'totalVideoFrames').get,
+  dropped: accessor(VideoPlaybackQuality.prototype, 'droppedVideoFrames').get,
+  videoBytes: accessor(ME, 'webkitVideoDecodedByteCount').get, audioBytes: accessor(ME, 'webkitAudioDecodedByteCount').get,
+  onFrame: bound(HTMLVideoElement.prototype.requestVideoFrameCallback), offFrame: bound(HTMLVideoElement.prototype.cancelVideoFrameCallback),
+  onTick: window.requestAnimationFrame.bind(window), report: window.reportError.bind(window),
   ...viewsOf(),
 };
 

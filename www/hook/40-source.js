@@ -23,6 +23,7 @@ function playerOf(ms) {
     base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
     grey: false,            // only the stand-in can be seen and heard in the element
     readAt: -1e9, black: null, settled: list(), // of 80-readers.js
+    counted: list(0, 0, 0, 0), before: list(0, 0, 0, 0), presented: 0, skipped: null, frame: null, watching: false, idle: 0, // of 85-quality.js
   };
   native.set(sources, ms, m);
   for (const type of list('sourceopen', 'sourceended')) {
@@ -41,6 +42,7 @@ function closePlayer(m) {
   setFactor(m, 1);
   m.mode = 'session';
   played(m);
+  m.before = list(0, 0, 0, 0);
   for (const b of m.buffers) b.log = list();
 }
 

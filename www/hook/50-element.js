@@ -40,6 +40,7 @@ function linkElement(m, element) {
   if (m.mode === 'device') {
     m.watched = watchElement(m.id, element);
     sendPlayback(m);
+    watchFrames(m);
   }
   if (m.due) move(m);
 }

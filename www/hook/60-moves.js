@@ -18,7 +18,7 @@ function askFor(m, replay) {
 
 /** The session plays: what waited for that goes on. */
 function played(m) {
-  m.grey = false;
+  setGrey(m, false);
   m.black = null;
   for (const go of m.settled.splice(0)) go();
 }
@@ -29,13 +29,14 @@ function accept(m) {
   if (m.mode === 'moving') { replay(m); return; }
   if (m.mode !== 'asking') return;
   m.mode = 'device';
-  m.grey = true;
+  setGrey(m, true);
   findElement(m);
   sendDuration(m);
   if (m.element) {
     m.watched = watchElement(m.id, m.element);
     hold(m);
     sendPlayback(m);
+    watchFrames(m);
   }
 }
 
@@ -94,7 +95,7 @@ async function replay(m) {
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
     if (!mine) return false;
-    m.grey = true;
+    if (!m.grey) setGrey(m, true);
     await reopen(b);
     await runSteps(b, mine.steps, mine.type);
     for (const entry of b.log) entry.native = false;
@@ -111,6 +112,7 @@ async function replay(m) {
   hold(m);
   toWorker({ swapped: { ms: m.id } });
   sendPlayback(m);
+  watchFrames(m);
   for (const b of m.buffers) beginPending(b);
 }
 
@@ -246,6 +248,8 @@ function fromWorker(message) {
     case 'swap': if (m.swap) m.swap(body.buffers); break;
     case 'return': m.retry = true; if (deviceReady) move(m); break;
     case 'sync': sync(m, body); break;
+    case 'counted': if (m.grey) m.counted = body.counts; break;
+    case 'frame': onDeviceFrame(m, body); break;
     case 'slew': slew(m, body.factor, body.forMs); break;
     default: break;
   }

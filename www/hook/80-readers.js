@@ -15,8 +15,6 @@ function readerOf(m) {
   return native.now(thisPerformance) - m.readAt < RECENT_MS ? 'pixels' : null;
 }
 
-const isVideo = (element) => succeeds(() => native.videoWidth(element));
-
 /** The page reads an element: gives its player while there is nothing to read but the stand-in. */
 function reads(element, reader) {
   const m = native.get(elements, element);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BufferChanged, ChangeType, ClosePlayer, EndOfStream,
-    FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration, SetPlayback,
-    ToDeviceKind,
+    FramePresented, FromDeviceKind, OpenPlayer, PlayerState, Remove, RemoveSourceBuffer, SetDuration,
+    SetPlayback, ToDeviceKind, WatchFrames,
 };
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
@@ -214,6 +214,9 @@ impl Players {
                 }
                 true
             }
+            HookEvent::WatchFrames { on, .. } => {
+                link.send(PLAYER_STREAM, ToDeviceKind::WatchFrames(WatchFrames { player: id, on }))
+            }
             HookEvent::Duration { seconds, .. } => {
                 link.send(PLAYER_STREAM, ToDeviceKind::SetDuration(SetDuration { player: id, seconds }))
             }
@@ -266,6 +269,7 @@ impl Players {
             }
             FromDeviceKind::BufferChanged(changed) => self.handle_changed(&changed, link, out),
             FromDeviceKind::PlayerState(state) => self.handle_state(now, &state, link, out),
+            FromDeviceKind::FramePresented(frame) => self.handle_frame(&frame, link, out),
         }
     }
 
@@ -405,6 +409,14 @@ impl Players {
         let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
         let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
         player.frames = [state.frames_presented, state.frames_dropped];
+        let total = state.frames_presented.saturating_add(state.frames_dropped);
+        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+        let counts =
+            [total, state.frames_dropped, state.video_bytes, state.audio_bytes].map(|count| count as f64);
+        if player.phase == Phase::Device && player.counts != counts {
+            player.counts = counts;
+            out.push_back(Output::ToHook { relay, command: HookCommand::Counted { ms, counts } });
+        }
         let Some(wish) = player.wish.filter(|_| player.phase == Phase::Device) else { return };
         // What the device did before it heard the newest wish says nothing about it.
         if state.seq != player.wish_seq {
@@ -432,6 +444,29 @@ impl Players {
                 HookCommand::Sync { ms, media, wall_ms, rate: wish.rate, advancing: state.advancing };
             out.push_back(Output::ToHook { relay, command });
         }
+    }
+
+    fn handle_frame(&mut self, frame: &FramePresented, link: &DeviceLink, out: &mut VecDeque<Output>) {
+        let Some((relay, ms)) = self.by_id.get(&frame.player).copied() else { return };
+        let Some(player) = self.players.get(&(relay, ms)) else { return };
+        // A frame from before the page's newest seek is none of its picture any more.
+        if player.phase != Phase::Device || frame.seek_id != player.seek_told {
+            return;
+        }
+        let here_us = i128::from(frame.wall_us) - i128::from(link.clock_offset_us());
+        #[expect(clippy::cast_precision_loss, reason = "wall clocks and positions are far below 2^53 µs")]
+        let (wall_ms, media) = (here_us as f64 / 1000.0, frame.media_time_us as f64 / 1e6);
+        let command = HookCommand::Frame {
+            ms,
+            media,
+            wall_ms,
+            display_after_ms: f64::from(frame.display_after_us) / 1000.0,
+            count: frame.count,
+            width: frame.width,
+            height: frame.height,
+            processing: f64::from(frame.processing_us) / 1e6,
+        };
+        out.push_back(Output::ToHook { relay, command });
     }
 
     fn swap(
@@ -575,6 +610,7 @@ fn ms_of(event: &HookEvent) -> u32 {
         | HookEvent::Swapped { ms }
         | HookEvent::Close { ms }
         | HookEvent::Read { ms, .. }
+        | HookEvent::WatchFrames { ms, .. }
         | HookEvent::ReadEnded { ms } => *ms,
         HookEvent::Sharing { .. } => 0,
     }

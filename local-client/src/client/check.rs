@@ -24,6 +24,7 @@ pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
         ToDeviceKind::EndOfStream(message) => &mut message.player,
         ToDeviceKind::SetPlayback(message) => &mut message.player,
         ToDeviceKind::SetGeometry(message) => &mut message.player,
+        ToDeviceKind::WatchFrames(message) => &mut message.player,
     }
 }
 
@@ -41,7 +42,8 @@ pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
         | ToDeviceKind::SetDuration(_)
         | ToDeviceKind::EndOfStream(_)
         | ToDeviceKind::SetPlayback(_)
-        | ToDeviceKind::SetGeometry(_) => None,
+        | ToDeviceKind::SetGeometry(_)
+        | ToDeviceKind::WatchFrames(_) => None,
     }
 }
 
@@ -77,7 +79,8 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
         ToDeviceKind::OpenPlayer(_)
         | ToDeviceKind::ClosePlayer(_)
         | ToDeviceKind::RemoveSourceBuffer(_)
-        | ToDeviceKind::EndOfStream(_) => (stream == PLAYER_STREAM, true),
+        | ToDeviceKind::EndOfStream(_)
+        | ToDeviceKind::WatchFrames(_) => (stream == PLAYER_STREAM, true),
     };
     match (in_place, sensible) {
         (true, true) => Ok(()),

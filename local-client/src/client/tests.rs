@@ -98,6 +98,7 @@ impl World {
                             format!("player {} op {} code {}", changed.player, changed.op, changed.code)
                         }
                         FromDeviceKind::PlayerState(state) => format!("player {} state", state.player),
+                        FromDeviceKind::FramePresented(frame) => format!("player {} frame", frame.player),
                     })
                 }
             })

@@ -5,10 +5,10 @@ use prost::Message;
 use crate::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
     ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, Control, ControlKind, Credit, DeviceChanged,
-    EndOfStream, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello, Layout, LogLine, OpenPlayer,
-    Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration,
-    SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, Tracks,
-    WindowAsked, WindowHint,
+    EndOfStream, FramePresented, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello, Layout,
+    LogLine, OpenPlayer, Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer,
+    SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage,
+    ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -112,6 +112,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             seek_id: 2,
             seek_to: 12.34,
         }),
+        ToDeviceKind::WatchFrames(WatchFrames { player, on: true }),
         ToDeviceKind::SetGeometry(SetGeometry {
             player,
             seq: 400,
@@ -167,6 +168,19 @@ fn from_device() -> Vec<FromDeviceKind> {
             frames_presented: 600,
             frames_dropped: 3,
             seek_id: 2,
+            video_bytes: 9_000_000,
+            audio_bytes: 800_000,
+        }),
+        FromDeviceKind::FramePresented(FramePresented {
+            player,
+            seek_id: 2,
+            media_time_us: -1,
+            wall_us: 1_700_000_000_000_000,
+            display_after_us: 16_700,
+            count: 601,
+            width: 1920,
+            height: 1080,
+            processing_us: 4_000,
         }),
     ]
 }

@@ -47,6 +47,22 @@ pub(super) fn whole(number: f64) -> u64 {
     whole
 }
 
+/// A property that is a number; NaN if it is none.
+pub(super) fn number(object: &JsValue, name: &str) -> f64 {
+    let value = js_sys::Reflect::get(object, &JsValue::from_str(name));
+    value.ok().and_then(|value| value.as_f64()).unwrap_or(f64::NAN)
+}
+
+/// A property that counts something; 0 where the engine doesn't have it.
+pub(super) fn count(object: &JsValue, name: &str) -> u64 {
+    whole(number(object, name))
+}
+
+/// A number of JavaScript as a whole one of 32 bits.
+pub(super) fn short(number: f64) -> u32 {
+    u32::try_from(whole(number)).unwrap_or(u32::MAX)
+}
+
 /// Writes a property; setters of media objects throw, and web-sys does not catch that.
 pub(super) fn write(object: &JsValue, name: &str, value: impl Into<JsValue>) -> Result<(), JsValue> {
     js_sys::Reflect::set(object, &JsValue::from_str(name), &value.into()).map(|_| ())

@@ -10,6 +10,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 use web_sys::{HtmlVideoElement, MediaSource, Url, Window};
 
+use crate::browser::element::FrameWatch;
 use crate::browser::player::source::LiveBuffer;
 use crate::browser::{element, happened, js, with_shell};
 use crate::machine::event::{Command, Event, Exception, PlaySettings};
@@ -27,6 +28,7 @@ pub(super) struct LivePlayer {
     url: String,
     buffers: Table<u32, LiveBuffer>,
     video: Option<HtmlVideoElement>,
+    frames: Option<FrameWatch>,
     /// Dropped before the popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
     /// Counts the calls of `play()`; only the newest one's result is told.
@@ -76,6 +78,7 @@ impl LivePlayer {
             url,
             buffers: Table::default(),
             video: None,
+            frames: None,
             listeners: vec![loaded, opened],
             plays: Rc::default(),
         })
@@ -93,6 +96,7 @@ impl LivePlayer {
                 self.listeners.push(EventListener::once(&self.popup, "pagehide", move |_| {
                     happened(Event::WindowGone { player, detail: "the popup was closed".to_owned() });
                 }));
+                self.frames = Some(FrameWatch::new(player, &video, &self.popup));
                 self.video = Some(video);
                 happened(Event::WindowReady { player });
             }
@@ -133,6 +137,11 @@ impl LivePlayer {
                 if let Some(video) = &self.video {
                     let moment = crate::machine::event::VideoMoment::Sampled;
                     happened(Event::Video { player, moment, snapshot: element::read(video) });
+                }
+            }
+            Command::WatchFrames { on, .. } => {
+                if let Some(frames) = &self.frames {
+                    frames.switch(on);
                 }
             }
             Command::SetDuration { player, seconds } => {
@@ -267,6 +276,9 @@ fn with_shell_later(player: u32) {
 impl Drop for LivePlayer {
     fn drop(&mut self) {
         self.listeners.clear();
+        if let Some(frames) = &self.frames {
+            frames.switch(false);
+        }
         self.buffers = Table::default();
         self.plays.set(self.plays.get().wrapping_add(1));
         if let Some(video) = self.video.take() {

@@ -32,8 +32,25 @@ pub struct VideoSnapshot {
     pub height: u32,
     pub presented: u64,
     pub dropped: u64,
+    /// Bytes decoded, as far as the engine counts them.
+    pub video_bytes: u64,
+    pub audio_bytes: u64,
     /// `MediaError.code` and message, when the element has failed.
     pub error: Option<(u16, String)>,
+}
+
+/// A frame that the element has handed to the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PresentedFrame {
+    /// Seconds.
+    pub media_time: f64,
+    /// Microseconds since the Unix epoch.
+    pub wall_us: u64,
+    pub display_after_us: u32,
+    pub count: u32,
+    pub width: u32,
+    pub height: u32,
+    pub processing_us: u32,
 }
 
 /// Which of the element's events gave a snapshot, as far as the machine treats them differently.
@@ -84,6 +101,8 @@ pub enum Event {
     SourceEnded { player: u32, buffers: Vec<(u32, BufferSnapshot)> },
     /// The element's state at an event, or because it was asked for.
     Video { player: u32, moment: VideoMoment, snapshot: VideoSnapshot },
+    /// A frame was presented; after [`Command::WatchFrames`].
+    Frame { player: u32, frame: PresentedFrame },
     /// The newest `play()` was fulfilled.
     PlayStarted { player: u32 },
     /// The newest `play()` was rejected.
@@ -157,6 +176,8 @@ pub enum Command {
     Play { player: u32 },
     /// `pause()`.
     Pause { player: u32 },
+    /// Tell of each frame, or of none any more. Answered by `Frame`.
+    WatchFrames { player: u32, on: bool },
     /// Read the element. Answered by `Video`.
     Sample { player: u32 },
     /// Feed an initialization segment to a lone element. Answered by `Probed`.

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use offstage_protocol::Monotonic;
-use offstage_protocol::message::{PlayerState, SetPlayback};
+use offstage_protocol::message::{FramePresented, PlayerState, SetPlayback};
 
-use crate::machine::event::{PlaySettings, VideoMoment, VideoSnapshot};
+use crate::machine::event::{Command, PlaySettings, PresentedFrame, VideoMoment, VideoSnapshot};
 use crate::machine::limits::{
     CONFIRM_INTERVAL, FIRST_REPORTS, FIRST_REPORTS_INTERVAL, PLAY_RETRY, REPORT_INTERVAL,
 };
@@ -68,6 +68,10 @@ pub(crate) struct Playback {
     /// How many of the next reports follow faster.
     first_reports: u8,
     sent: Option<PlayerState>,
+    /// The session wants to hear of each frame.
+    frames: bool,
+    /// The newest frame that the running seek may have led to.
+    frame_of_seek: Option<PresentedFrame>,
 }
 
 impl Playback {
@@ -177,6 +181,53 @@ impl Playback {
         };
     }
 
+    /// The session wants to hear of each frame, or doesn't any more.
+    pub(crate) fn watch_frames(&mut self, player: u32, on: bool) -> Option<Command> {
+        let changes = self.frames != on;
+        self.frames = on;
+        (changes && self.attached).then_some(Command::WatchFrames { player, on })
+    }
+
+    pub(crate) fn watches_frames(&self) -> bool {
+        self.frames
+    }
+
+    /// Takes a frame; gives what is told of it now.
+    pub(crate) fn see_frame(&mut self, player: u32, frame: PresentedFrame) -> Option<FramePresented> {
+        if !self.frames {
+            return None;
+        }
+        // It may be there before its seek's `seeked`; one from before the seek is told of no more.
+        if self.seek_issued {
+            self.frame_of_seek = Some(frame).filter(|frame| self.is_near_target(frame.media_time));
+            return None;
+        }
+        Some(self.frame(player, &frame))
+    }
+
+    /// What to tell of the frame that a seek has led to, once the seek has ended.
+    pub(crate) fn take_frame_of_seek(&mut self, player: u32) -> Option<FramePresented> {
+        if self.seek_issued {
+            return None;
+        }
+        let frame = self.frame_of_seek.take()?;
+        Some(self.frame(player, &frame))
+    }
+
+    fn frame(&self, player: u32, frame: &PresentedFrame) -> FramePresented {
+        FramePresented {
+            player,
+            seek_id: self.seek_done,
+            media_time_us: signed_micros(frame.media_time),
+            wall_us: frame.wall_us,
+            display_after_us: frame.display_after_us,
+            count: frame.count,
+            width: frame.width,
+            height: frame.height,
+            processing_us: frame.processing_us,
+        }
+    }
+
     /// The report that is due after a reading: something has changed, or the last one is too old.
     pub(crate) fn report(&mut self, now: Monotonic, player: u32) -> Option<PlayerState> {
         let state = self.state(player);
@@ -279,6 +330,8 @@ impl Playback {
             frames_presented: seen.presented,
             frames_dropped: seen.dropped,
             seek_id: self.seek_done,
+            video_bytes: seen.video_bytes,
+            audio_bytes: seen.audio_bytes,
         }
     }
 }
@@ -286,7 +339,15 @@ impl Playback {
 /// A state without what changes by itself.
 fn lasting(state: &PlayerState) -> PlayerState {
     let media_time_us = if state.advancing { 0 } else { state.media_time_us };
-    PlayerState { wall_us: 0, media_time_us, frames_presented: 0, frames_dropped: 0, ..state.clone() }
+    PlayerState {
+        wall_us: 0,
+        media_time_us,
+        frames_presented: 0,
+        frames_dropped: 0,
+        video_bytes: 0,
+        audio_bytes: 0,
+        ..state.clone()
+    }
 }
 
 fn settings(wish: &SetPlayback) -> PlaySettings {

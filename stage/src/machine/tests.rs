@@ -5,12 +5,13 @@ mod random;
 
 use offstage_protocol::message::{
     Append, AppendSettings, BufferChanged, ChangeType, EndOfStream, Layout, PlayerState, SetDuration,
-    SetPlayback, ToDeviceKind, Tracks,
+    SetPlayback, ToDeviceKind, Tracks, WatchFrames,
 };
 use offstage_protocol::{ErrorCode, Monotonic};
 
 use crate::machine::event::{
-    BufferSnapshot, Command, Event, Exception, Outcome, ProbeResult, VideoMoment, VideoSnapshot,
+    BufferSnapshot, Command, Event, Exception, Outcome, PresentedFrame, ProbeResult, VideoMoment,
+    VideoSnapshot,
 };
 use crate::machine::tests::fake::{Bench, Said, open, piece};
 
@@ -305,6 +306,45 @@ fn settings_that_would_throw_are_made_harmless() {
         panic!("no append")
     };
     assert_eq!((clean.timestamp_offset, clean.append_window_end), (None, f64::INFINITY));
+}
+
+#[test]
+fn frames_are_told_on_demand_and_one_of_a_seek_after_the_seek() {
+    let mut bench = playing_bench();
+    let shown = |media_time| Event::Frame {
+        player: 1,
+        frame: PresentedFrame { media_time, count: 5, ..PresentedFrame::default() },
+    };
+    let frames = |bench: &mut Bench| {
+        let told = bench.said().into_iter().filter_map(Said::into_frame);
+        told.map(|frame| (frame.seek_id, frame.media_time_us)).collect::<Vec<_>>()
+    };
+    bench.event(shown(1.0));
+    assert_eq!(frames(&mut bench), []);
+    bench.commands();
+    bench.send(ToDeviceKind::WatchFrames(WatchFrames { player: 1, on: true }));
+    assert_eq!(bench.commands(), [Command::WatchFrames { player: 1, on: true }]);
+    bench.event(shown(1.0));
+    assert_eq!(frames(&mut bench), [(0, 1_000_000)]);
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Changed, snapshot: video(1.0, 4, true) });
+    let seek = SetPlayback {
+        player: 1,
+        seq: 1,
+        paused: true,
+        rate: 1.0,
+        seek_id: 1,
+        seek_to: 7.0,
+        ..Default::default()
+    };
+    bench.send(ToDeviceKind::SetPlayback(seek));
+    bench.event(shown(1.033));
+    bench.event(shown(7.0));
+    assert_eq!(frames(&mut bench), []);
+    bench.event(Event::Video { player: 1, moment: VideoMoment::Seeked, snapshot: video(7.0, 4, true) });
+    assert_eq!(frames(&mut bench), [(1, 7_000_000)]);
+    bench.send(ToDeviceKind::WatchFrames(WatchFrames { player: 1, on: false }));
+    bench.event(shown(7.033));
+    assert_eq!(frames(&mut bench), []);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 )]
 
 mod clips;
+mod element;
 mod fidelity;
 mod hostile;
 mod icon;

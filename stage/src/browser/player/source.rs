@@ -66,6 +66,7 @@ impl LiveBuffer {
             | Command::Seek { .. }
             | Command::Play { .. }
             | Command::Pause { .. }
+            | Command::WatchFrames { .. }
             | Command::Sample { .. }
             | Command::Probe { .. }
             | Command::DropProbe { .. }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use offstage_protocol::Monotonic;
 use offstage_protocol::message::{
-    AddSourceBuffer, Append, AppendSettings, BufferChanged, FromDeviceKind, FromStage, FromStageKind, Layout,
-    OpenPlayer, PlayerState, ToDevice, ToDeviceKind, ToStage, ToStageKind,
+    AddSourceBuffer, Append, AppendSettings, BufferChanged, FramePresented, FromDeviceKind, FromStage,
+    FromStageKind, Layout, OpenPlayer, PlayerState, ToDevice, ToDeviceKind, ToStage, ToStageKind,
 };
 use offstage_protocol::prost::Message as _;
 
@@ -21,6 +21,7 @@ pub(super) enum Said {
     Changed(BufferChanged),
     Failed(u32, u32),
     State(PlayerState),
+    Frame(FramePresented),
 }
 
 impl Said {
@@ -28,16 +29,31 @@ impl Said {
         match self {
             Self::Changed(changed) => Some(changed.code),
             Self::Failed(_, code) => Some(*code),
-            Self::Hello | Self::WindowAsked(_) | Self::LaidOut(_) | Self::State(_) => None,
+            Self::Hello | Self::WindowAsked(_) | Self::LaidOut(_) | Self::State(_) | Self::Frame(_) => None,
+        }
+    }
+
+    pub(super) fn into_frame(self) -> Option<FramePresented> {
+        match self {
+            Self::Frame(frame) => Some(frame),
+            Self::Hello
+            | Self::WindowAsked(_)
+            | Self::LaidOut(_)
+            | Self::Changed(_)
+            | Self::Failed(..)
+            | Self::State(_) => None,
         }
     }
 
     pub(super) fn into_state(self) -> Option<PlayerState> {
         match self {
             Self::State(state) => Some(state),
-            Self::Hello | Self::WindowAsked(_) | Self::LaidOut(_) | Self::Changed(_) | Self::Failed(..) => {
-                None
-            }
+            Self::Hello
+            | Self::WindowAsked(_)
+            | Self::LaidOut(_)
+            | Self::Changed(_)
+            | Self::Failed(..)
+            | Self::Frame(_) => None,
         }
     }
 }
@@ -113,6 +129,7 @@ fn understand(bytes: &[u8]) -> Said {
             FromDeviceKind::BufferChanged(changed) => Said::Changed(changed),
             FromDeviceKind::PlayerFailed(failed) => Said::Failed(failed.player, failed.code),
             FromDeviceKind::PlayerState(state) => Said::State(state),
+            FromDeviceKind::FramePresented(frame) => Said::Frame(frame),
             FromDeviceKind::DeviceChanged(changed) => panic!("the stage does not say {changed:?}"),
         },
     }

@@ -322,6 +322,7 @@ fn target(command: &Command) -> Option<u32> {
         | Command::Seek { player, .. }
         | Command::Play { player }
         | Command::Pause { player }
+        | Command::WatchFrames { player, .. }
         | Command::Sample { player } => Some(*player),
         Command::Probe { .. } | Command::DropProbe { .. } | Command::Log { .. } => None,
     }

@@ -1,0 +1,132 @@
+//! What the element says and does beside playing: frames and their counts are the device's, and the rest is native.
+
+use std::time::{Duration, Instant};
+
+use offstage_tests::cdp::Page;
+use offstage_tests::session::Session;
+use serde_json::{Value, json};
+
+use crate::fidelity::{native_url, serve, session};
+use crate::scene::PATIENCE;
+
+const PATH: &str = "/pages/element.html";
+
+fn wait(what: &str, mut ready: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+fn wait_redirected(session: &Session, count: u64) {
+    wait("players on the device", || session.status().is_ok_and(|status| status["redirected"] == count));
+}
+
+fn rows(page: &Page) -> Vec<Value> {
+    page.evaluate("frames").unwrap().as_array().unwrap().clone()
+}
+
+/// Each frame is one of the clip's, near the position, later than the one before, and as native ones are made.
+/// `off`: how many seconds picture and position may be apart.
+fn check_frames(page: &Page, native_keys: &Value, off: f64, when: &str) {
+    let rows = rows(page);
+    let mut presented = 0.0;
+    for row in &rows {
+        let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{when}: no {name} in {row}"));
+        assert_eq!(&row["keys"], native_keys, "{when}");
+        let frame = number("mediaTime") * 30.0;
+        assert!((frame - frame.round()).abs() < 0.01, "{when}: no frame of the clip: {row}");
+        let behind = number("position") - number("mediaTime");
+        assert!((-off..off).contains(&behind), "{when}: the frame is {behind} s behind the position: {row}");
+        assert!(number("presentedFrames") > presented, "{when}: {row} after frame {presented}");
+        presented = number("presentedFrames");
+        assert_eq!([number("width"), number("height")], [640.0, 360.0], "{when}");
+        assert!(number("expectedDisplayTime") >= number("presentationTime"), "{when}: {row}");
+        let ago = number("now") - number("presentationTime");
+        assert!((-50.0..1000.0).contains(&ago), "{when}: presented {ago} ms ago: {row}");
+    }
+}
+
+#[test]
+fn frames_and_their_counts_are_those_of_the_device_and_go_on_in_the_session() {
+    let mut session = session();
+    let server = serve();
+    let native = session.open(&native_url(&server, PATH)).unwrap();
+    native.evaluate("begin('h264 demuxed').then(watchFrames)").unwrap();
+    native.wait_until("frames.length > 5", PATIENCE).unwrap();
+    let keys = native.evaluate("frames[0].keys").unwrap();
+    native.close().unwrap();
+
+    let page = session.open(&server.url(PATH)).unwrap();
+    page.evaluate("begin('h264 demuxed').then(() => { watchFrames(); watchCounts(); })").unwrap();
+    wait_redirected(&session, 1);
+    // The stand-in alone would give one a second.
+    page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
+    page.evaluate("frames.length = 0; globalThis.from = video.currentTime; globalThis.first = counts()")
+        .unwrap();
+    page.wait_until("video.currentTime > from + 3", PATIENCE).unwrap();
+    let count = page.evaluate("frames.length").unwrap().as_u64().unwrap();
+    println!("{count} frames in 3 s");
+    assert!(count > 30, "{count} frames in 3 s");
+    check_frames(&page, &keys, 0.2, "on the device");
+    let grown = page.evaluate("counts().total - first.total").unwrap().as_u64().unwrap();
+    assert!(grown > 60, "{grown} frames counted in 3 s");
+    let all = page.evaluate("counts()").unwrap();
+    assert_eq!(
+        (&all["total"], &all["dropped"], &all["corrupted"]),
+        (&all["decoded"], &all["droppedToo"], &json!(0))
+    );
+    assert!(all["picture"].as_u64() > Some(10_000) && all["sound"].as_u64() > Some(10_000), "{all}");
+
+    session.kill_client();
+    wait("the client is gone", || session.status().unwrap()["ready"] == false);
+    page.evaluate("globalThis.from = frames.length").unwrap();
+    page.wait_until("frames.length > from + 20", PATIENCE).unwrap();
+    session.start_client().unwrap();
+    wait_redirected(&session, 1);
+    page.evaluate("globalThis.from = frames.length").unwrap();
+    page.wait_until("frames.length > from + 20", PATIENCE).unwrap();
+    // The two clocks come together in the first second after a move.
+    check_frames(&page, &keys, 0.6, "there and back");
+    assert_eq!(page.evaluate("shrunk").unwrap(), Value::Null);
+    session.close();
+}
+
+#[test]
+fn a_seek_in_a_pause_gives_its_frame_and_what_is_cancelled_is_not_called() {
+    let session = session();
+    let server = serve();
+    for url in [native_url(&server, PATH), server.url(PATH)] {
+        let page = session.open(&url).unwrap();
+        page.evaluate("begin('vp9 demuxed')").unwrap();
+        if url.contains("127.0.0.1") {
+            wait_redirected(&session, 1);
+        }
+        page.wait_until("video.currentTime > 0.5", PATIENCE).unwrap();
+        page.evaluate("video.pause(); 0").unwrap();
+        page.wait_until("!video.seeking", PATIENCE).unwrap();
+        for position in [5.01, 20.51, 1.12] {
+            let time = page.evaluate_within(&format!("frameAt({position})"), PATIENCE).unwrap();
+            let wanted = (position * 30.0_f64).floor() / 30.0;
+            assert!(
+                (time.as_f64().unwrap() - wanted).abs() < 0.002,
+                "{url}: {time} after a seek to {position}"
+            );
+        }
+        let called = "new Promise((done) => {
+            const called = [];
+            const never = video.requestVideoFrameCallback(() => called.push('cancelled'));
+            video.requestVideoFrameCallback(function () { called.push(this === undefined || this === globalThis); throw new Error('on purpose'); });
+            video.requestVideoFrameCallback((now) => { called.push(typeof now); video.requestVideoFrameCallback(() => done(called)); });
+            addEventListener('error', (event) => { called.push(event.message); event.preventDefault(); });
+            video.cancelVideoFrameCallback(never);
+            video.cancelVideoFrameCallback(never);
+            video.play();
+        })";
+        let called = page.evaluate_within(called, PATIENCE).unwrap();
+        assert_eq!(called, json!([true, "Uncaught Error: on purpose", "number"]), "{url}");
+        page.close().unwrap();
+    }
+    session.close();
+}
