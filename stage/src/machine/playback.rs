@@ -199,7 +199,9 @@ impl Playback {
         }
         // It may be there before its seek's `seeked`; one from before the seek is told of no more.
         if self.seek_issued {
-            self.frame_of_seek = Some(frame).filter(|frame| self.is_near_target(frame.media_time));
+            // The frame at a position began before it.
+            let to = self.wish.map_or(0.0, |wish| wish.seek_to);
+            self.frame_of_seek = Some(frame).filter(|frame| (frame.media_time - to).abs() < NEAR);
             return None;
         }
         Some(self.frame(player, &frame))

@@ -338,10 +338,10 @@ fn frames_are_told_on_demand_and_one_of_a_seek_after_the_seek() {
     };
     bench.send(ToDeviceKind::SetPlayback(seek));
     bench.event(shown(1.033));
-    bench.event(shown(7.0));
+    bench.event(shown(6.99));
     assert_eq!(frames(&mut bench), []);
     bench.event(Event::Video { player: 1, moment: VideoMoment::Seeked, snapshot: video(7.0, 4, true) });
-    assert_eq!(frames(&mut bench), [(1, 7_000_000)]);
+    assert_eq!(frames(&mut bench), [(1, 6_990_000)]);
     bench.send(ToDeviceKind::WatchFrames(WatchFrames { player: 1, on: false }));
     bench.event(shown(7.033));
     assert_eq!(frames(&mut bench), []);
