@@ -26,7 +26,10 @@ self.addEventListener('message', (event) => {
   if (event.origin !== origin || event.ports.length !== 1 || typeof event.data?.nonce !== 'string') return;
   tell('media_offered', event.data.nonce, event.ports[0]);
 });
-chrome.tabs.onUpdated.addListener((tabId, change, tab) => { if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? ''); });
+chrome.tabs.onUpdated.addListener((tabId, change, tab) => {
+  if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? '');
+  if (change.mutedInfo) tell('tab_muted', tabId, change.mutedInfo.muted);
+});
 chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
 chrome.storage.onChanged.addListener((changes, area) => {
   if (area === 'managed') readManaged(); else if (area !== 'local' || !(MANAGED in changes)) configure();
@@ -76,7 +79,10 @@ const shell = {
     chrome.action.setTitle({ tabId, title }, ignore);
   },
   async tabs() {
-    for (const tab of await chrome.tabs.query({})) tell('tab_changed', tab.id, tab.url ?? '');
+    for (const tab of await chrome.tabs.query({})) {
+      tell('tab_changed', tab.id, tab.url ?? '');
+      tell('tab_muted', tab.id, tab.mutedInfo?.muted ?? false);
+    }
   },
 };
 

@@ -146,6 +146,10 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_tab(tab, url));
     }
 
+    pub fn tab_muted(&self, tab: i32, muted: bool) {
+        self.with(|state, now, wall| state.core.handle_tab_muted(now, wall, tab, muted));
+    }
+
     /// [`crate::core::Status`] as JSON.
     #[must_use]
     pub fn status(&self) -> String {

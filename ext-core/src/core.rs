@@ -17,7 +17,7 @@ use crate::config::{Config, Sources};
 use crate::hook::{Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64};
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
-use self::players::Players;
+use self::players::{Document, Players};
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
 
@@ -220,8 +220,9 @@ impl Core {
         if !self.relays.get(&relay).is_some_and(|r| r.bound) || !self.allowed(now, relay) {
             return;
         }
-        let Some(Relay { origin, .. }) = self.relays.get(&relay) else { return };
-        self.players.handle_hook(now, relay, origin, event, &mut self.link, &mut self.outputs);
+        let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
+        let document = Document { relay, origin, muted: self.tabs.is_muted(*tab) };
+        self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
     }
 
@@ -244,6 +245,15 @@ impl Core {
 
     pub fn handle_tab_closed(&mut self, tab: i32) {
         self.tabs.remove(tab);
+    }
+
+    /// The person has muted the tab, or not any more: what it plays on the device is to be heard no more than in the session.
+    pub fn handle_tab_muted(&mut self, now: Monotonic, wall_us: u64, tab: i32, muted: bool) {
+        self.tabs.set_muted(tab, muted);
+        for (relay, _) in self.relays.iter().filter(|(_, relay)| relay.tab == tab) {
+            self.players.set_muted(*relay, muted, &mut self.link, &mut self.outputs);
+        }
+        self.drain_link(now, wall_us);
     }
 
     /// What works, what doesn't, and why: for the popup and for logs.

@@ -36,6 +36,8 @@ pub struct Player {
     /// The page's newest wish and how the device stands to it.
     pub wish: Option<crate::hook::PlaybackEvent>,
     pub wish_seq: u32,
+    /// The person has muted the tab.
+    pub tab_muted: bool,
     pub extra_seeks: u32,
     /// The newest seek that the device has been told.
     pub seek_told: u32,
@@ -60,6 +62,7 @@ impl Player {
             buffers: SortedMap::new(),
             wish: None,
             wish_seq: 0,
+            tab_muted: false,
             extra_seeks: 0,
             seek_told: 0,
             advancing: false,

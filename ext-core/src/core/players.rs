@@ -37,6 +37,15 @@ const ANSWER: Duration = Duration::from_secs(8);
 /// may be on both sides of a frame's edge.
 const PAUSED_DRIFT_US: f64 = 1_000.0;
 
+/// Whose word it is, as the browser says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Document<'a> {
+    pub(super) relay: u32,
+    pub(super) origin: &'a str,
+    /// Its tab is muted.
+    pub(super) muted: bool,
+}
+
 /// The players by document and by the page's number.
 #[derive(Debug, Default)]
 pub(super) struct Players {
@@ -120,12 +129,12 @@ impl Players {
     pub(super) fn handle_hook(
         &mut self,
         now: Monotonic,
-        relay: u32,
-        origin: &str,
+        document: Document<'_>,
         event: HookEvent,
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
+        let Document { relay, origin, muted } = document;
         if let HookEvent::Sharing { live } = event {
             return self.share(relay, live, link, out);
         }
@@ -134,7 +143,7 @@ impl Players {
         if let HookEvent::Open { replay, .. } = event {
             return match self.readers.refuses(now, key, origin) {
                 Some(code) => self.revert(key, code, false, link, out),
-                None => self.open(key, replay, link, out),
+                None => self.open(key, replay, muted, link, out),
             };
         }
         if let HookEvent::Read { reader, .. } = event {
@@ -312,6 +321,29 @@ impl Players {
         stalls.chain(silences).chain(self.readers.poll_timeout()).min()
     }
 
+    /// The tab of a document has been muted, or not any more.
+    pub(super) fn set_muted(
+        &mut self,
+        relay: u32,
+        muted: bool,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
+        let mut full = Vec::new();
+        for (key, player) in self.players.iter_mut().filter(|(key, _)| key.0 == relay) {
+            if player.tab_muted != muted {
+                player.tab_muted = muted;
+                player.trim.interrupt();
+                if !send_wish(player, link) {
+                    full.push(*key);
+                }
+            }
+        }
+        for key in full {
+            self.revert(key, ErrorCode::QUEUE_FULL, !link.is_ready(), link, out);
+        }
+    }
+
     /// A share of the screen would show the stand-ins: nothing plays on the device meanwhile.
     fn share(&mut self, relay: u32, live: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
         if !live {
@@ -325,7 +357,14 @@ impl Players {
         }
     }
 
-    fn open(&mut self, key: (u32, u32), replay: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn open(
+        &mut self,
+        key: (u32, u32),
+        replay: bool,
+        muted: bool,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
         self.close(key, link);
         let (relay, ms) = key;
         let count = self.players.range((relay, 0)..=(relay, u32::MAX)).count();
@@ -334,7 +373,7 @@ impl Players {
         let code = if count >= MOST_PLAYERS {
             ErrorCode::TOO_MANY_PLAYERS
         } else if link.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player: id })) {
-            self.players.insert(key, Player::new(id, replay));
+            self.players.insert(key, Player { tab_muted: muted, ..Player::new(id, replay) });
             self.by_id.insert(id, key);
             self.reasons.remove(&relay);
             out.push_back(Output::ToHook { relay, command: HookCommand::Accept { ms } });
@@ -544,7 +583,7 @@ fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
             paused: paused || session_plays,
             rate: if rate.is_finite() { rate.clamp(0.0, 16.0) } else { 1.0 },
             volume: if volume.is_finite() { volume.clamp(0.0, 1.0) } else { 1.0 },
-            muted,
+            muted: muted || player.tab_muted,
             preserves_pitch,
             seek_id: player.seek_told,
             seek_to: position,

@@ -49,6 +49,7 @@ struct Tab {
 #[derive(Debug, Default)]
 pub(super) struct Tabs {
     tabs: SortedMap<i32, Tab>,
+    muted: SortedMap<i32, ()>,
 }
 
 impl Tabs {
@@ -67,7 +68,20 @@ impl Tabs {
         }
     }
 
+    pub(super) fn set_muted(&mut self, tab: i32, muted: bool) {
+        if !muted {
+            self.muted.remove(&tab);
+        } else if self.muted.len() < MOST_TABS {
+            self.muted.insert(tab, ());
+        }
+    }
+
+    pub(super) fn is_muted(&self, tab: i32) -> bool {
+        self.muted.contains_key(&tab)
+    }
+
     pub(super) fn remove(&mut self, tab: i32) {
+        self.muted.remove(&tab);
         self.tabs.remove(&tab);
     }
 

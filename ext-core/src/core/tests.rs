@@ -354,6 +354,23 @@ fn a_video_in_a_window_of_its_own_returns_when_that_is_closed() {
 }
 
 #[test]
+fn a_muted_tab_is_silent_on_the_device_whatever_the_page_wishes() {
+    let mut world = World::new(&["https://*/*"]);
+    world.connect();
+    world.core.handle_tab_muted(world.now, 0, 1, true);
+    world.open_player();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    assert!(world.last_playback().muted);
+    let seq = world.last_playback().seq;
+    for (tab, muted, heard) in [(2, true, false), (1, false, true), (1, true, false)] {
+        world.core.handle_tab_muted(world.now, 0, tab, muted);
+        world.run();
+        assert_eq!(world.last_playback().muted, !heard);
+    }
+    assert_eq!(world.last_playback().seq, seq + 2);
+}
+
+#[test]
 fn nothing_plays_on_the_device_while_any_page_shares_a_screen() {
     let mut world = World::ready();
     world.core.handle_relay_opened(world.now, 2, 2, "https://other.example", "other".into());

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use offstage_tests::cdp::Page;
-use offstage_tests::session::Session;
+use offstage_tests::server::Server;
+use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
 use crate::fidelity::{native_url, serve, session};
@@ -129,4 +131,93 @@ fn a_seek_in_a_pause_gives_its_frame_and_what_is_cancelled_is_not_called() {
         page.close().unwrap();
     }
     session.close();
+}
+
+/// A session whose device can be looked into, with a page that plays on it.
+fn play_with(server: &Server, browser_args: &[&str]) -> (Session, Page) {
+    let options = SessionOptions {
+        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+        client_args: StageProbe::client_args(),
+        browser_args: browser_args.iter().map(|arg| (*arg).to_owned()).collect(),
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    page.evaluate("begin('h264 demuxed')").unwrap();
+    wait_redirected(&session, 1);
+    page.wait_until("video.currentTime > 0.5", PATIENCE).unwrap();
+    page.evaluate("listen(); 0").unwrap();
+    (session, page)
+}
+
+#[test]
+fn volume_mute_pitch_and_a_muted_tab_reach_the_device_and_the_page_hears_its_own_only() {
+    let server = serve();
+    let (session, page) = play_with(&server, &[]);
+    let device = StageProbe::connect(&session).unwrap().player().unwrap();
+    let there = |wanted: &str| {
+        let video = "(({ volume, muted, preservesPitch, playbackRate }) => `${volume} ${muted} ${preservesPitch} ${playbackRate}`)";
+        device
+            .wait_until(&format!("{video}(document.querySelector('video')) === '{wanted}'"), PATIENCE)
+            .unwrap();
+    };
+    there("1 false true 1");
+    page.evaluate("video.volume = 0.25; video.preservesPitch = false; video.playbackRate = 1.5; 0").unwrap();
+    there("0.25 false false 1.5");
+    page.evaluate("video.muted = true; 0").unwrap();
+    there("0.25 true false 1.5");
+    page.evaluate("video.muted = false; 0").unwrap();
+    there("0.25 false false 1.5");
+    let heard = json!(["volumechange", "ratechange", "volumechange", "volumechange"]);
+    page.wait_until("heard.length >= 4", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("heard").unwrap(), heard);
+    let mute = |muted: bool| {
+        let tab = "chrome.tabs.query({ url: 'http://127.0.0.1/*' }).then(([tab]) => tab.id)";
+        session
+            .evaluate_in_worker(&format!(
+                "{tab}.then((id) => chrome.tabs.update(id, {{ muted: {muted} }})).then(() => 0)"
+            ))
+            .unwrap();
+    };
+    mute(true);
+    there("0.25 true false 1.5");
+    page.evaluate("video.muted = true; video.muted = false; video.volume = 0.5; 0").unwrap();
+    there("0.5 true false 1.5");
+    assert_eq!(page.evaluate("video.muted").unwrap(), false);
+    mute(false);
+    there("0.5 false false 1.5");
+    session.close();
+}
+
+#[test]
+fn a_share_of_the_screen_and_the_browsers_small_window_show_real_frames() {
+    let server = serve();
+    let (session, page) = play_with(&server, &["--auto-accept-this-tab-capture"]);
+    let share = "navigator.mediaDevices.getDisplayMedia({ preferCurrentTab: true, video: true }).then((stream) => { globalThis.stream = stream; })";
+    page.evaluate_within(share, PATIENCE).unwrap();
+    wait_redirected(&session, 0);
+    assert_eq!(reason(&session), "OFS-1320");
+    // As long as any copy of it is live.
+    page.evaluate("globalThis.copies = [stream.clone().getTracks()[0], stream.getTracks()[0].clone()]; stream.getTracks()[0].stop(); 0")
+        .unwrap();
+    page.evaluate("globalThis.from = video.currentTime; 0").unwrap();
+    page.wait_until("video.currentTime > from + 2.5", PATIENCE).unwrap();
+    wait_redirected(&session, 0);
+    page.evaluate("for (const copy of copies) copy.stop(); 0").unwrap();
+    wait_redirected(&session, 1);
+
+    page.evaluate("video.requestPictureInPicture().then(() => 0)").unwrap();
+    wait_redirected(&session, 0);
+    assert_eq!(reason(&session), "OFS-1318");
+    page.wait_until("document.pictureInPictureElement === video && video.currentTime > 1", PATIENCE).unwrap();
+    page.evaluate("document.exitPictureInPicture()").unwrap();
+    wait_redirected(&session, 1);
+    assert_eq!(page.evaluate("heard").unwrap(), json!([]));
+    session.close();
+}
+
+/// Why the page's video plays in the session.
+fn reason(session: &Session) -> String {
+    session.status().unwrap()["in_session"][0]["code"].as_str().unwrap_or_default().to_owned()
 }
