@@ -97,6 +97,9 @@
     watched.set(id, { element, sent: '', guard: null });
     resized.observe(element);
     crossed.observe(element);
+    const hear = () => { for (const track of element.textTracks) track.oncuechange = coversChange; coversChange(); };
+    for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
+    hear();
     if (!heartbeat) heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
     look();
   }
@@ -214,6 +217,99 @@
     return { content, seen: drawn && seen.right > seen.left && seen.bottom > seen.top ? seen : null, style };
   }
 
+  // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
+  const COVERS_MS = 150;
+  /** Points a row in which is looked for what is above; most boxes that are cut out. */
+  const [GRID, MOST_COVERS] = [6, 24];
+  /** Chromium's controls, in CSS pixels, and how long they stay after the pointer has moved. */
+  const [CONTROLS, CONTROLS_MS] = [84, 3500];
+  /** Element → {at, boxes}, the boxes relative to its content box. */
+  const coversOf = new WeakMap();
+  let coversDue = 0;
+  const coversChange = () => { if (watched.size) coversDue ||= setTimeout(() => { coversDue = 0; send(false); }, COVERS_MS); };
+  new MutationObserver(coversChange).observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls'] });
+  let pointed = { element: null, at: 0 };
+  for (const type of ['pointermove', 'pointerdown', 'keydown', 'play', 'pause']) {
+    addEventListener(type, (event) => { pointed = { element: event.target, at: performance.now() }; coversChange(); }, { capture: true, passive: true });
+  }
+
+  /** `seen` without what is painted over the element. */
+  function uncovered(element, content, seen) {
+    let known = coversOf.get(element);
+    if (!known || performance.now() - known.at > COVERS_MS) coversOf.set(element, known = { at: performance.now(), boxes: covers(element, content, seen) });
+    let parts = [seen];
+    for (const b of known.boxes) {
+      const c = box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom);
+      parts = parts.flatMap((a) => without(a, c));
+    }
+    return parts;
+  }
+
+  function without(a, b) {
+    const c = cut(a, b);
+    if (c.right <= c.left || c.bottom <= c.top) return [a];
+    const parts = [box(a.left, a.top, a.right, c.top), box(a.left, c.bottom, a.right, a.bottom), box(a.left, c.top, c.left, c.bottom), box(c.right, c.top, a.right, c.bottom)];
+    return parts.filter((p) => p.right > p.left && p.bottom > p.top);
+  }
+
+  function covers(element, content, seen) {
+    const [width, height] = [content.right - content.left, content.bottom - content.top];
+    const boxes = captions(element, width, height);
+    const controls = element.controls && (element.paused || (pointed.element === element && performance.now() - pointed.at < CONTROLS_MS));
+    if (controls) boxes.push(box(0, height - CONTROLS, width, height));
+    for (const other of elementsAbove(element, seen)) {
+      const o = cut(other.getBoundingClientRect(), content);
+      const s = getComputedStyle(other);
+      const solid = /^(img|canvas|svg|iframe|input|button)$/.test(other.localName) || /^rgb\(/.test(s.backgroundColor);
+      const text = [...other.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      const paints = solid || text || s.backgroundImage !== 'none' || !/, 0\)$/.test(s.backgroundColor);
+      // A veil over most of the picture is left out: the picture counts more.
+      const veil = !solid && (o.right - o.left) * (o.bottom - o.top) > 0.6 * width * height;
+      const shown = o.right > o.left && o.bottom > o.top && other.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+      if (paints && shown && !veil) boxes.push(box(o.left - content.left, o.top - content.top, o.right - content.left, o.bottom - content.top));
+    }
+    return boxes.slice(0, MOST_COVERS);
+  }
+
+  /** What would be hit before the element; beside it in its own corner of the document, what lets the pointer through as well. */
+  function elementsAbove(element, seen) {
+    const found = new Set();
+    for (let i = 0; i < GRID * GRID; i++) {
+      const x = seen.left + (seen.right - seen.left) * ((i % GRID) + 0.5) / GRID;
+      const y = seen.top + (seen.bottom - seen.top) * (Math.floor(i / GRID) + 0.5) / GRID;
+      const hit = element.getRootNode().elementsFromPoint(x, y);
+      for (const other of hit.slice(0, Math.max(0, hit.indexOf(element)))) found.add(other);
+    }
+    const around = element.parentElement?.parentElement ?? element.parentElement;
+    for (const other of [...around?.querySelectorAll('*') ?? []].slice(0, 200)) {
+      const follows = element.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
+      if (follows && !element.contains(other) && positioned(other, around)) found.add(other);
+    }
+    return [...found].filter((other) => !other.contains(element));
+  }
+
+  function positioned(other, around) {
+    for (let up = other; up && up !== around; up = up.parentElement) if (getComputedStyle(up).position !== 'static') return true;
+    return false;
+  }
+
+  /** Where the browser draws the cues of now: lines of 5 % of the height, from the bottom unless a cue says another line. */
+  function captions(element, width, height) {
+    const [boxes, line] = [[], 0.0625 * height];
+    let below = height - (element.controls ? CONTROLS : 0);
+    for (const track of element.textTracks) {
+      if (track.mode === 'hidden' || track.mode === 'disabled') continue;
+      for (const cue of track.activeCues ?? []) {
+        const rows = cue.text.split('\n').reduce((sum, row) => sum + Math.ceil((row.length * 0.45 * line || 1) / width), 0);
+        const top = cue.line === 'auto' ? below - rows * line - 0.02 * height
+          : cue.snapToLines ? (cue.line < 0 ? height + cue.line * line : cue.line * line) : cue.line / 100 * height;
+        if (cue.line === 'auto') below = top;
+        boxes.push(box(0, top, width, top + rows * line + 0.02 * height));
+      }
+    }
+    return boxes;
+  }
+
   function physical(b) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
@@ -227,7 +323,7 @@
     for (const [ms, entry] of watched) {
       const { content, seen, style } = measure(entry.element);
       const geometry = {
-        ms, rect: physical(content), visible: seen ? [physical(seen)] : [], window: hint,
+        ms, rect: physical(content), visible: seen ? uncovered(entry.element, content, seen).map(physical) : [], window: hint,
         objectFit: style.objectFit, objectPosition: style.objectPosition,
       };
       const text = JSON.stringify(geometry);

@@ -202,14 +202,14 @@ patchAccessor(ME, 'duration', (target, self) => {
 
 patchAccessor(ME, 'src', null, (target, self, args) => {
   const m = byUrl.get(args[0]);
+  apply(target, self, args); // sets the rate to the default one
   if (m) linkElement(m, self);
-  apply(target, self, args);
   return undefined;
 });
 
 patchAccessor(ME, 'srcObject', null, (target, self, args) => {
-  if (isSource(args[0])) linkElement(playerOf(args[0]), self);
   apply(target, self, args);
+  if (isSource(args[0])) linkElement(playerOf(args[0]), self);
   return undefined;
 });
 

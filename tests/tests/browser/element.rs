@@ -9,7 +9,7 @@ use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
 use crate::fidelity::{native_url, serve, session};
-use crate::scene::PATIENCE;
+use crate::scene::{PATIENCE, Scene, picture_on, whole};
 
 const PATH: &str = "/pages/element.html";
 
@@ -220,4 +220,105 @@ fn a_share_of_the_screen_and_the_browsers_small_window_show_real_frames() {
 /// Why the page's video plays in the session.
 fn reason(session: &Session) -> String {
     session.status().unwrap()["in_session"][0]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn sound_alone_plays_on_the_device() {
+    let server = serve();
+    let options = SessionOptions {
+        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+        client_args: StageProbe::client_args(),
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    page.evaluate("beginSound()").unwrap();
+    wait_redirected(&session, 1);
+    page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
+    let device = StageProbe::connect(&session).unwrap().player().unwrap();
+    device.wait_until("document.querySelector('video').currentTime > 2", PATIENCE).unwrap();
+    let heard = device.evaluate("(({ muted, volume, webkitAudioDecodedByteCount }) => !muted && volume === 1 && webkitAudioDecodedByteCount > 0)(document.querySelector('video'))");
+    assert_eq!(heard.unwrap(), true);
+    let apart = page.evaluate("video.currentTime").unwrap().as_f64().unwrap()
+        - device.evaluate("document.querySelector('video').currentTime").unwrap().as_f64().unwrap();
+    assert!(apart.abs() < 0.5, "page and device are {apart} s apart");
+    session.close();
+}
+
+#[test]
+fn the_picture_follows_into_full_screen_and_out_of_it() {
+    let scene = Scene::open("clip=h264");
+    scene.assert_in_place("in the page");
+    // 1280 × 1024 pixels of screen, a picture of 16:9.
+    scene.run("video.requestFullscreen()");
+    scene.assert_at([0, 152, 1280, 872], "the element in full screen");
+    scene.run("document.exitFullscreen()");
+    scene.assert_in_place("back in the page");
+    scene.run("box.append(mark); box.requestFullscreen()");
+    scene.page.wait_until("document.fullscreenElement === box", PATIENCE).unwrap();
+    scene.assert_in_place("its container in full screen");
+    scene.run("document.exitFullscreen()");
+    scene.assert_in_place("back again");
+    scene.session.close();
+}
+
+#[test]
+fn what_is_painted_over_the_video_stays_to_be_seen() {
+    let scene = Scene::open("clip=h264");
+    scene.assert_in_place("alone");
+    // The element is at 100, 120 in the viewport, 640 × 360 large.
+    let red = |when: &str, wanted: Option<[i64; 4]>| {
+        scene.assert_screen(when, |screen, [x, y]| {
+            let seen = screen.bounds_of([255, 0, 0], 30).map(|bounds| bounds.map(whole));
+            seen == wanted.map(|[left, top, right, bottom]| [x + left, y + top, x + right, y + bottom])
+        });
+    };
+    let add = |name: &str, style: &str| {
+        scene.run(&format!(
+            "globalThis.{name} = document.createElement('div'); {name}.style.cssText = 'position: absolute; background: rgb(255, 0, 0); {style}';
+             document.body.append({name})"
+        ));
+    };
+    red("nothing above", None);
+    add("label", "left: 200px; top: 200px; width: 90px; height: 40px; pointer-events: none");
+    red("a label that lets the pointer through", Some([200, 200, 290, 240]));
+    scene.run("label.remove()");
+    red("the label is gone", None);
+    add("menu", "left: 20px; top: 300px; width: 300px; height: 100px; z-index: 3");
+    red("a menu partly above", Some([20, 300, 320, 400]));
+    scene.run("menu.style.display = 'none'");
+    red("the menu is hidden", None);
+    scene.run("menu.style.cssText = 'position: absolute; inset: 0; background: rgba(255, 255, 255, 0.01)'");
+    scene.assert_in_place("under a veil");
+    scene.run("menu.remove()");
+
+    scene.run(
+        "const style = document.createElement('style'); style.textContent = 'video::cue { background: rgb(255, 0, 0); color: rgb(255, 0, 0) }';
+         document.head.append(style); globalThis.track = video.addTextTrack('captions', 'a', 'en'); track.mode = 'showing';
+         track.addCue(new VTTCue(0, 30, 'words that are spoken'))",
+    );
+    scene.assert_screen("captions", |screen, [x, y]| {
+        let seen = screen.bounds_of([255, 0, 0], 30).map(|bounds| bounds.map(whole));
+        // A line of 5 % of the height, centred, near the bottom edge.
+        seen.is_some_and(|[left, top, right, bottom]| {
+            (14..30).contains(&(bottom - top))
+                && bottom <= y + 480
+                && top > y + 420
+                && left > x + 200
+                && right < x + 640
+        })
+    });
+    scene.run("track.mode = 'disabled'");
+    scene.assert_in_place("without captions");
+
+    scene.run("video.controls = true; video.pause()");
+    scene.assert_screen("controls", |screen, [x, y]| {
+        picture_on(screen).is_some_and(|[left, top, right, bottom]| {
+            [left, top, right] == [x + 100, y + 120, x + 740] && (y + 380..y + 420).contains(&bottom)
+        })
+    });
+    scene.run("video.play()");
+    scene.assert_in_place("the controls have gone");
+    scene.session.close();
 }

@@ -235,6 +235,7 @@ fn a_page_sees_the_events_and_values_of_native_playback() {
     let mut differences = Vec::new();
     for (scenario, plays) in [
         ("playback", true),
+        ("element", true),
         ("seekOutside", true),
         ("underrun", true),
         ("edit", true),

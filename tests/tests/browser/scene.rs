@@ -158,6 +158,42 @@ impl Scene {
         }
     }
 
+    /// Waits until screenshots in a row satisfy `holds`, which gets the screen and where on it the viewport begins.
+    pub(crate) fn assert_screen(&self, when: &str, holds: impl Fn(&Picture, [i64; 2]) -> bool) {
+        let mut steady = 0;
+        let end = Instant::now() + PATIENCE;
+        while steady < STEADY {
+            let screen = self.camera.capture().unwrap();
+            steady = if Self::origin(&screen).is_some_and(|origin| holds(&screen, origin)) {
+                steady + 1
+            } else {
+                0
+            };
+            if Instant::now() >= end {
+                panic!(
+                    "{when}: the picture is at {:?}; see {}",
+                    picture_on(&screen),
+                    keep(&screen).display()
+                );
+            }
+        }
+    }
+
+    /// Waits until screenshots in a row show the picture there.
+    pub(crate) fn assert_at(&self, expected: Bounds, when: &str) {
+        let mut steady = 0;
+        let end = Instant::now() + PATIENCE;
+        while steady < STEADY {
+            let screen = self.camera.capture().unwrap();
+            let seen = picture_on(&screen);
+            steady = if seen.is_some_and(|seen| error(expected, seen) <= 1) { steady + 1 } else { 0 };
+            if Instant::now() >= end {
+                let file = keep(&screen);
+                panic!("{when}: the picture is at {seen:?}, not at {expected:?}; see {}", file.display());
+            }
+        }
+    }
+
     /// Waits until what the session's browser itself has drawn shows the video, or the stand-in.
     pub(crate) fn wait_drawn_by_session(&self, wanted: bool) {
         let end = Instant::now() + PATIENCE;
@@ -188,11 +224,11 @@ impl Scene {
     }
 }
 
-fn whole(value: usize) -> i64 {
+pub(crate) fn whole(value: usize) -> i64 {
     i64::try_from(value).unwrap()
 }
 
-fn picture_on(screen: &Picture) -> Option<Bounds> {
+pub(crate) fn picture_on(screen: &Picture) -> Option<Bounds> {
     screen.bounds_of(frame_number::BORDER, TOLERANCE).map(|bounds| bounds.map(whole))
 }
 

@@ -37,3 +37,17 @@ const frameAt = (position) => new Promise((done) => {
   video.requestVideoFrameCallback((now, frame) => done(frame.mediaTime));
   video.currentTime = position;
 });
+
+/** Plays sound alone, in an element that is not in the document. */
+async function beginSound() {
+  const { 'aac.mp4': file } = await (await fetch('/clips/index.json')).json();
+  video = new Audio();
+  const source = new MediaSource();
+  video.src = URL.createObjectURL(source);
+  await once(source, 'sourceopen');
+  const buffer = source.addSourceBuffer(file.mime);
+  const end = once(buffer, 'updateend');
+  buffer.appendBuffer(await (await fetch('/clips/aac.mp4')).arrayBuffer());
+  await end;
+  await video.play();
+}

@@ -35,6 +35,50 @@ const scenarios = {
     await over;
   },
 
+  /** What the element offers beside: its rates, loop, volume, preload, autoplay and a track of captions. */
+  async element(r) {
+    const { video } = r;
+    video.defaultPlaybackRate = 1.25;
+    video.preload = 'none';
+    video.autoplay = true;
+    video.loop = true;
+    const track = video.addTextTrack('captions', 'a', 'en');
+    track.mode = 'showing';
+    track.addCue(new VTTCue(0.4, 0.8, 'one'));
+    track.addCue(new VTTCue(0.9, 1.2, 'two'));
+    const cues = [];
+    track.addEventListener('cuechange', () => cues.push([...track.activeCues].map((cue) => cue.text).join()));
+    r.moves = true;
+    await r.open();
+    await r.fill(0, 2);
+    await moment(video, () => video.currentTime > 0.1);
+    r.source.endOfStream();
+    await moment(video, () => video.currentTime > 1.3);
+    r.note('began by itself', [video.paused, video.playbackRate, video.defaultPlaybackRate, video.preload, cues.filter(Boolean)]);
+    video.defaultPlaybackRate = 1;
+    const done = once(video, 'seeked');
+    video.currentTime = video.duration - 0.5;
+    await done;
+    const again = once(video, 'seeked');
+    await again;
+    r.note('looped', [video.ended, video.paused, video.currentTime < 1]);
+    video.loop = false;
+    video.volume = 0.5;
+    video.volume = 0.5;
+    video.muted = false;
+    video.defaultMuted = true;
+    video.preservesPitch = false;
+    r.note('values', [video.volume, video.muted, video.defaultMuted, video.preservesPitch, attempt(() => { video.volume = 2; }),
+      attempt(() => { video.playbackRate = 100; }), attempt(() => { video.currentTime = NaN; }), typeof video.fastSeek]);
+    const paused = once(video, 'pause');
+    video.pause();
+    await paused;
+    r.moves = false;
+    await r.seek(0.5);
+    await r.ready();
+    r.note('seekable', [ranges(video.seekable), video.played.length > 0, track.activeCues.length]);
+  },
+
   /** A seek to where nothing is buffered waits; data ends it. */
   async seekOutside(r) {
     await r.open();
