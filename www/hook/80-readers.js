@@ -41,8 +41,10 @@ function black(m) {
   const [width, height] = list(native.videoWidth(m.element), native.videoHeight(m.element));
   if (!width || !height) return empty();
   if (!m.black) m.black = native.create(thisDocument, 'canvas');
-  if (native.canvasWidth.get(m.black) !== width) native.canvasWidth.set(m.black, width);
-  if (native.canvasHeight.get(m.black) !== height) native.canvasHeight.set(m.black, height);
+  if (native.canvasWidth.get(m.black) !== width || native.canvasHeight.get(m.black) !== height) {
+    native.canvasWidth.set(m.black, width);
+    native.canvasHeight.set(m.black, height);
+  }
   return m.black;
 }
 
@@ -106,20 +108,16 @@ native.listen(window, 'leavepictureinpicture', (event) => {
 
 let shared = list();
 let sharing = false;
+const picturesOf = (x) => (succeeds(() => native.trackState(x)) ? list(x) : toList(native.pictures(x)));
 
-function lookAtShared() {
+function share(tracks) {
+  for (const track of tracks) shared.push(track);
   shared = shared.filter((track) => native.trackState(track) === 'live');
   const live = shared.length > 0;
   if (live !== sharing) toWorker({ sharing: { live } });
-  sharing = live;
   // stop() fires no event.
-  if (live) native.later(lookAtShared, READ_MS);
-}
-
-function addShared(tracks) {
-  const first = !shared.length;
-  for (const track of tracks) shared.push(track);
-  if (first && shared.length) lookAtShared();
+  if (live && !(tracks.length && sharing)) native.later(() => share(list()), READ_MS);
+  sharing = live;
 }
 
 if (window.MediaDevices) {
@@ -127,19 +125,16 @@ if (window.MediaDevices) {
     const asked = shield(apply(target, self, args));
     return (async () => {
       const stream = await asked;
-      addShared(toList(native.pictures(stream)));
+      share(picturesOf(stream));
       return stream;
     })();
   });
-  patchMethod(MediaStreamTrack.prototype, 'clone', (target, self, args) => {
-    const track = apply(target, self, args);
-    if (shared.includes(self)) addShared(list(track));
-    return track;
-  });
-  patchMethod(MediaStream.prototype, 'clone', (target, self, args) => {
-    const stream = apply(target, self, args);
-    if (shared.length && toList(native.pictures(self)).some((track) => shared.includes(track))) addShared(toList(native.pictures(stream)));
-    return stream;
-  });
+  for (const { prototype } of [MediaStream, MediaStreamTrack]) {
+    patchMethod(prototype, 'clone', (target, self, args) => {
+      const copy = apply(target, self, args);
+      if (shared.length && picturesOf(self).some((track) => shared.includes(track))) share(picturesOf(copy));
+      return copy;
+    });
+  }
   onReadyChange.push((ready) => { if (ready && sharing) toWorker({ sharing: { live: true } }); });
 }

@@ -54,13 +54,16 @@ function describe() {
   const frame = document.createElement('iframe');
   document.documentElement.append(frame);
   const otherToString = frame.contentWindow.Function.prototype.toString;
-  const objects = { MediaSource, SourceBuffer, SourceBufferList, HTMLMediaElement, HTMLVideoElement, HTMLAudioElement, URL, Function, EventTarget, Event, MessagePort, MessageEvent, MessageChannel, TimeRanges, Element, Document, Node };
+  const objects = { MediaSource, SourceBuffer, SourceBufferList, HTMLMediaElement, HTMLVideoElement, HTMLAudioElement, URL, Function, EventTarget, Event, MessagePort, MessageEvent, MessageChannel, TimeRanges, Element, Document, Node,
+    CanvasRenderingContext2D, OffscreenCanvasRenderingContext2D, WebGLRenderingContext, WebGL2RenderingContext, VideoFrame, AudioContext,
+    MediaElementAudioSourceNode, MediaDevices, MediaStream, MediaStreamTrack, VideoPlaybackQuality, GPUQueue, GPUDevice };
   const out = { objects: {}, instances: aboutInstances(), globals: first.globals, nodes: first.nodes, title: document.title };
   for (const [name, object] of Object.entries(objects)) {
     out.objects[name] = aboutObject(object, otherToString);
     out.objects[`${name}.prototype`] = aboutObject(object.prototype, otherToString);
   }
   out.objects.Reflect = aboutObject(Reflect, otherToString);
+  out.objects.createImageBitmap = { functions: aboutFunction(createImageBitmap, otherToString), own: Object.getOwnPropertyDescriptor(window, 'createImageBitmap') };
   frame.remove();
   return out;
 }
