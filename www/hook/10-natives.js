@@ -34,19 +34,20 @@ listMethods[Symbol.iterator] = function () {
   return { __proto__: null, next };
 };
 
+const { Map } = window;
+const { get: getIn, set: setIn, delete: removeIn, forEach: each } = Map.prototype;
 /** A map. */
 function table() {
   const map = new Map();
-  const [get, set, remove, each] = [Map.prototype.get, Map.prototype.set, Map.prototype.delete, Map.prototype.forEach];
   const values = () => { const out = list(); apply(each, map, [(value) => { out.push(value); }]); return out; };
   return {
-    __proto__: null, values, get: (key) => apply(get, map, [key]), set: (key, value) => { apply(set, map, [key, value]); },
-    delete: (key) => apply(remove, map, [key]),
+    __proto__: null, values, get: (key) => apply(getIn, map, [key]), set: (key, value) => { apply(setIn, map, [key, value]); },
+    delete: (key) => apply(removeIn, map, [key]),
     /** Drops what has been in for longest, down to `most`. */
     limit(most) {
       let surplus = -most;
       apply(each, map, [() => { surplus++; }]);
-      apply(each, map, [(_, key) => { if (surplus-- > 0) apply(remove, map, [key]); }]);
+      apply(each, map, [(_, key) => { if (surplus-- > 0) apply(removeIn, map, [key]); }]);
     },
   };
 }

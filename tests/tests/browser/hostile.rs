@@ -63,6 +63,25 @@ fn a_page_that_replaces_builtins_reaches_nothing_and_plays() {
 }
 
 #[test]
+fn a_page_that_replaces_builtins_reaches_nothing_when_it_reads() {
+    let server = serve();
+    let session = session();
+    let page = session.open(&server.url("/pages/hostile.html")).unwrap();
+    page.evaluate("tamper(); 0").unwrap();
+    plays(&page);
+    assert_eq!(redirected(&session), 1, "not redirected");
+    let told = page.evaluate_within("readAll()", WAIT).unwrap();
+    assert_eq!(told, json!(["number", true, true, 640]));
+    wait_for(|| redirected(&session) == 0, "the session to play");
+    assert_eq!(
+        page.evaluate("[...new Set(caught)]").unwrap(),
+        json!([]),
+        "the hook used the page's builtins"
+    );
+    session.close();
+}
+
+#[test]
 fn a_page_that_floods_hurts_no_other() {
     let server = serve();
     let session = session();

@@ -48,6 +48,27 @@ function tamper() {
   for (const name of ['setTimeout', 'clearTimeout', 'queueMicrotask']) spy(globalThis, name, 'window');
 }
 
+/** Looks at frames, then reads them in each way that leads back to the session. */
+async function readAll() {
+  const { video } = recorder;
+  const told = [];
+  video.cancelVideoFrameCallback(video.requestVideoFrameCallback(() => told.push('cancelled')));
+  told.push(await new Promise((done) => video.requestVideoFrameCallback((now, frame) => done(typeof frame.mediaTime))));
+  told.push(video.getVideoPlaybackQuality().totalVideoFrames > 0, video.webkitDecodedFrameCount > 0);
+  const context = new OffscreenCanvas(64, 36).getContext('2d');
+  context.drawImage(video, 0, 0);
+  context.createPattern(video, 'repeat');
+  const gl = new OffscreenCanvas(4, 4).getContext('webgl2');
+  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, video);
+  try { new VideoFrame(video).close(); } catch { /* no frame yet */ }
+  told.push((await createImageBitmap(video)).width);
+  await new Promise((done) => video.requestVideoFrameCallback(done));
+  video.captureStream();
+  new MediaElementAudioSourceNode(new AudioContext(), { mediaElement: video });
+  return told;
+}
+
 /** Thousands of sources, buffers and operations. */
 async function flood() {
   const keep = [];
