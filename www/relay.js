@@ -275,22 +275,30 @@
   /** What would be hit before the element; beside it in its own corner of the document, what lets the pointer through as well. */
   function elementsAbove(element, seen) {
     const found = new Set();
+    const hit = (x, y) => {
+      const all = element.getRootNode().elementsFromPoint(x, y);
+      for (const other of all.slice(0, Math.max(0, all.indexOf(element)))) found.add(other);
+    };
     for (let i = 0; i < GRID * GRID; i++) {
-      const x = seen.left + (seen.right - seen.left) * ((i % GRID) + 0.5) / GRID;
-      const y = seen.top + (seen.bottom - seen.top) * (Math.floor(i / GRID) + 0.5) / GRID;
-      const hit = element.getRootNode().elementsFromPoint(x, y);
-      for (const other of hit.slice(0, Math.max(0, hit.indexOf(element)))) found.add(other);
+      const [row, column] = [Math.floor(i / GRID) + 0.5, (i % GRID) + 0.5];
+      hit(seen.left + (seen.right - seen.left) * column / GRID, seen.top + (seen.bottom - seen.top) * row / GRID);
     }
     const around = element.parentElement?.parentElement ?? element.parentElement;
     for (const other of [...around?.querySelectorAll('*') ?? []].slice(0, 200)) {
+      const o = cut(other.getBoundingClientRect(), seen);
+      if (o.right <= o.left || o.bottom <= o.top) continue;
       const follows = element.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
-      if (follows && !element.contains(other) && positioned(other, around)) found.add(other);
+      if (getComputedStyle(other).pointerEvents !== 'none') hit((o.left + o.right) / 2, (o.top + o.bottom) / 2);
+      else if (follows && !element.contains(other) && positioned(other, around)) found.add(other);
     }
     return [...found].filter((other) => !other.contains(element));
   }
 
   function positioned(other, around) {
-    for (let up = other; up && up !== around; up = up.parentElement) if (getComputedStyle(up).position !== 'static') return true;
+    for (let up = other; up && up !== around; up = up.parentElement) {
+      const { position, zIndex } = getComputedStyle(up);
+      if (position !== 'static') return !(zIndex < 0);
+    }
     return false;
   }
 

@@ -30,7 +30,7 @@ const PAGE: &str = r#"<!doctype html><title>overlay</title>
   video { position: absolute; left: 100px; top: 120px; width: 640px; height: 360px }
   button { position: absolute; left: 760px; top: 160px; width: 120px; height: 40px }
   #mark { position: fixed; left: 0; top: 0; width: 8px; height: 8px; background: #f0f; z-index: 9 }
-  #state { position: absolute; top: 700px }
+  #state { position: absolute; top: 700px; z-index: -1 }
 </style>
 <div id="box"><video id="video" muted playsinline></video></div><button id="button">Press</button><div id="mark"></div><div id="state"></div>
 <script>
