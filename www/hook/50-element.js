@@ -202,14 +202,17 @@ patchAccessor(ME, 'duration', (target, self) => {
 
 patchAccessor(ME, 'src', null, (target, self, args) => {
   const m = byUrl.get(args[0]);
-  apply(target, self, args); // sets the rate to the default one
   if (m) linkElement(m, self);
+  apply(target, self, args);
+  if (m) m.base = native.rate.get(self); // loading has set the default one
   return undefined;
 });
 
 patchAccessor(ME, 'srcObject', null, (target, self, args) => {
+  const m = isSource(args[0]) ? playerOf(args[0]) : null;
+  if (m) linkElement(m, self);
   apply(target, self, args);
-  if (isSource(args[0])) linkElement(playerOf(args[0]), self);
+  if (m) m.base = native.rate.get(self);
   return undefined;
 });
 

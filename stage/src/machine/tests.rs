@@ -134,10 +134,11 @@ fn an_initialization_segment_is_probed_once_and_remembered() {
 fn probed(commands: &[Command]) -> Vec<&[u8]> {
     commands
         .iter()
-        .filter_map(|command| match command {
-            Command::Probe { bytes, .. } => Some(bytes.as_slice()),
-            _ => None,
-        })
+        .filter_map(
+            |command| {
+                if let Command::Probe { bytes, .. } = command { Some(bytes.as_slice()) } else { None }
+            },
+        )
         .collect()
 }
 
