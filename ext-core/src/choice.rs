@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use offstage_protocol::{ErrorCode, Monotonic};
+use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 
 /// What counts is what has happened in so long a time.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -19,6 +19,8 @@ const LONG_TRIP: Duration = Duration::from_millis(1500);
 /// So long a player stays in the session at first, and at most.
 const FIRST_REST: Duration = Duration::from_secs(60);
 const LONGEST_REST: Duration = Duration::from_secs(16 * 60);
+/// Most players that are remembered.
+const MOST_RESTS: usize = 1000;
 /// A player that has done well for so long has made good for all that was before.
 const GOOD: Duration = Duration::from_secs(5 * 60);
 
@@ -89,23 +91,63 @@ impl Choice {
     }
 }
 
-/// How long a player that has done badly stays in the session.
-#[derive(Debug, Clone, Default)]
-pub struct Rest {
-    times: u32,
-    last: Option<Monotonic>,
+/// A document's number and the page's number of a player.
+type Key = (u32, u32);
+
+/// Players that have done badly on the device, and how long each stays in the session.
+#[derive(Debug, Default)]
+pub struct Rests {
+    rests: SortedMap<Key, Rest>,
 }
 
-impl Rest {
-    /// It goes back now. When to try again.
-    pub fn begin(&mut self, now: Monotonic) -> Monotonic {
-        let rested = self.last.map_or(now, |last| last.after(GOOD));
-        self.times = if rested < now { 0 } else { self.times };
-        let rest = FIRST_REST.saturating_mul(1 << self.times.min(4)).min(LONGEST_REST);
-        self.times += 1;
-        let until = now.after(rest);
-        self.last = Some(until);
-        until
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    code: ErrorCode,
+    until: Monotonic,
+    over: bool,
+    times: u32,
+}
+
+impl Rests {
+    /// A player goes back to the session now.
+    pub fn begin(&mut self, now: Monotonic, key: Key, code: ErrorCode) {
+        let before = self.rests.remove(&key).filter(|rest| rest.until.after(GOOD) > now);
+        if self.rests.len() >= MOST_RESTS {
+            return;
+        }
+        let times = before.map_or(0, |rest| rest.times.saturating_add(1));
+        let length = FIRST_REST.saturating_mul(1 << times.min(4)).min(LONGEST_REST);
+        self.rests.insert(key, Rest { code, until: now.after(length), over: false, times });
+    }
+
+    /// Why a player that asks for the device has to stay in the session, if it has.
+    #[must_use]
+    pub fn refuses(&self, key: Key) -> Option<ErrorCode> {
+        self.rests.get(&key).filter(|rest| !rest.over).map(|rest| rest.code)
+    }
+
+    /// The document is gone.
+    pub fn forget(&mut self, document: u32) {
+        let gone: Vec<Key> =
+            self.rests.range((document, 0)..=(document, u32::MAX)).map(|(key, _)| *key).collect();
+        for key in gone {
+            self.rests.remove(&key);
+        }
+    }
+
+    /// The players that are tried again now.
+    pub fn handle_timeout(&mut self, now: Monotonic) -> Vec<Key> {
+        let mut again = Vec::new();
+        for (key, rest) in self.rests.iter_mut().filter(|(_, rest)| !rest.over && rest.until <= now) {
+            rest.over = true;
+            again.push(*key);
+        }
+        again
+    }
+
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
+        self.rests.values().filter(|rest| !rest.over).map(|rest| (rest.until, "a rest ends")).min()
     }
 }
 
@@ -174,16 +216,24 @@ mod tests {
 
     #[test]
     fn each_rest_is_twice_the_last_until_all_was_well_for_long() {
-        let mut rest = Rest::default();
+        let (mut rests, key) = (Rests::default(), (7, 1));
         let mut now = at(0);
         let mut lengths = Vec::new();
         for _ in 0..7 {
-            let until = rest.begin(now);
+            rests.begin(now, key, ErrorCode::LINK_TOO_SLOW);
+            assert_eq!(rests.refuses(key), Some(ErrorCode::LINK_TOO_SLOW));
+            let (until, _) = rests.poll_timeout().unwrap();
+            assert_eq!(rests.handle_timeout(now), []);
+            assert_eq!(rests.handle_timeout(until), [key]);
+            assert_eq!((rests.refuses(key), rests.poll_timeout()), (None, None));
             lengths.push(until.since(now).as_secs());
             now = until.after(Duration::from_secs(20));
         }
         assert_eq!(lengths, [60, 120, 240, 480, 960, 960, 960]);
-        let later = now.after(GOOD);
-        assert_eq!(rest.begin(later).since(later), FIRST_REST);
+        now = now.after(GOOD);
+        rests.begin(now, key, ErrorCode::LINK_TOO_SLOW);
+        assert_eq!(rests.poll_timeout().unwrap().0.since(now), FIRST_REST);
+        rests.forget(7);
+        assert_eq!(rests.poll_timeout(), None);
     }
 }

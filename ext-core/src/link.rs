@@ -116,7 +116,13 @@ impl DeviceLink {
         self.mux.as_ref().map_or(0, Mux::queued_bytes)
     }
 
-    /// The same for one stream.
+    /// The newest one.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.mux.as_ref().and_then(Mux::round_trip)
+    }
+
+    /// [`Self::queued_bytes`] of one stream.
     #[must_use]
     pub fn queued_bytes_on(&self, stream: u32) -> usize {
         self.mux.as_ref().map_or(0, |mux| mux.queued_bytes_on(stream))

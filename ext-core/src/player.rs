@@ -4,6 +4,7 @@ use offstage_protocol::message::{BufferChanged, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 use serde_bytes::ByteBuf;
 
+use crate::choice::Choice;
 use crate::clock::{Drifts, Trim};
 use crate::hook::{HookStep, seconds};
 use crate::reconcile::{Step, reconcile_for};
@@ -51,6 +52,8 @@ pub struct Player {
     pub frames: [u64; 2],
     pub trim: Trim,
     pub drifts: Drifts,
+    /// How well it does on the device.
+    pub choice: Choice,
 }
 
 impl Player {
@@ -72,6 +75,7 @@ impl Player {
             frames: [0; 2],
             trim: Trim::default(),
             drifts: Drifts::default(),
+            choice: Choice::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
 use super::readers::Readers;
+use crate::choice::{Look, Rests};
 use crate::clock::{Drifts, Slew};
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
@@ -56,6 +57,7 @@ pub(super) struct Players {
     last_id: u32,
     last_stream: u32,
     readers: Readers,
+    rests: Rests,
 }
 
 impl Players {
@@ -119,6 +121,7 @@ impl Players {
         let free = self.readers.forget(relay);
         give_back(free, out);
         self.reasons.remove(&relay);
+        self.rests.forget(relay);
         let mine: Vec<u32> =
             self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
         for ms in mine {
@@ -141,7 +144,8 @@ impl Players {
         let ms = ms_of(&event);
         let key = (relay, ms);
         if let HookEvent::Open { replay, .. } = event {
-            return match self.readers.refuses(now, key, origin) {
+            let refused = self.readers.refuses(now, key, origin).or_else(|| self.rests.refuses(key));
+            return match refused {
                 Some(code) => self.revert(key, code, false, link, out),
                 None => self.open(key, replay, muted, link, out),
             };
@@ -235,6 +239,7 @@ impl Players {
             HookEvent::Playback(wish) => {
                 player.wish = Some(wish);
                 player.trim.interrupt();
+                player.choice.interrupt();
                 // A device that never says how it does counts as one that stands still.
                 player.stalled_since = Some(now).filter(|_| player.phase == Phase::Device && !wish.paused);
                 send_wish(player, link)
@@ -306,9 +311,11 @@ impl Players {
             }
         }
         for (key, code) in late {
+            self.rests.begin(now, key, code);
             self.revert(key, code, false, link, out);
         }
         give_back(self.readers.handle_timeout(now), out);
+        give_back(self.rests.handle_timeout(now), out);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
@@ -318,7 +325,7 @@ impl Players {
             .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        stalls.chain(silences).chain(self.readers.poll_timeout()).min()
+        stalls.chain(silences).chain(self.readers.poll_timeout()).chain(self.rests.poll_timeout()).min()
     }
 
     /// The tab of a document has been muted, or not any more.
@@ -471,6 +478,17 @@ impl Players {
         }
         if seeking {
             return;
+        }
+        let waits = player.buffers.values().any(|buffer| link.queued_bytes_on(buffer.stream) > 0);
+        let look = Look {
+            presented: state.frames_presented,
+            dropped: state.frames_dropped,
+            starving: !wish.paused && !state.ended && state.ready_state < 3 && waits,
+            round_trip: link.round_trip(),
+        };
+        if let Some(code) = player.choice.look(now, look) {
+            self.rests.begin(now, (relay, ms), code);
+            return self.revert((relay, ms), code, false, link, out);
         }
         let here_us = i128::from(state.wall_us) - i128::from(link.clock_offset_us());
         #[expect(clippy::cast_precision_loss, reason = "wall clocks and positions are far below 2^53 µs")]

@@ -212,6 +212,37 @@ fn a_device_that_should_play_and_does_not_gives_the_player_back() {
 }
 
 #[test]
+fn a_device_that_drops_pictures_rests_and_is_tried_again() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    let seq = world.last_playback().seq;
+    for second in 0..20 {
+        let state = PlayerState {
+            player: 1,
+            seq,
+            seek_id: 1,
+            ready_state: 4,
+            advancing: true,
+            frames_presented: second * 20,
+            frames_dropped: second * 10,
+            ..PlayerState::default()
+        };
+        world.device(FromDeviceKind::PlayerState(state));
+        world.after(std::time::Duration::from_secs(1));
+    }
+    let code = ErrorCode::PICTURES_DROPPED;
+    let back = HookCommand::Revert { ms: 1, code: code.number(), retry: false };
+    assert_eq!(world.last_command(), Some(back.clone()));
+    assert_eq!(world.core.status().in_session[0].code, code.to_string());
+    world.open(true);
+    assert_eq!(world.last_command(), Some(back), "not yet");
+    world.after(std::time::Duration::from_secs(60));
+    assert_eq!(world.last_command(), Some(HookCommand::Return { ms: 1 }));
+    world.open(true);
+    assert_eq!(world.last_command(), Some(HookCommand::Accept { ms: 1 }));
+}
+
+#[test]
 fn frames_are_counted_by_the_device_as_long_as_the_player_is_open() {
     let mut world = World::ready();
     let counted = |world: &World| {
