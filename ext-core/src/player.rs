@@ -42,6 +42,9 @@ pub struct Player {
     pub advancing: bool,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
+    /// Where it is in its frame, as the relay has told, and since when nobody can say where that is in the page.
+    pub geometry: Option<crate::hook::Geometry>,
+    pub lost_since: Option<Monotonic>,
     pub geometry_seq: u32,
     /// Frames that the device has presented and dropped so far, by its own count.
     pub frames: [u64; 2],
@@ -62,6 +65,8 @@ impl Player {
             seek_told: 0,
             advancing: false,
             stalled_since: None,
+            geometry: None,
+            lost_since: None,
             geometry_seq: 0,
             frames: [0; 2],
             trim: Trim::default(),

@@ -32,6 +32,8 @@ const MOST_RANGES: usize = 2000;
 const STALL: Duration = Duration::from_secs(5);
 /// So does one that leaves an operation unanswered for this long after the last byte has been sent to it.
 const ANSWER: Duration = Duration::from_secs(8);
+/// A picture that nobody can place for this long goes back to the session.
+const LOST: Duration = Duration::from_secs(4);
 /// A paused picture farther than this from the page's position is put right by a seek: less than any frame, because the two
 /// may be on both sides of a frame's edge.
 const PAUSED_DRIFT_US: f64 = 1_000.0;
@@ -50,6 +52,17 @@ pub(super) struct Players {
 impl Players {
     pub(super) fn get_mut(&mut self, relay: u32, ms: u32) -> Option<&mut Player> {
         self.players.get_mut(&(relay, ms))
+    }
+
+    /// The page's numbers of a document's players.
+    pub(super) fn numbers_of(&self, relay: u32) -> Vec<u32> {
+        self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect()
+    }
+
+    /// The documents with a player that is somewhere on the screen.
+    pub(super) fn placed(&self) -> Vec<u32> {
+        let placed = self.players.iter().filter(|(_, player)| player.geometry.is_some());
+        placed.map(|(key, _)| key.0).collect()
     }
 
     /// The documents in which a player plays on the device.
@@ -96,8 +109,7 @@ impl Players {
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) -> bool {
-        let mine: Vec<u32> =
-            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        let mine = self.numbers_of(relay);
         for ms in &mine {
             self.revert((relay, *ms), code, false, link, out);
         }
@@ -106,8 +118,7 @@ impl Players {
 
     pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
         self.reasons.remove(&relay);
-        let mine: Vec<u32> =
-            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        let mine = self.numbers_of(relay);
         for ms in mine {
             self.close((relay, ms), link);
         }
@@ -250,6 +261,10 @@ impl Players {
     ) {
         let mut late = Vec::new();
         for (key, player) in self.players.iter_mut() {
+            if player.lost_since.is_some_and(|since| since.after(LOST) <= now) {
+                late.push((*key, ErrorCode::PLACE_UNKNOWN));
+                continue;
+            }
             let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
             for buffer in player.buffers.values_mut() {
                 // A slow link is no silence.
@@ -275,9 +290,13 @@ impl Players {
             .players
             .values()
             .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
+        let lost = self
+            .players
+            .values()
+            .filter_map(|player| Some((player.lost_since?.after(LOST), "a place is found")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        stalls.chain(silences).min()
+        stalls.chain(lost).chain(silences).min()
     }
 
     fn open(&mut self, key: (u32, u32), replay: bool, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
