@@ -59,7 +59,7 @@
       return lost(); // the extension has been updated or removed: this page goes on in the session
     }
     worker.onMessage.addListener((message) => {
-      if (message.nonce) nonce = message.nonce;
+      if (message.nonce) { nonce = message.nonce; connect.frame = message.frame; }
       if (message.children) watchFrames(message.children);
       ready = message.ready;
       tellReady({ ready });
@@ -298,7 +298,7 @@
       else if (showsStill(entry)) children.push({ frame: entry.frame, ...place });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };
-    const frame = { index: indexAbove(), ...size, children, window: window === top ? windowHint() : null };
+    const frame = { index: indexAbove(), above: relayAbove(), ...size, children, window: window === top ? windowHint() : null };
     const said = JSON.stringify(frame);
     const news = anyway || said !== sentFrame;
     if (news) worker.postMessage({ frame });
@@ -315,10 +315,21 @@
   let place = -1;
   /** Which of the frames above's frames this is; -1 at the top and in a shadow tree. No page can make that up. */
   function indexAbove() {
-    if (window === top || parent[place] === window) return place;
+    if (window === top || (place >= 0 && parent[place] === window)) return place;
     place = -1;
     for (let i = 0, n = parent.length; i < n && place < 0; i++) if (parent[i] === window) place = i;
     return place;
+  }
+
+  /** The browser doesn't list frames of blob: documents; the document around is of the same origin and has a relay that knows its number. */
+  function relayAbove() {
+    try {
+      if (location.protocol !== 'blob:' || window === top) return null;
+      parent[KEY]();
+      return parent[KEY].frame ?? null;
+    } catch {
+      return null;
+    }
   }
 
   const FRAMES = 'iframe, frame, object, embed';

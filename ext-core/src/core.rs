@@ -85,6 +85,8 @@ pub struct Status<'a> {
     pub documents: usize,
     /// Players that play on the device.
     pub redirected: usize,
+    /// Players whose place in the page is known; one that is nowhere in it has none.
+    pub placed: usize,
     /// What the device has counted over all players that are open.
     pub frames_presented: u64,
     pub frames_dropped: u64,
@@ -179,8 +181,12 @@ impl Core {
         if self.relays.len() >= MOST_RELAYS {
             return;
         }
-        let command =
-            RelayCommand { ready: self.link.is_ready(), nonce: Some(nonce.clone()), children: None };
+        let command = RelayCommand {
+            ready: self.link.is_ready(),
+            nonce: Some(nonce.clone()),
+            frame: Some(frame),
+            children: None,
+        };
         let state = Relay { tab, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
         self.relays.insert(relay, state);
         self.frames.opened(relay, tab, frame);
@@ -248,6 +254,7 @@ impl Core {
         let Some(player) = self.players.get_mut(relay, ms) else { return };
         let Some(geometry) = &player.geometry else { return };
         let located = self.frames.locate(now, relay, &geometry.place);
+        player.is_located = matches!(&located, Located::At { visible, .. } if !visible.is_empty());
         let is_lost = located == Located::Unknown && !geometry.place.visible.is_empty();
         player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
         let (rect, visible, window) = match located {
@@ -305,6 +312,7 @@ impl Core {
             engine,
             documents: self.relays.values().filter(|relay| relay.bound).count(),
             redirected: self.players.redirected().count(),
+            placed: self.players.located(),
             frames_presented,
             frames_dropped,
             drift_us: self.players.drift_us(),
@@ -376,7 +384,7 @@ impl Core {
 
     fn tell_relays(&mut self, ready: bool) {
         for relay in self.relays.keys() {
-            let command = RelayCommand { ready, nonce: None, children: None };
+            let command = RelayCommand { ready, nonce: None, frame: None, children: None };
             self.outputs.push_back(Output::ToRelay { relay: *relay, command });
         }
     }

@@ -229,6 +229,9 @@ pub struct Place {
 pub struct FrameReport {
     /// Its place among the frames of the one above; -1 at the top and in a shadow tree.
     pub index: i32,
+    /// The frame above, where the relays know what the browser doesn't tell.
+    #[serde(default)]
+    pub above: Option<i32>,
     pub width: f64,
     pub height: f64,
     pub children: Vec<ChildPlace>,
@@ -270,6 +273,9 @@ pub struct RelayCommand {
     /// The word that lets the worker accept one media port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// The browser's number of its frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<i32>,
     /// The frames below that are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub children: Option<Vec<Child>>,

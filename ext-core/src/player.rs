@@ -45,6 +45,7 @@ pub struct Player {
     /// Where it is in its frame, as the relay has told, and since when nobody can say where that is in the page.
     pub geometry: Option<crate::hook::Geometry>,
     pub lost_since: Option<Monotonic>,
+    pub is_located: bool,
     pub geometry_seq: u32,
     /// Frames that the device has presented and dropped so far, by its own count.
     pub frames: [u64; 2],
@@ -67,6 +68,7 @@ impl Player {
             stalled_since: None,
             geometry: None,
             lost_since: None,
+            is_located: false,
             geometry_seq: 0,
             frames: [0; 2],
             trim: Trim::default(),

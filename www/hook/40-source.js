@@ -23,6 +23,7 @@ function playerOf(ms) {
     base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
   };
   native.set(sources, ms, m);
+  askForPort(); // it is there by the time that the source is open
   for (const type of list('sourceopen', 'sourceended')) {
     native.listen(ms, type, (event) => { if (m.hideSource > 0 && event.isTrusted) { m.hideSource--; native.stop(event); } }, true);
   }

@@ -22,7 +22,8 @@ const STALE: Duration = Duration::from_secs(3);
 struct Frame {
     tab: i32,
     frame: i32,
-    asked: bool,
+    /// The frame whose ancestors the browser has been asked for: it, or the one above.
+    asked: Option<i32>,
     /// From its parent to the top.
     ancestors: Option<Vec<i32>>,
     report: Option<(Monotonic, FrameReport)>,
@@ -55,7 +56,7 @@ impl Frames {
         self.injected.retain(|at| *at != (tab, frame));
         let ancestors = (frame == 0).then(Vec::new);
         self.frames
-            .insert(relay, Frame { tab, frame, asked: false, ancestors, report: None, told: Vec::new() });
+            .insert(relay, Frame { tab, frame, asked: None, ancestors, report: None, told: Vec::new() });
     }
 
     pub(super) fn closed(&mut self, relay: u32) {
@@ -69,11 +70,14 @@ impl Frames {
         }
     }
 
-    /// The browser's word; empty if the frame is gone.
+    /// The browser's word on the frames around `frame`; empty if it doesn't know it, or it is the top.
     pub(super) fn handle_ancestors(&mut self, tab: i32, frame: i32, chain: &[i32]) {
-        let is_whole = chain.last() == Some(&0) && chain.len() <= MOST_DEEP;
-        for known in self.frames.values_mut().filter(|known| (known.tab, known.frame) == (tab, frame)) {
-            known.ancestors = is_whole.then(|| chain.to_vec());
+        for known in self.frames.values_mut().filter(|known| known.tab == tab && known.asked == Some(frame)) {
+            let mut chain = chain.to_vec();
+            if known.frame != frame {
+                chain.insert(0, frame);
+            }
+            known.ancestors = (chain.last() == Some(&0) && chain.len() <= MOST_DEEP).then_some(chain);
         }
     }
 
@@ -123,9 +127,11 @@ impl Frames {
         let mut wanted: SortedMap<(i32, i32), Vec<Child>> = SortedMap::new();
         for relay in playing {
             let Some(frame) = self.frames.get_mut(relay).filter(|frame| frame.frame != 0) else { continue };
-            if !frame.asked {
-                frame.asked = true;
-                out.push_back(Output::FindAncestors { tab: frame.tab, frame: frame.frame });
+            let above = frame.report.as_ref().and_then(|(_, report)| report.above);
+            let from = above.unwrap_or(frame.frame);
+            if frame.asked != Some(from) {
+                frame.asked = Some(from);
+                out.push_back(Output::FindAncestors { tab: frame.tab, frame: from });
             }
             let (tab, mut inner) = (frame.tab, frame.frame);
             for parent in frame.ancestors.clone().unwrap_or_default() {
@@ -150,7 +156,7 @@ impl Frames {
             let children = wanted.remove(&(frame.tab, frame.frame)).unwrap_or_default();
             if frame.told != children {
                 frame.told.clone_from(&children);
-                let command = RelayCommand { ready, nonce: None, children: Some(children) };
+                let command = RelayCommand { ready, nonce: None, frame: None, children: Some(children) };
                 out.push_back(Output::ToRelay { relay: *relay, command });
             }
         }
@@ -211,6 +217,7 @@ mod tests {
         let child = |(frame, place): &(i32, Place)| ChildPlace { frame: *frame, place: place.clone() };
         FrameReport {
             index,
+            above: None,
             width: size[0],
             height: size[1],
             children: children.iter().map(child).collect(),
@@ -224,6 +231,7 @@ mod tests {
         for (relay, frame, chain) in [(1, 0, &[][..]), (2, 20, &[0]), (3, 30, &[20, 0])] {
             frames.opened(relay, 7, frame);
             if frame != 0 {
+                frames.frames.get_mut(&relay).unwrap().asked = Some(frame);
                 frames.handle_ancestors(7, frame, chain);
             }
         }
@@ -290,12 +298,19 @@ mod tests {
         };
         assert_eq!(orders(&mut frames, &[]), []);
         assert_eq!(orders(&mut frames, &[1]), [Output::FindAncestors { tab: 7, frame: 30 }]);
-        frames.handle_ancestors(7, 30, &[0]);
+        // The browser doesn't know frame 30, the relay knows the one above.
+        frames.handle_ancestors(7, 30, &[]);
+        assert_eq!(orders(&mut frames, &[1]), []);
+        frames.handle_report(NOW, 1, FrameReport { above: Some(20), ..report(4, [1.0, 1.0], &[]) });
+        assert_eq!(orders(&mut frames, &[1]), [Output::FindAncestors { tab: 7, frame: 20 }]);
+        frames.handle_ancestors(7, 20, &[0]);
+        assert_eq!(frames.frames.get(&1).unwrap().ancestors, Some(vec![20, 0]));
+        frames.frames.get_mut(&1).unwrap().ancestors = Some(vec![0]);
         assert_eq!(orders(&mut frames, &[1]), [Output::Inject { tab: 7, frame: 0 }]);
         assert_eq!(orders(&mut frames, &[1]), [], "once");
         frames.opened(2, 7, 0);
         let asks = |children: Vec<Child>| {
-            let command = RelayCommand { ready: true, nonce: None, children: Some(children) };
+            let command = RelayCommand { ready: true, nonce: None, frame: None, children: Some(children) };
             vec![Output::ToRelay { relay: 2, command }]
         };
         assert_eq!(orders(&mut frames, &[1]), asks(vec![Child { frame: 30, index: 4 }]));

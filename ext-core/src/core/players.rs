@@ -59,6 +59,11 @@ impl Players {
         self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect()
     }
 
+    /// How many players are seen in the page.
+    pub(super) fn located(&self) -> usize {
+        self.players.values().filter(|player| player.is_located).count()
+    }
+
     /// The documents with a player that is somewhere on the screen.
     pub(super) fn placed(&self) -> Vec<u32> {
         let placed = self.players.iter().filter(|(_, player)| player.geometry.is_some());
