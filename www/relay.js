@@ -6,7 +6,7 @@
   const KEY = Symbol.for('offstage'); // of this world only; a name could be an element's id
   if (globalThis[KEY]) return void globalThis[KEY]();
   const pristine = () => !document.documentElement?.firstElementChild;
-  const eventType = `x-${crypto.randomUUID()}`;
+  const eventType = `x-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`; // randomUUID is for secure contexts only
   const hook = new MessageChannel();
   let worker = null;        // runtime port: readiness, nonce, geometry
   let ready = false;
@@ -250,7 +250,8 @@
   function measure(element) {
     const r = element.getBoundingClientRect();
     const style = getComputedStyle(element);
-    const px = (name) => parseFloat(style[name]) || 0;
+    const scale = scaleOf(element, r);
+    const px = (name) => scale * parseFloat(style[name]) || 0;
     const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
       r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
     // The visual viewport leaves out the scroll bars.
@@ -266,10 +267,11 @@
       if (up === document.body || up === document.documentElement || fullscreenElement === element) continue;
       if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
       const o = up.getBoundingClientRect();
-      const left = o.left + up.clientLeft;
-      const top = o.top + up.clientTop;
+      const k = scaleOf(up, o);
+      const left = o.left + up.clientLeft * k;
+      const top = o.top + up.clientTop * k;
       seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : left, s.overflowY === 'visible' ? -1e6 : top,
-        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight));
+        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth * k, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight * k));
     }
     const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && (!fullscreenElement || full) &&
       (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
@@ -277,6 +279,8 @@
     return { style, place: { rect: physical(content), visible, turned } };
   }
 
+  /** What transforms make of its own pixels. */
+  const scaleOf = (element, drawn) => (element.offsetWidth ? drawn.width / element.offsetWidth : 1);
   /** The element around, out of shadow trees too. */
   const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
   /** Turned, bent or mirrored: no upright picture looks the same. */

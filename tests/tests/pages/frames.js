@@ -70,5 +70,14 @@ function make(kind, origin) {
   return told;
 }
 
+/** A frame with a player, taken out again at once or when it plays. */
+async function passing(origin, plays) {
+  const element = frame();
+  element.src = origin + PLAYER;
+  await loaded(element);
+  if (plays) await new Promise((done) => addEventListener('message', done, { once: true }));
+  element.remove();
+}
+
 const query = new URLSearchParams(location.search);
 if (query.has('kind')) document.addEventListener('DOMContentLoaded', () => make(query.get('kind'), query.get('origin')));
