@@ -19,7 +19,7 @@ use crate::hook::{
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
-use self::frames::{Frames, Located};
+use self::frames::{Frames, Located, Nowhere};
 use self::players::Players;
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
@@ -254,13 +254,11 @@ impl Core {
         let Some(player) = self.players.get_mut(relay, ms) else { return };
         let Some(geometry) = &player.geometry else { return };
         let located = self.frames.locate(now, relay, &geometry.place);
-        player.is_located = matches!(&located, Located::At { visible, .. } if !visible.is_empty());
-        let is_lost = located == Located::Unknown && !geometry.place.visible.is_empty();
+        player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
+        let is_lost = located == Err(Nowhere::Unknown) && !geometry.place.visible.is_empty();
         player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
-        let (rect, visible, window) = match located {
-            Located::At { rect, visible, window } => (rect, visible, window),
-            Located::Late | Located::Unknown => (None, Vec::new(), None),
-        };
+        let hidden = Located { rect: None, visible: Vec::new(), window: None };
+        let Located { rect, visible, window } = located.unwrap_or(hidden);
         player.geometry_seq += 1;
         let message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
         // A full queue drops this one; the next heartbeat brings a newer one.

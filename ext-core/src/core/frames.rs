@@ -40,12 +40,14 @@ pub(super) struct Frames {
 
 /// Where something is in the page's viewport.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Located {
-    At {
-        rect: Option<Box4>,
-        visible: Vec<Box4>,
-        window: Option<WindowReport>,
-    },
+pub(super) struct Located {
+    pub(super) rect: Option<Box4>,
+    pub(super) visible: Vec<Box4>,
+    pub(super) window: Option<WindowReport>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nowhere {
     /// For now nobody can say.
     Late,
     Unknown,
@@ -88,30 +90,26 @@ impl Frames {
         self.frames.iter().filter(is_other).map(|(id, _)| *id).collect()
     }
 
-    pub(super) fn locate(&self, now: Monotonic, relay: u32, place: &Place) -> Located {
-        self.climb(now, relay, place).unwrap_or_else(|nowhere| nowhere)
-    }
-
-    fn climb(&self, now: Monotonic, relay: u32, place: &Place) -> Result<Located, Located> {
-        let mut inner = self.frames.get(&relay).ok_or(Located::Unknown)?;
+    pub(super) fn locate(&self, now: Monotonic, relay: u32, place: &Place) -> Result<Located, Nowhere> {
+        let mut inner = self.frames.get(&relay).ok_or(Nowhere::Unknown)?;
         let (mut rect, mut visible) = (place.rect, place.visible.clone());
         if place.turned {
-            return Err(Located::Unknown);
+            return Err(Nowhere::Unknown);
         }
-        for parent in inner.ancestors.as_ref().ok_or(Located::Unknown)? {
-            let outer = self.at(inner.tab, *parent).ok_or(Located::Unknown)?;
-            let (_, inside) = inner.report.as_ref().ok_or(Located::Unknown)?;
-            let (told_at, around) = outer.report.as_ref().ok_or(Located::Unknown)?;
+        for parent in inner.ancestors.as_ref().ok_or(Nowhere::Unknown)? {
+            let outer = self.at(inner.tab, *parent).ok_or(Nowhere::Unknown)?;
+            let (_, inside) = inner.report.as_ref().ok_or(Nowhere::Unknown)?;
+            let (told_at, around) = outer.report.as_ref().ok_or(Nowhere::Unknown)?;
             if now.since(*told_at) >= STALE {
-                return Err(Located::Late);
+                return Err(Nowhere::Late);
             }
             let child = around.children.iter().find(|child| child.frame == inner.frame);
-            let child = child.filter(|child| !child.place.turned).ok_or(Located::Unknown)?;
+            let child = child.filter(|child| !child.place.turned).ok_or(Nowhere::Unknown)?;
             if child.place.visible.is_empty() {
                 visible.clear();
             } else {
-                let content = child.place.rect.ok_or(Located::Unknown)?;
-                let scale = scale(inside, content).ok_or(Located::Unknown)?;
+                let content = child.place.rect.ok_or(Nowhere::Unknown)?;
+                let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
                 rect = rect.map(|b| lift(b, content, scale));
                 visible = visible.iter().map(|b| lift(*b, content, scale)).collect();
                 visible = cut(&visible, &child.place.visible);
@@ -119,7 +117,7 @@ impl Frames {
             inner = outer;
         }
         let window = inner.report.as_ref().and_then(|(_, report)| report.window);
-        Ok(Located::At { rect, visible, window })
+        Ok(Located { rect, visible, window })
     }
 
     /// Sees to it that all frames around the documents in `playing` tell what is needed, and no others.
@@ -242,7 +240,7 @@ mod tests {
     }
 
     fn check(frames: &Frames, video: Box4, expected: (Box4, &[Box4])) {
-        let Located::At { rect, visible, .. } = frames.locate(NOW, 3, &seen(video)) else {
+        let Ok(Located { rect, visible, .. }) = frames.locate(NOW, 3, &seen(video)) else {
             panic!("not located")
         };
         assert_eq!((rect, visible.as_slice()), (Some(expected.0), expected.1));
@@ -271,19 +269,19 @@ mod tests {
         let hidden = Place { visible: vec![], ..seen(b(0.0, 0.0, 0.0, 0.0)) };
         let video = b(0.0, 0.0, 10.0, 10.0);
         let located = nested(hidden, seen(b(0.0, 0.0, 200.0, 100.0))).locate(NOW, 3, &seen(video));
-        assert!(matches!(located, Located::At { visible, .. } if visible.is_empty()));
+        assert!(matches!(located, Ok(Located { visible, .. }) if visible.is_empty()));
     }
 
     #[test]
     fn what_stands_askew_or_is_stretched_is_nowhere() {
         let (straight, video) = (seen(b(0.0, 0.0, 400.0, 300.0)), seen(b(0.0, 0.0, 10.0, 10.0)));
         let turned = Place { turned: true, ..seen(b(0.0, 0.0, 200.0, 100.0)) };
-        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Located::Unknown);
+        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Err(Nowhere::Unknown));
         let stretched = seen(b(0.0, 0.0, 200.0, 300.0));
-        assert_eq!(nested(straight.clone(), stretched).locate(NOW, 3, &video), Located::Unknown);
+        assert_eq!(nested(straight.clone(), stretched).locate(NOW, 3, &video), Err(Nowhere::Unknown));
         let frames = nested(straight, seen(b(0.0, 0.0, 200.0, 100.0)));
-        assert_eq!(frames.locate(NOW, 3, &turned), Located::Unknown);
-        assert_eq!(frames.locate(NOW.after(STALE), 3, &video), Located::Late);
+        assert_eq!(frames.locate(NOW, 3, &turned), Err(Nowhere::Unknown));
+        assert_eq!(frames.locate(NOW.after(STALE), 3, &video), Err(Nowhere::Late));
     }
 
     #[test]

@@ -20,6 +20,11 @@ const WITHOUT_ADDRESS: [&str; 5] = ["blank", "written", "srcdoc", "blob", "data"
 
 /// The tests' pages and clips, also for documents of opaque origins.
 fn serve() -> Server {
+    serve_and(|_| {})
+}
+
+/// `began` is called with what a page asks for below /began/.
+fn serve_and(began: impl Fn(&str) + Send + Sync + 'static) -> Server {
     let pages = repository().join("tests/tests/pages");
     let clips = repository().join("tests/clips");
     Server::start(move |request| {
@@ -28,6 +33,10 @@ fn serve() -> Server {
                 Response::file(&clips, file).with_header("Access-Control-Allow-Origin", "*")
             }
             Some(("pages", file)) => Response::file(&pages, file),
+            Some(("began", what)) => {
+                began(what);
+                Response::html("")
+            }
             _ => Response::not_found(),
         }
     })
@@ -187,6 +196,30 @@ fn a_page_that_is_kept_for_a_way_back_plays_on_the_device_again() {
     // It takes what the page does from here on.
     page.evaluate_within("recorder.fill(3, 5, false).then(() => recorder.seek(4.5))", WAIT).unwrap();
     assert_eq!(page.evaluate("recorder.video.buffered.end(0) > 4.9").unwrap(), json!(true));
+    session.close();
+}
+
+#[test]
+fn a_page_that_is_rendered_ahead_plays_on_the_device_once_it_is_shown() {
+    let (began, has_begun) = std::sync::mpsc::sync_channel(8);
+    let server = serve_and(move |path| began.send(path.to_owned()).unwrap());
+    let session = session();
+    let helper = session.open(&server.url("/pages/blank.html")).unwrap();
+    // The browser renders nothing ahead for a page that is looked into.
+    let url = server.url("/pages/prerender.html");
+    session.cdp().call("Target.createTarget", json!({ "url": url })).unwrap();
+    assert_eq!(has_begun.recv_timeout(WAIT).unwrap(), "true", "the page was not rendered ahead");
+    assert_eq!(status(&session, "documents"), json!(0));
+    helper.evaluate("new BroadcastChannel('go').postMessage('go'); 0").unwrap();
+    wait_status(&session, "redirected", 1, "shown");
+    let is_shown = |target: &offstage_tests::cdp::Target| {
+        target.kind == "page" && target.url.ends_with("prerendered.html")
+    };
+    let target = session.cdp().wait_target(WAIT, is_shown).unwrap();
+    let page = offstage_tests::cdp::Page::attach(session.cdp(), &target.id).unwrap();
+    assert_eq!(page.evaluate("before").unwrap(), json!(true));
+    page.evaluate_within("log.then(() => 0)", WAIT).unwrap();
+    wait_status(&session, "placed", 1, "shown");
     session.close();
 }
 
