@@ -15,12 +15,29 @@ const tell = (method, ...args) => {
 };
 
 chrome.runtime.onConnect.addListener((port) => {
-  if (port.name !== 'relay' || port.sender?.id !== chrome.runtime.id || !port.sender.tab) return;
+  if (port.sender?.id !== chrome.runtime.id || !port.sender.tab) return;
+  if (port.name === 'media') return void carryMedia(port);
+  if (port.name !== 'relay') return;
   const id = ++lastId;
   port.onMessage.addListener((message) => tell('relay_message', id, message));
   port.onDisconnect.addListener(() => tell('relay_closed', id));
-  tell('relay_opened', id, port, port.sender.tab.id, port.sender.origin ?? '', crypto.randomUUID());
+  tell('relay_opened', id, port, port.sender.tab.id, port.sender.frameId, port.sender.origin ?? '', crypto.randomUUID());
 });
+
+/** A relay that can't send a port carries its messages, if bytes arrive here as bytes. */
+function carryMedia(port) {
+  const channel = new MessageChannel();
+  port.onDisconnect.addListener(() => channel.port1.close());
+  port.onMessage.addListener(function first({ nonce, bytes }) {
+    port.onMessage.removeListener(first);
+    if (!(bytes instanceof Uint8Array)) return port.disconnect();
+    port.onMessage.addListener((message) => channel.port1.postMessage(message));
+    channel.port1.onmessage = ({ data }) => port.postMessage(data);
+    port.postMessage({ bytes });
+    tell('media_offered', nonce, channel.port2);
+  });
+}
+
 self.addEventListener('message', (event) => {
   const origin = new URL(chrome.runtime.getURL('')).origin;
   if (event.origin !== origin || event.ports.length !== 1 || typeof event.data?.nonce !== 'string') return;
@@ -64,13 +81,24 @@ const shell = {
     port.onDisconnect.addListener(() => tell('native_closed', port, chrome.runtime.lastError?.message ?? ''));
     return port;
   },
-  async register(matches, excludeMatches) {
-    const scripts = matches.length === 0 ? [] : [
-      { id: 'relay', js: ['relay.js'], matches, excludeMatches, runAt: 'document_start', world: 'ISOLATED' },
-      { id: 'hook', js: ['hook.js'], matches, excludeMatches, runAt: 'document_start', world: 'MAIN' },
-    ];
+  async register(groups) {
+    const scripts = groups.filter((group) => group.matches.length).flatMap((group, i) =>
+      [['relay', 'ISOLATED'], ['hook', 'MAIN']].map(([name, world]) => (
+        { id: `${name} ${i}`, js: [`${name}.js`], world, allFrames: true, runAt: 'document_start', ...group })));
     await chrome.scripting.unregisterContentScripts().catch(() => {});
     if (scripts.length) await chrome.scripting.registerContentScripts(scripts);
+  },
+  /** The frames around a frame, from its parent to the top. */
+  async findAncestors(tabId, frameId) {
+    const frames = await chrome.webNavigation.getAllFrames({ tabId }).catch(() => null);
+    const parents = new Map(frames?.map((frame) => [frame.frameId, frame.parentFrameId]));
+    const chain = [];
+    for (let id = parents.get(frameId); id >= 0 && chain.length < 100; id = parents.get(id)) chain.push(id);
+    tell('ancestors_found', tabId, frameId, chain);
+  },
+  /** Lets a frame around a player tell where its frames are; it is asked for nothing else. */
+  inject(tabId, frameId) {
+    chrome.scripting.executeScript({ target: { tabId, frameIds: [frameId] }, files: ['relay.js'], injectImmediately: true }).catch(() => {});
   },
   setIcon(tabId, state, title) {
     const path = Object.fromEntries([16, 32, 48].map((size) => [size, `icons/${state}-${size}.png`]));

@@ -1,84 +1,123 @@
-// World: ISOLATED (content script), document_start, covered origins only.
-// Relays between the page's hook and the extension's worker, and tells the worker where the pictures are.
+// World: ISOLATED (content script). At document_start in covered documents; later, while a player plays in a frame below, in
+// the documents around that frame. Relays between the page's hook and the extension's worker, and tells the worker where the
+// pictures are, and where the frames with pictures are.
 
 (() => {
-  const eventType = `x-${crypto.randomUUID()}`;
+  const KEY = Symbol.for('offstage'); // of this world only; a name could be an element's id
+  if (globalThis[KEY]) return void globalThis[KEY]();
+  const pristine = () => !document.documentElement?.firstElementChild;
+  const eventType = `x-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`; // randomUUID is for secure contexts only
   const hook = new MessageChannel();
   let worker = null;        // runtime port: readiness, nonce, geometry
   let ready = false;
-  let needed = false;       // the hook wants its media port
+  let used = false;         // the hook has had something to say
+  let needed = false;       // it wants its media port
+  let media = null;         // runtime port of the media, where no frame can carry the hook's
   let nonce = null;         // one-time word that lets the worker accept that port
   const expected = [];      // ids of the elements that the next events show
-  /** id → {element, sent, hidden} */
+  /** id → {element, sent, guard, window, index} */
   const watched = new Map();
 
   // ---- hook: one private port, handed over before the page has any script ---------------------------------------
   // Once it is taken, or the page has anything, it is not offered again: the page can ask as well.
   const onAsk = () => { document.removeEventListener('offstage-ask', onAsk, true); offer(); };
   function offer() {
-    if (document.documentElement?.firstElementChild) return;
+    if (!pristine()) return;
     const offered = new MessageEvent('offstage-offer', { cancelable: true, data: eventType, ports: [hook.port2] });
     if (!document.dispatchEvent(offered)) document.removeEventListener('offstage-ask', onAsk, true);
   }
-  document.addEventListener('offstage-ask', onAsk, true);
-  offer();
-  setTimeout(() => document.removeEventListener('offstage-ask', onAsk, true), 0);
 
   hook.port1.onmessage = ({ data }) => {
-    if (data.need) { needed = true; openMedia(); }
+    used = true;
+    if (data.need) { needed = true; connect(); openMedia(); }
     if (data.watch) { expected.push(data.watch); pair(); }
     if (data.unwatch) unwatch(data.unwatch);
   };
 
-  // The event comes in the same turn as it is sent, the port's message later.
+  // The event comes in the same turn as it is sent, the port's message later. In a closed shadow tree it is the tree's own
+  // listener that sees the element.
   const shown = [];
-  addEventListener(eventType, (event) => {
+  function onShown(event) {
+    const [seen] = event.composedPath();
+    const inside = !(seen instanceof HTMLMediaElement) && chrome.dom.openOrClosedShadowRoot(seen);
+    if (inside) return inside.addEventListener(eventType, onShown, { capture: true, once: true });
     event.stopImmediatePropagation();
-    shown.push(event.composedPath()[0]);
+    shown.push(seen);
     pair();
-  }, true);
+  }
   function pair() {
     while (expected.length && shown.length) watch(expected.shift(), shown.shift());
   }
 
-  // ---- worker ---------------------------------------------------------------------------------------------------
+  // ---- worker: connected once the hook, or a frame below, needs it ------------------------------------------------
   function connect() {
+    if (worker) return;
+    if (document.prerendering) return void document.addEventListener('prerenderingchange', connect, { once: true });
     try {
       worker = chrome.runtime.connect({ name: 'relay' });
     } catch {
-      worker = null; // the extension has been updated or removed: this page goes on in the session
-      return;
+      return lost(); // the extension has been updated or removed: this page goes on in the session
     }
     worker.onMessage.addListener((message) => {
-      if (message.nonce) nonce = message.nonce;
-      if (typeof message.ready === 'boolean') { ready = message.ready; hook.port1.postMessage({ ready }); }
+      if (message.nonce) { nonce = message.nonce; connect.frame = message.frame; }
+      if (message.children) watchFrames(message.children);
+      ready = message.ready;
+      tellReady({ ready });
       openMedia();
     });
-    worker.onDisconnect.addListener(() => {
-      worker = null;
-      nonce = null;
-      ready = false;
-      needed = false;
-      hook.port1.postMessage({ ready, gone: true });
-      setTimeout(connect, 1000);
-    });
+    worker.onDisconnect.addListener(() => { lost(); setTimeout(() => used && connect(), 1000); });
+    send(true);
+  }
+  const tellReady = (message) => hook.port1.postMessage(message);
+
+  function lost() {
+    media?.disconnect();
+    worker = media = nonce = null;
+    ready = needed = false;
+    watchFrames([]);
+    tellReady({ ready, gone: true });
   }
 
-  /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
-  function openMedia() {
+  async function openMedia() {
     if (!needed || !ready || !nonce) return;
     needed = false;
     const word = nonce;
     nonce = null;
-    const media = new MessageChannel();
+    // A frame of the extension has no worker inside of an opaque origin, and is not loaded by an isolated page.
+    const port = (self.origin !== 'null' && !crossOriginIsolated && await portByFrame(word)) || await portByRuntime(word);
+    if (port) hook.port1.postMessage({}, [port]);
+  }
+
+  /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
+  const FRAME_MS = 1000;
+  function portByFrame(word) {
+    const [channel, done] = [new MessageChannel(), new MessageChannel()];
     const frame = document.createElement('iframe');
     frame.style.cssText = 'display:none!important';
     frame.src = chrome.runtime.getURL('port.html');
-    const done = new MessageChannel();
-    done.port1.onmessage = () => frame.remove();
-    frame.onload = () => frame.contentWindow.postMessage({ nonce: word }, `chrome-extension://${chrome.runtime.id}`, [media.port1, done.port2]);
+    frame.onload = () => frame.contentWindow.postMessage({ nonce: word }, `chrome-extension://${chrome.runtime.id}`, [channel.port1, done.port2]);
     (document.documentElement || document).append(frame);
-    hook.port1.postMessage({}, [media.port2]);
+    return new Promise((resolve) => {
+      done.port1.onmessage = () => resolve(channel.port2);
+      setTimeout(resolve, FRAME_MS);
+    }).finally(() => frame.remove());
+  }
+
+  /** Carries the messages itself, if the browser carries bytes as bytes. */
+  function portByRuntime(word) {
+    const channel = new MessageChannel();
+    const runtime = media = chrome.runtime.connect({ name: 'media' });
+    runtime.postMessage({ nonce: word, bytes: new Uint8Array(1) });
+    return new Promise((resolve) => {
+      runtime.onDisconnect.addListener(() => resolve());
+      runtime.onMessage.addListener(function first({ bytes }) {
+        runtime.onMessage.removeListener(first);
+        if (!(bytes instanceof Uint8Array)) return resolve();
+        runtime.onMessage.addListener((message) => channel.port1.postMessage(message));
+        channel.port1.onmessage = ({ data }) => { if (media === runtime) runtime.postMessage(data); };
+        resolve(channel.port2);
+      });
+    });
   }
 
   // ---- geometry: rectangles of the watched elements, sent when they change --------------------------------------
@@ -91,17 +130,22 @@
   const resized = new ResizeObserver(() => look());
   const crossed = new IntersectionObserver(() => look(), { threshold: [0, 0.25, 0.5, 0.75, 1] });
 
-  function watch(id, element) {
+  function watch(id, element, more) {
     unwatch(id);
-    if (!(element instanceof HTMLMediaElement)) return;
-    watched.set(id, { element, sent: '', guard: null });
+    if (!(element instanceof HTMLElement)) return;
+    watched.set(id, { element, sent: '', guard: null, ...more });
     resized.observe(element);
     crossed.observe(element);
-    const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
-    for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
-    hear();
+    if (element instanceof HTMLMediaElement) {
+      const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
+      for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
+      hear();
+    }
     painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls'] });
-    if (!heartbeat) heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
+    if (!heartbeat) {
+      heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
+      listen();
+    }
     look();
   }
 
@@ -112,7 +156,11 @@
     entry.guard?.disconnect();
     resized.unobserve(entry.element);
     crossed.unobserve(entry.element);
-    if (!watched.size) { clearInterval(heartbeat); heartbeat = 0; painted.disconnect(); }
+    if (watched.size) return;
+    clearInterval(heartbeat);
+    heartbeat = 0;
+    painted.disconnect();
+    listening.abort();
   }
 
   /** Looks at every frame for a while: something has moved. */
@@ -142,30 +190,45 @@
     const { clientWidth, clientHeight } = document.documentElement;
     const rootMargin = [r.top, clientWidth - r.right, clientHeight - r.bottom, r.left].map((inset) => `${-Math.floor(inset)}px`).join(' ');
     let first = true;
+    // The document as the root: a frame's implicit one is the page's viewport.
     entry.guard = new IntersectionObserver(([{ intersectionRatio: seen }]) => {
       if (!first) return look();
       first = false;
       // Partly clipped: then both less and more of it tell that it has moved.
       if (seen !== ratio && seen > 0) guard(entry, seen);
-    }, { rootMargin, threshold: ratio < 1 ? [ratio, Math.min(1, ratio + 0.001)] : 1 });
+    }, { root: document, rootMargin, threshold: ratio < 1 ? [ratio, Math.min(1, ratio + 0.001)] : 1 });
     entry.guard.observe(entry.element);
   }
 
-  for (const type of ['scroll', 'resize', 'fullscreenchange', 'transitionstart', 'transitionend', 'animationstart', 'toggle']) {
-    addEventListener(type, look, { capture: true, passive: true });
+  /** Listens as long as something is watched. */
+  let listening = new AbortController();
+  function listen() {
+    if (listening.signal.aborted) listening = new AbortController();
+    const options = { capture: true, passive: true, signal: listening.signal };
+    for (const type of ['scroll', 'resize', 'fullscreenchange', 'transitionstart', 'transitionend', 'animationstart', 'toggle']) {
+      addEventListener(type, look, options);
+    }
+    for (const type of ['scroll', 'resize']) visualViewport.addEventListener(type, look, options);
+    document.addEventListener('visibilitychange', sendAll, options);
+    addEventListener('pagehide', onHide, options);
+    addEventListener('pointermove', onPointer, options);
+    for (const type of ['pointermove', 'pointerdown', 'keydown', 'play', 'pause']) addEventListener(type, onPointed, options);
   }
-  for (const type of ['scroll', 'resize']) visualViewport.addEventListener(type, look, { passive: true });
-  document.addEventListener('visibilitychange', () => send(true));
-  addEventListener('pagehide', () => { for (const id of watched.keys()) worker?.postMessage({ geometry: { ms: id, visible: [] } }); });
-  addEventListener('pointermove', (event) => {
-    if (!watched.size || !event.isTrusted) return;
+  const sendAll = () => send(true);
+
+  function onHide() {
+    for (const [ms, entry] of watched) if (!entry.shows) worker?.postMessage({ geometry: { ms, visible: [] } });
+  }
+
+  function onPointer(event) {
+    if (!event.isTrusted || window !== top) return;
     const scale = outerScale();
     const x = Math.round(event.screenX * scale - event.clientX * devicePixelRatio) - Math.round(screenX * scale);
     const y = Math.round(event.screenY * scale - event.clientY * devicePixelRatio) - Math.round(screenY * scale);
     if (calibration?.layout === layoutOfWindow() && Math.abs(calibration.x - x) <= 1 && Math.abs(calibration.y - y) <= 1) return;
     calibration = { x, y, layout: layoutOfWindow() };
     look();
-  }, { capture: true, passive: true });
+  }
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
   const outerScale = () => (window.visualViewport && innerWidth ? Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1) > 1.01 ? devicePixelRatio : 1 : 1);
@@ -195,27 +258,33 @@
   function measure(element) {
     const r = element.getBoundingClientRect();
     const style = getComputedStyle(element);
-    const px = (name) => parseFloat(style[name]) || 0;
+    const scale = scaleOf(element, r);
+    const px = (name) => scale * parseFloat(style[name]) || 0;
     const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
       r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
     // The visual viewport leaves out the scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
     let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
-    for (let up = element.parentElement; up && document.fullscreenElement !== element; up = up.parentElement) {
-      if (up === document.body || up === document.documentElement) continue;
+    const { fullscreenElement } = document;
+    let full = fullscreenElement === element;
+    let turned = isTurned(style);
+    for (let up = above(element); up; up = above(up)) {
       const s = getComputedStyle(up);
+      turned ||= isTurned(s);
+      full ||= up === fullscreenElement;
+      if (up === document.body || up === document.documentElement || fullscreenElement === element) continue;
       if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
       const o = up.getBoundingClientRect();
-      const left = o.left + up.clientLeft;
-      const top = o.top + up.clientTop;
+      const k = scaleOf(up, o);
+      const left = o.left + up.clientLeft * k;
+      const top = o.top + up.clientTop * k;
       seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : left, s.overflowY === 'visible' ? -1e6 : top,
-        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight));
+        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth * k, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight * k));
     }
-    const { fullscreenElement } = document;
-    const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 &&
-      (!fullscreenElement || fullscreenElement.contains(element)) &&
+    const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && (!fullscreenElement || full) &&
       (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
-    return { content, seen: drawn && seen.right > seen.left && seen.bottom > seen.top ? seen : null, style };
+    const visible = drawn && seen.right > seen.left && seen.bottom > seen.top ? uncovered(element, content, seen).map(physical) : [];
+    return { style, place: { rect: physical(content), visible, turned } };
   }
 
   // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
@@ -230,8 +299,9 @@
   const coversChange = () => { if (watched.size) coversDue ||= setTimeout(() => { coversDue = 0; send(false); }, COVERS_MS); };
   const painted = new MutationObserver(coversChange);
   let pointed = { element: null, at: 0 };
-  for (const type of ['pointermove', 'pointerdown', 'keydown', 'play', 'pause']) {
-    addEventListener(type, ({ target }) => { if (watched.size) { pointed = { element: target, at: performance.now() }; coversChange(); } }, { capture: true, passive: true });
+  function onPointed({ target }) {
+    pointed = { element: target, at: performance.now() };
+    coversChange();
   }
 
   /** `seen` without what is painted over the element. */
@@ -306,7 +376,7 @@
   function captions(element, width, height) {
     const [boxes, line] = [[], 0.0625 * height];
     let below = height - (element.controls ? CONTROLS : 0);
-    for (const track of element.textTracks) {
+    for (const track of element.textTracks ?? []) {
       if (track.mode === 'hidden' || track.mode === 'disabled') continue;
       for (const cue of track.activeCues ?? []) {
         const rows = cue.text.split('\n').reduce((sum, row) => sum + Math.ceil((row.length * 0.45 * line || 1) / width), 0);
@@ -319,6 +389,13 @@
     return boxes;
   }
 
+  /** What transforms make of its own pixels. */
+  const scaleOf = (element, drawn) => (element.offsetWidth ? drawn.width / element.offsetWidth : 1);
+  /** The element around, out of shadow trees too. */
+  const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
+  /** Turned, bent or mirrored: no upright picture looks the same. */
+  const isTurned = ({ rotate, transform }) => (rotate !== 'none' && parseFloat(rotate) !== 0) || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
+
   function physical(b) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
@@ -328,19 +405,106 @@
 
   function send(anyway) {
     if (!worker) return;
-    const hint = watched.size ? windowHint() : null;
+    const [media, children] = [[], []];
     for (const [ms, entry] of watched) {
-      const { content, seen, style } = measure(entry.element);
-      const geometry = {
-        ms, rect: physical(content), visible: seen ? uncovered(entry.element, content, seen).map(physical) : [], window: hint,
-        objectFit: style.objectFit, objectPosition: style.objectPosition,
-      };
+      const { style, place } = measure(entry.element);
+      if (!entry.shows) media.push({ entry, geometry: { ms, ...place, objectFit: style.objectFit, objectPosition: style.objectPosition } });
+      else if (showsStill(entry)) children.push({ frame: entry.frame, ...place });
+    }
+    const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };
+    const frame = { index: indexAbove(), above: relayAbove(), ...size, children, window: window === top ? windowHint() : null };
+    const said = JSON.stringify(frame);
+    const news = anyway || said !== sentFrame;
+    if (news) worker.postMessage({ frame });
+    sentFrame = said;
+    for (const { entry, geometry } of media) {
       const text = JSON.stringify(geometry);
-      if (text === entry.sent && !anyway) continue;
+      if (news || text !== entry.sent) worker.postMessage({ geometry });
       entry.sent = text;
-      worker.postMessage({ geometry });
+    }
+  }
+  let sentFrame = '';
+
+  // ---- frames: this one's place in the one above, and the ones below in which something plays --------------------------
+  let place = -1;
+  /** Which of the frames above's frames this is; -1 at the top and in a shadow tree. No page can make that up. */
+  function indexAbove() {
+    if (window === top || (place >= 0 && parent[place] === window)) return place;
+    place = -1;
+    for (let i = 0, n = parent.length; i < n && place < 0; i++) if (parent[i] === window) place = i;
+    return place;
+  }
+
+  /** The browser doesn't list frames of blob: documents; the document around is of the same origin and has a relay that knows its number. */
+  function relayAbove() {
+    try {
+      if (location.protocol !== 'blob:' || window === top) return null;
+      parent[KEY]();
+      return parent[KEY].frame ?? null;
+    } catch {
+      return null;
     }
   }
 
-  connect();
+  const FRAMES = 'iframe, frame, object, embed';
+  const showsStill = ({ element, shows }) => element.isConnected && element.contentWindow === shows;
+  let wanted = [];
+  let retry = 0;
+  function watchFrames(children) {
+    wanted = children;
+    clearTimeout(retry);
+    for (const [id, entry] of watched) {
+      if (entry.shows && !(showsStill(entry) && wanted.some(({ frame, index }) => entry.frame === frame && entry.index === index))) unwatch(id);
+    }
+    for (const { frame, index } of wanted) {
+      const id = `frame ${frame}`;
+      const element = watched.get(id)?.element ?? frameElement(index);
+      if (!element) retry = setTimeout(() => watchFrames(wanted), 500);
+      else if (!watched.has(id)) watch(id, element, { frame, index, shows: element.contentWindow });
+    }
+    if (wanted.length || used || !worker) return;
+    worker.disconnect();
+    worker = null;
+  }
+
+  function frameElement(index) {
+    if (index >= 0) return [...document.querySelectorAll(FRAMES)].find((element) => element.contentWindow === window[index]);
+    const found = [];
+    (function lookInside(root) {
+      for (const element of root.querySelectorAll('*')) {
+        const inside = chrome.dom.openOrClosedShadowRoot(element);
+        if (!inside) continue;
+        found.push(...inside.querySelectorAll(FRAMES));
+        lookInside(inside);
+      }
+    })(document);
+    // Nothing tells several apart.
+    return found.length === 1 ? found[0] : null;
+  }
+
+  // ---- the document's life ----------------------------------------------------------------------------------------------
+  // document.open() takes all listeners away, not the window.
+  function begin() {
+    addEventListener(eventType, onShown, true);
+    addEventListener('pagehide', onStored);
+    addEventListener('pageshow', onRestored);
+    if (watched.size) listen();
+  }
+  /** The browser keeps the page for a way back: it cuts the port, and the session's player is kept with the page. */
+  function onStored({ persisted }) {
+    if (!persisted || !worker) return;
+    worker.disconnect();
+    lost();
+  }
+  function onRestored({ persisted }) {
+    if (persisted && used) connect();
+  }
+
+  globalThis[KEY] = connect;
+  if (!pristine()) return connect();
+  begin();
+  new MutationObserver(begin).observe(document, { childList: true });
+  document.addEventListener('offstage-ask', onAsk, true);
+  offer();
+  setTimeout(() => document.removeEventListener('offstage-ask', onAsk, true), 0);
 })();

@@ -13,7 +13,7 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
 use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
-use crate::core::{Core, Output};
+use crate::core::{Core, Output, Place};
 use crate::link::LinkAction;
 
 /// Name of the native messaging host, as in its manifest.
@@ -26,7 +26,11 @@ extern "C" {
     #[wasm_bindgen(method, js_name = connectNative)]
     fn connect_native(this: &Shell, name: &str) -> Port;
     #[wasm_bindgen(method)]
-    fn register(this: &Shell, matches: Vec<String>, excluded: Vec<String>);
+    fn register(this: &Shell, scripts: JsValue);
+    #[wasm_bindgen(method, js_name = findAncestors)]
+    fn find_ancestors(this: &Shell, tab: i32, frame: i32);
+    #[wasm_bindgen(method)]
+    fn inject(this: &Shell, tab: i32, frame: i32);
     #[wasm_bindgen(method, js_name = setIcon)]
     fn set_icon(this: &Shell, tab: i32, state: &str, title: &str);
 
@@ -100,17 +104,17 @@ impl Brain {
         });
     }
 
-    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, origin: &str, nonce: String) {
+    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, frame: i32, origin: String, nonce: String) {
         self.with(|state, now, _| {
             state.relays.insert(relay, port);
-            state.core.handle_relay_opened(now, relay, tab, origin, nonce);
+            state.core.handle_relay_opened(now, relay, Place { tab, frame, origin }, nonce);
         });
     }
 
     pub fn relay_message(&self, relay: u32, message: JsValue) {
         let parsed = serde_wasm_bindgen::from_value(message);
         self.with(|state, now, wall| match parsed {
-            Ok(event) => state.core.handle_relay(now, wall, relay, &event),
+            Ok(event) => state.core.handle_relay(now, wall, relay, event),
             Err(error) => state.core.handle_nonsense(now, relay, &error.to_string()),
         });
     }
@@ -120,6 +124,10 @@ impl Brain {
             state.relays.remove(&relay);
             state.core.handle_relay_closed(relay);
         });
+    }
+
+    pub fn ancestors_found(&self, tab: i32, frame: i32, chain: Vec<i32>) {
+        self.with(|state, _, _| state.core.handle_ancestors(tab, frame, &chain));
     }
 
     pub fn media_offered(&self, nonce: &str, port: MessagePort) {
@@ -227,7 +235,14 @@ impl State {
                     media.port.close();
                 }
             }
-            Output::Register { matches, excluded } => self.shell.register(matches, excluded),
+            Output::Register(scripts) => {
+                let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+                if let Ok(scripts) = scripts.serialize(&serializer) {
+                    self.shell.register(scripts);
+                }
+            }
+            Output::FindAncestors { tab, frame } => self.shell.find_ancestors(tab, frame),
+            Output::Inject { tab, frame } => self.shell.inject(tab, frame),
             Output::SetIcon { tab, state, title } => self.shell.set_icon(tab, state.name(), &title),
             Output::Log { level, text } => match level {
                 "error" => gloo::console::error!(text),

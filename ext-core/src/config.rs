@@ -1,6 +1,6 @@
 //! What is covered: the list that the extension ships, what an administrator manages, what the person switches.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pattern::Pattern;
 
@@ -23,6 +23,23 @@ pub struct Source {
     pub enabled: Option<bool>,
     pub sites: Option<Vec<String>>,
     pub blocked: Option<Vec<String>>,
+}
+
+/// Hook and relay belong into every frame whose document matches, and isn't excluded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scripts {
+    pub matches: Vec<String>,
+    pub exclude_matches: Vec<String>,
+    /// Documents without an address of their own count as their origin.
+    pub match_origin_as_fallback: bool,
+}
+
+impl Scripts {
+    fn new(matches: Vec<&Pattern>, excluded: Vec<&Pattern>, match_origin_as_fallback: bool) -> Self {
+        let texts = |patterns: Vec<&Pattern>| patterns.into_iter().map(|p| p.text().to_owned()).collect();
+        Self { matches: texts(matches), exclude_matches: texts(excluded), match_origin_as_fallback }
+    }
 }
 
 /// The configuration in force.
@@ -66,19 +83,33 @@ impl Config {
             && !self.blocked.iter().any(|pattern| pattern.matches(url))
     }
 
-    /// The patterns for which hook and relay are registered.
+    /// How many patterns are covered.
     #[must_use]
-    pub fn matches(&self) -> Vec<String> {
-        if !self.enabled {
-            return Vec::new();
-        }
-        self.sites.iter().map(|pattern| pattern.text().to_owned()).collect()
+    pub fn count(&self) -> usize {
+        if self.enabled { self.sites.len() } else { 0 }
     }
 
-    /// The patterns that are taken out of [`Self::matches`].
+    /// What hook and relay are registered for. A document without an address of its own (about:blank, srcdoc, blob:, data:) is
+    /// covered with the origin that made it. The browser offers that for whole origins only, and it can't tell what path such a
+    /// document comes from: where a path is blocked or only a path is covered, documents with an address are all there is.
     #[must_use]
-    pub fn excluded(&self) -> Vec<String> {
-        self.blocked.iter().map(|pattern| pattern.text().to_owned()).collect()
+    pub fn scripts(&self) -> [Scripts; 2] {
+        if !self.enabled {
+            return [Scripts::new(Vec::new(), Vec::new(), true), Scripts::new(Vec::new(), Vec::new(), false)];
+        }
+        let (whole, parts): (Vec<&Pattern>, Vec<&Pattern>) = self.sites.iter().partition(|p| p.is_whole());
+        let in_part: Vec<&Pattern> = self.blocked.iter().filter(|pattern| !pattern.is_whole()).collect();
+        let given_up: Vec<Pattern> =
+            in_part.iter().filter_map(|blocked| blocked.common_origins(blocked)).collect();
+        let all_blocked: Vec<&Pattern> = self.blocked.iter().collect();
+        let inherit =
+            Scripts::new(whole.clone(), all_blocked.iter().copied().chain(&given_up).collect(), true);
+        let left: Vec<Pattern> = given_up
+            .iter()
+            .flat_map(|origins| whole.iter().filter_map(|site| site.common_origins(origins)))
+            .collect();
+        let own = parts.into_iter().filter(|part| !whole.iter().any(|site| site.contains(part)));
+        [inherit, Scripts::new(own.chain(&left).collect(), all_blocked, false)]
     }
 
     /// How many entries of the lists were no match patterns.
@@ -112,6 +143,47 @@ mod tests {
             managed: Source { enabled: Some(false), ..sources.managed.clone() },
             ..sources
         });
-        assert!(!off.covers("https://b.org/") && off.matches().is_empty());
+        assert!(
+            !off.covers("https://b.org/")
+                && off.count() == 0
+                && off.scripts().iter().all(|s| s.matches.is_empty())
+        );
+    }
+
+    #[test]
+    fn documents_without_an_address_are_covered_where_paths_do_not_matter() {
+        let check = |sites: &[&str], blocked: &[&str], expected: [[&[&str]; 2]; 2]| {
+            let list = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+            let shipped = Source { sites: list(sites), blocked: list(blocked), enabled: None };
+            let scripts = Config::from_sources(&Sources { shipped, ..Sources::default() }).scripts();
+            for (scripts, [matches, excluded]) in scripts.iter().zip(expected) {
+                assert_eq!(
+                    (&*scripts.matches, &*scripts.exclude_matches),
+                    (&*strings(matches), &*strings(excluded))
+                );
+            }
+        };
+        check(
+            &["https://a.org/*"],
+            &["https://b.org/*"],
+            [[&["https://a.org/*"], &["https://b.org/*"]], [&[], &["https://b.org/*"]]],
+        );
+        check(
+            &["https://a.org/video/*", "https://*.b.org/*", "https://b.org/x"],
+            &[],
+            [[&["https://*.b.org/*"], &[]], [&["https://a.org/video/*"], &[]]],
+        );
+        check(
+            &["https://*/*"],
+            &["*://a.org/admin/*"],
+            [
+                [&["https://*/*"], &["*://a.org/admin/*", "*://a.org/*"]],
+                [&["https://a.org/*"], &["*://a.org/admin/*"]],
+            ],
+        );
+    }
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
 
+mod frames;
 mod players;
 mod readers;
 mod tabs;
@@ -13,10 +14,13 @@ use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
-use crate::config::{Config, Sources};
-use crate::hook::{Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64};
+use crate::config::{Config, Scripts, Sources};
+use crate::hook::{
+    Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32, to_u64,
+};
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
+use self::frames::{Frames, Located, Nowhere};
 use self::players::{Document, Players};
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
@@ -46,10 +50,17 @@ pub enum Output {
     CloseMedia {
         relay: u32,
     },
-    /// Hook and relay belong into the pages of these patterns and no others.
-    Register {
-        matches: Vec<String>,
-        excluded: Vec<String>,
+    /// Hook and relay belong into the documents of these patterns and no others.
+    Register([Scripts; 2]),
+    /// Ask the browser which frames are around this one.
+    FindAncestors {
+        tab: i32,
+        frame: i32,
+    },
+    /// A frame around a player has to tell where its frames are.
+    Inject {
+        tab: i32,
+        frame: i32,
     },
     SetIcon {
         tab: i32,
@@ -77,6 +88,8 @@ pub struct Status<'a> {
     pub documents: usize,
     /// Players that play on the device.
     pub redirected: usize,
+    /// Players whose place in the page is known; one that is nowhere in it has none.
+    pub placed: usize,
     /// What the device has counted over all players that are open.
     pub frames_presented: u64,
     pub frames_dropped: u64,
@@ -95,6 +108,15 @@ pub struct InSession {
     pub code: String,
     pub sentence: &'static str,
     pub remedy: &'static str,
+}
+
+/// Where a relay is, by the browser's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub tab: i32,
+    /// 0 for the top frame.
+    pub frame: i32,
+    pub origin: String,
 }
 
 #[derive(Debug)]
@@ -116,6 +138,7 @@ pub struct Core {
     config: Config,
     link: DeviceLink,
     relays: SortedMap<u32, Relay>,
+    frames: Frames,
     players: Players,
     tabs: Tabs,
     outputs: VecDeque<Output>,
@@ -128,6 +151,7 @@ impl Core {
             config: Config::default(),
             link: DeviceLink::new(version),
             relays: SortedMap::new(),
+            frames: Frames::default(),
             players: Players::default(),
             tabs: Tabs::default(),
             outputs: VecDeque::new(),
@@ -144,11 +168,11 @@ impl Core {
             );
             self.outputs.push_back(Output::Log { level: "warn", text });
         }
-        let (matches, excluded) = (config.matches(), config.excluded());
-        self.link.want(!matches.is_empty());
+        self.link.want(config.count() > 0);
+        let scripts = config.scripts();
         self.tabs.set_config(&config);
         self.config = config;
-        self.outputs.push_back(Output::Register { matches, excluded });
+        self.outputs.push_back(Output::Register(scripts));
         self.settle();
     }
 
@@ -166,25 +190,40 @@ impl Core {
 
     // ---- documents ---------------------------------------------------------------------------------------------
 
-    /// A relay has connected; the browser vouches for its tab and origin. `nonce` must be random.
-    pub fn handle_relay_opened(&mut self, now: Monotonic, relay: u32, tab: i32, origin: &str, nonce: String) {
+    /// A relay has connected; the browser vouches for its place. `nonce` must be random.
+    pub fn handle_relay_opened(&mut self, now: Monotonic, relay: u32, place: Place, nonce: String) {
         if self.relays.len() >= MOST_RELAYS {
             return;
         }
-        let command = RelayCommand { ready: self.link.is_ready(), nonce: Some(nonce.clone()) };
+        let Place { tab, frame, origin } = place;
+        let command = RelayCommand {
+            ready: self.link.is_ready(),
+            nonce: Some(nonce.clone()),
+            frame: Some(frame),
+            children: None,
+        };
         let origin = origin.chars().take(MOST_ORIGIN).collect();
         let state =
             Relay { tab, origin, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
         self.relays.insert(relay, state);
+        self.frames.opened(relay, tab, frame);
         self.outputs.push_back(Output::ToRelay { relay, command });
+        self.settle();
     }
 
     pub fn handle_relay_closed(&mut self, relay: u32) {
         if self.relays.remove(&relay).is_some() {
+            self.frames.closed(relay);
             self.players.close_all_of(relay, &mut self.link, &mut self.outputs);
             self.outputs.push_back(Output::CloseMedia { relay });
             self.settle();
         }
+    }
+
+    /// The browser's word on the frames around `frame`, from its parent to the top.
+    pub fn handle_ancestors(&mut self, tab: i32, frame: i32, chain: &[i32]) {
+        self.frames.handle_ancestors(tab, frame, chain);
+        self.settle();
     }
 
     /// Somebody offers a media port with a word. Returns the document that it belongs to, or nothing if the word is
@@ -202,18 +241,45 @@ impl Core {
         Some(*id)
     }
 
-    pub fn handle_relay(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: &RelayEvent) {
+    pub fn handle_relay(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: RelayEvent) {
         if !self.allowed(now, relay) {
             return;
         }
-        let RelayEvent::Geometry(geometry) = event;
-        if let Some(player) = self.players.get_mut(relay, geometry.ms) {
-            player.geometry_seq += 1;
-            let message = set_geometry(player.id, player.geometry_seq, geometry);
-            // A full queue drops this one; the next heartbeat brings a newer one.
-            let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        match event {
+            RelayEvent::Geometry(geometry) => {
+                if let Some(player) = self.players.get_mut(relay, geometry.ms) {
+                    let ms = geometry.ms;
+                    player.geometry = Some(geometry);
+                    self.place(now, relay, ms);
+                }
+            }
+            RelayEvent::Frame(report) => {
+                self.frames.handle_report(now, relay, report);
+                // Its own players' places follow.
+                for other in self.frames.others(relay) {
+                    for ms in self.players.numbers_of(other) {
+                        self.place(now, other, ms);
+                    }
+                }
+            }
         }
         self.drain_link(now, wall_us);
+    }
+
+    /// Tells the device where a player is.
+    fn place(&mut self, now: Monotonic, relay: u32, ms: u32) {
+        let Some(player) = self.players.get_mut(relay, ms) else { return };
+        let Some(geometry) = &player.geometry else { return };
+        let located = self.frames.locate(now, relay, &geometry.place);
+        player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
+        let is_lost = located == Err(Nowhere::Unknown) && !geometry.place.visible.is_empty();
+        player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
+        let hidden = Located { rect: None, visible: Vec::new(), window: None };
+        let Located { rect, visible, window } = located.unwrap_or(hidden);
+        player.geometry_seq += 1;
+        let message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
+        // A full queue drops this one; the next heartbeat brings a newer one.
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
     }
 
     pub fn handle_hook(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: HookEvent) {
@@ -270,8 +336,9 @@ impl Core {
             bridge,
             client,
             engine,
-            documents: self.relays.len(),
+            documents: self.relays.values().filter(|relay| relay.bound).count(),
             redirected: self.players.redirected().count(),
+            placed: self.players.located(),
             frames_presented,
             frames_dropped,
             drift_us: self.players.drift_us(),
@@ -280,7 +347,7 @@ impl Core {
                 .reasons()
                 .filter_map(|(relay, code)| self.in_session(relay, code))
                 .collect(),
-            sites: self.config.matches().len(),
+            sites: self.config.count(),
         }
     }
 
@@ -343,17 +410,20 @@ impl Core {
 
     fn tell_relays(&mut self, ready: bool) {
         for relay in self.relays.keys() {
-            let command = RelayCommand { ready, nonce: None };
+            let command = RelayCommand { ready, nonce: None, frame: None, children: None };
             self.outputs.push_back(Output::ToRelay { relay: *relay, command });
         }
     }
 
-    /// Icons follow from everything else.
+    /// Icons, and what the frames around players are asked for, follow from everything else.
     fn settle(&mut self) {
+        let placed = self.players.placed();
+        self.frames.settle(self.link.is_ready(), &placed, &mut self.outputs);
         let relays = &self.relays;
         let playing: Vec<i32> =
             self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
-        self.tabs.update(&self.link, &playing, &mut self.outputs);
+        let bound: Vec<i32> = relays.values().filter(|relay| relay.bound).map(|relay| relay.tab).collect();
+        self.tabs.update(&self.link, &playing, &bound, &mut self.outputs);
     }
 
     /// A bucket of messages for each document: a page that floods loses its own messages and nobody else's.
@@ -378,14 +448,21 @@ impl Core {
     }
 }
 
-fn set_geometry(player: u32, seq: u32, geometry: &Geometry) -> SetGeometry {
+fn set_geometry(
+    player: u32,
+    seq: u32,
+    geometry: &Geometry,
+    place: Option<Box4>,
+    visible: &[Box4],
+    window: Option<WindowReport>,
+) -> SetGeometry {
     let short = |text: &str| text.chars().take(100).collect();
     SetGeometry {
         player,
         seq,
-        rect: geometry.rect.map(rect),
-        visible: geometry.visible.iter().take(MOST_RECTS).map(|b| rect(*b)).collect(),
-        window: geometry.window.map(|w| WindowHint {
+        rect: place.map(rect),
+        visible: visible.iter().take(MOST_RECTS).map(|b| rect(*b)).collect(),
+        window: window.map(|w| WindowHint {
             outer: Some(rect(w.outer)),
             viewport_x: to_i32(w.viewport_x),
             viewport_y: to_i32(w.viewport_y),

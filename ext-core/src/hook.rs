@@ -246,27 +246,59 @@ pub enum HookStep {
     Append(ByteBuf),
 }
 
-/// From the relay.
+/// From the relay. All boxes are in physical pixels of its own frame's viewport.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RelayEvent {
     Geometry(Geometry),
+    Frame(FrameReport),
 }
 
-/// Where an element is, in physical pixels.
+/// Where an element is.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Geometry {
     pub ms: u32,
-    #[serde(default)]
-    pub rect: Option<Box4>,
-    pub visible: Vec<Box4>,
-    #[serde(default)]
-    pub window: Option<WindowReport>,
+    #[serde(flatten)]
+    pub place: Place,
     #[serde(default)]
     pub object_fit: String,
     #[serde(default)]
     pub object_position: String,
+}
+
+/// A content box and what is seen of it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Place {
+    #[serde(default)]
+    pub rect: Option<Box4>,
+    pub visible: Vec<Box4>,
+    /// It stands askew or mirrored: no upright box tells where it is.
+    #[serde(default)]
+    pub turned: bool,
+}
+
+/// What a frame knows of itself and of the frames in it that it has been asked for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FrameReport {
+    /// Its place among the frames of the one above; -1 at the top and in a shadow tree.
+    pub index: i32,
+    /// The frame above, where the relays know what the browser doesn't tell.
+    #[serde(default)]
+    pub above: Option<i32>,
+    pub width: f64,
+    pub height: f64,
+    pub children: Vec<ChildPlace>,
+    /// At the top.
+    #[serde(default)]
+    pub window: Option<WindowReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ChildPlace {
+    pub frame: i32,
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -288,13 +320,26 @@ pub struct WindowReport {
     pub calibrated: bool,
 }
 
-/// To the relay; both are sent when it connects, `ready` again whenever it changes.
+/// To the relay; `nonce` comes when it connects, `ready` then and whenever it changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelayCommand {
     pub ready: bool,
     /// The word that lets the worker accept one media port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// The browser's number of its frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<i32>,
+    /// The frames below that are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub children: Option<Vec<Child>>,
+}
+
+/// A frame by the browser's number and its place among the frames of the one above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Child {
+    pub frame: i32,
+    pub index: i32,
 }
 
 /// The nearest integer that fits; not a number becomes 0.

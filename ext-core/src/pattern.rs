@@ -68,6 +68,43 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether it takes in whole origins, whatever the path.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.path == "/*"
+    }
+
+    /// The whole origins that both patterns reach into, whatever their paths; `None` if there are none.
+    #[must_use]
+    pub fn common_origins(&self, other: &Self) -> Option<Self> {
+        let scheme = common(self.scheme.as_ref(), other.scheme.as_ref())?.copied();
+        let port = common(self.port.as_ref(), other.port.as_ref())?.cloned();
+        let host = if self.host.contains(&other.host) {
+            other.host.clone()
+        } else if other.host.contains(&self.host) {
+            self.host.clone()
+        } else {
+            return None;
+        };
+        let name = match &host {
+            Host::Any => "*".to_owned(),
+            Host::Exact(name) => name.clone(),
+            Host::Below(name) => format!("*.{name}"),
+        };
+        let colon_port = port.as_ref().map(|port| format!(":{port}")).unwrap_or_default();
+        let text = format!("{}://{name}{colon_port}/*", scheme.unwrap_or("*"));
+        Some(Self { text, scheme, host, port, path: "/*".into() })
+    }
+
+    /// Whether everything that `other` matches is in the whole origins of this one.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let inside = |common: Self| {
+            common.scheme == other.scheme && common.host == other.host && common.port == other.port
+        };
+        self.is_whole() && self.common_origins(other).is_some_and(inside)
+    }
+
     /// Whether a page at `url` is covered. Anything that isn't an http(s) URL is not.
     #[must_use]
     pub fn matches(&self, url: &str) -> bool {
@@ -90,6 +127,28 @@ impl Pattern {
                 .is_some_and(|before| before.is_empty() || before.ends_with('.')),
         };
         host && self.port.as_deref().is_none_or(|wanted| wanted == port) && glob(&self.path, path)
+    }
+}
+
+/// What two restrictions leave, where `None` restricts nothing; `None` if that is nothing.
+fn common<'a, T: PartialEq>(a: Option<&'a T>, b: Option<&'a T>) -> Option<Option<&'a T>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => None,
+        (Some(only), _) | (None, Some(only)) => Some(Some(only)),
+        (None, None) => Some(None),
+    }
+}
+
+impl Host {
+    fn contains(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Exact(a), Self::Exact(b)) => a == b,
+            (Self::Below(a), Self::Exact(b) | Self::Below(b)) => {
+                b.strip_suffix(a.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+            }
+            (Self::Exact(_), Self::Any | Self::Below(_)) | (Self::Below(_), Self::Any) => false,
+        }
     }
 }
 
@@ -146,6 +205,26 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn whole_origins_of_two_patterns() {
+        let common = |a: &str, b: &str| {
+            let (a, b) = (Pattern::parse(a).unwrap(), Pattern::parse(b).unwrap());
+            let text = a.common_origins(&b).map(|common| common.text);
+            assert_eq!(b.common_origins(&a).map(|common| common.text), text);
+            text
+        };
+        let is = |text: &str| Some(text.to_owned());
+        assert_eq!(common("<all_urls>", "https://a.org/x*"), is("https://a.org/*"));
+        assert_eq!(common("https://*/*", "*://*.a.org:8080/x"), is("https://*.a.org:8080/*"));
+        assert_eq!(common("*://*.a.org/*", "*://b.a.org/*"), is("*://b.a.org/*"));
+        assert_eq!(common("http://a.org/*", "https://a.org/*"), None);
+        assert_eq!(common("*://*.a.org/*", "*://aa.org/*"), None);
+        let contains = |a: &str, b: &str| Pattern::parse(a).unwrap().contains(&Pattern::parse(b).unwrap());
+        assert!(contains("*://*.a.org/*", "https://b.a.org/x"));
+        assert!(!contains("https://*.a.org/*", "*://b.a.org/x"));
+        assert!(!contains("*://*.a.org/y*", "https://b.a.org/x"));
     }
 
     proptest::proptest! {

@@ -45,6 +45,10 @@ pub struct Player {
     pub advancing: bool,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
+    /// Where it is in its frame, as the relay has told, and since when nobody can say where that is in the page.
+    pub geometry: Option<crate::hook::Geometry>,
+    pub lost_since: Option<Monotonic>,
+    pub is_located: bool,
     pub geometry_seq: u32,
     /// What the hook has last been told of [`HookCommand::Counted`](crate::hook::HookCommand::Counted).
     pub counts: [f64; 4],
@@ -70,6 +74,9 @@ impl Player {
             seek_told: 0,
             advancing: false,
             stalled_since: None,
+            geometry: None,
+            lost_since: None,
+            is_located: false,
             geometry_seq: 0,
             counts: [0.0; 4],
             frames: [0; 2],

@@ -165,7 +165,7 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         for (name, value) in &response.headers {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
-        answer.push_str("Accept-Ranges: bytes\r\nCache-Control: no-store\r\n\r\n");
+        answer.push_str("Accept-Ranges: bytes\r\nCache-Control: no-cache\r\n\r\n");
         let mut bytes = answer.into_bytes();
         if request.method != "HEAD" {
             bytes.extend_from_slice(&response.body);

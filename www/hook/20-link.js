@@ -22,10 +22,14 @@ function toWorker(message, transfer) {
     return;
   }
   unsent.push({ __proto__: null, message, transfer: transfer || list() });
-  if (!mediaAsked) {
-    mediaAsked = true;
-    native.post(link.relay, { need: true });
-  }
+  askForPort();
+}
+
+/** The relay connects to the worker when a document first has a player, so that others cost nothing. */
+function askForPort() {
+  if (!link || mediaAsked) return;
+  mediaAsked = true;
+  native.post(link.relay, { need: true });
 }
 
 function onRelayMessage(event) {

@@ -26,6 +26,7 @@ function playerOf(ms) {
     counted: list(0, 0, 0, 0), before: list(0, 0, 0, 0), presented: 0, skipped: null, frame: null, watching: false, idle: 0, // of 85-quality.js
   };
   native.set(sources, ms, m);
+  askForPort(); // it is there by the time that the source is open
   for (const type of list('sourceopen', 'sourceended')) {
     native.listen(ms, type, (event) => { if (m.hideSource > 0 && event.isTrusted) { m.hideSource--; native.stop(event); } }, true);
   }

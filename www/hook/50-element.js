@@ -17,10 +17,23 @@ function onAnyElement(event) {
 
 // The window's capturing listeners of the document's beginning come first of all. An element outside of the document, or in
 // a shadow tree, is listened to itself: capturing, so only capturing listeners that the page added there before come earlier.
-for (const type of SEEN) native.listen(window, type, onAnyElement, true);
+function hear() {
+  for (const type of SEEN) native.listen(window, type, onAnyElement, true);
+  native.listen(window, 'loadstart', onLoadStart, true);
+}
+hear();
+// document.open() takes all listeners away, not the window.
+native.observe(new native.MutationObserver(hear), thisDocument, { __proto__: null, childList: true });
+
+function onLoadStart(event) {
+  const element = native.target(event);
+  const m = isMedia(element) && byUrl.get(native.currentSrc.get(element));
+  if (m) linkElement(m, element);
+}
 
 function linkElement(m, element) {
-  if (m.element === element) return;
+  // An element in another document plays in the session: this document's relay can't tell where it is.
+  if (m.element === element || native.owner.get(element) !== thisDocument) return;
   const before = native.get(elements, element);
   if (before && before !== m) {
     // The element leaves its player at the page's rate.
@@ -215,9 +228,3 @@ patchAccessor(ME, 'srcObject', null, (target, self, args) => {
   if (m) m.base = native.rate.get(self);
   return undefined;
 });
-
-native.listen(window, 'loadstart', (event) => {
-  const element = native.target(event);
-  const m = isMedia(element) && byUrl.get(native.currentSrc.get(element));
-  if (m) linkElement(m, element);
-}, true);

@@ -3,7 +3,10 @@
 
 function openPlayer(m) {
   players.set(m.id, m);
-  if (deviceReady === false) return;
+  findElement(m);
+  // A source that is open has an element: one that has not been found is in a shadow tree or another document.
+  m.due = !m.element;
+  if (m.due || deviceReady === false) return;
   m.mode = 'asking';
   // A word that comes later than that moves the player then.
   m.waiting = native.later(() => { if (m.mode === 'asking') { m.late = true; revert(m); } }, ASK_MS);

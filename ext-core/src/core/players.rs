@@ -34,6 +34,8 @@ const MOST_RANGES: usize = 2000;
 const STALL: Duration = Duration::from_secs(5);
 /// So does one that leaves an operation unanswered for this long after the last byte has been sent to it.
 const ANSWER: Duration = Duration::from_secs(8);
+/// A picture that nobody can place for this long goes back to the session.
+const LOST: Duration = Duration::from_secs(4);
 /// A paused picture farther than this from the page's position is put right by a seek: less than any frame, because the two
 /// may be on both sides of a frame's edge.
 const PAUSED_DRIFT_US: f64 = 1_000.0;
@@ -63,6 +65,22 @@ pub(super) struct Players {
 impl Players {
     pub(super) fn get_mut(&mut self, relay: u32, ms: u32) -> Option<&mut Player> {
         self.players.get_mut(&(relay, ms))
+    }
+
+    /// The page's numbers of a document's players.
+    pub(super) fn numbers_of(&self, relay: u32) -> Vec<u32> {
+        self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect()
+    }
+
+    /// How many players are seen in the page.
+    pub(super) fn located(&self) -> usize {
+        self.players.values().filter(|player| player.is_located).count()
+    }
+
+    /// The documents with a player that is somewhere on the screen.
+    pub(super) fn placed(&self) -> Vec<u32> {
+        let placed = self.players.iter().filter(|(_, player)| player.geometry.is_some());
+        placed.map(|(key, _)| key.0).collect()
     }
 
     /// The documents in which a player plays on the device.
@@ -109,8 +127,7 @@ impl Players {
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) -> bool {
-        let mine: Vec<u32> =
-            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        let mine = self.numbers_of(relay);
         for ms in &mine {
             self.revert((relay, *ms), code, false, link, out);
         }
@@ -122,8 +139,7 @@ impl Players {
         give_back(free, out);
         self.reasons.remove(&relay);
         self.rests.forget(relay);
-        let mine: Vec<u32> =
-            self.players.range((relay, 0)..=(relay, u32::MAX)).map(|(key, _)| key.1).collect();
+        let mine = self.numbers_of(relay);
         for ms in mine {
             self.close((relay, ms), link);
         }
@@ -295,6 +311,10 @@ impl Players {
     ) {
         let mut late = Vec::new();
         for (key, player) in self.players.iter_mut() {
+            if player.lost_since.is_some_and(|since| since.after(LOST) <= now) {
+                late.push((*key, ErrorCode::PLACE_UNKNOWN));
+                continue;
+            }
             let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
             for buffer in player.buffers.values_mut() {
                 // A slow link is no silence.
@@ -323,9 +343,14 @@ impl Players {
             .players
             .values()
             .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
+        let lost = self
+            .players
+            .values()
+            .filter_map(|player| Some((player.lost_since?.after(LOST), "a place is found")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        stalls.chain(silences).chain(self.readers.poll_timeout()).chain(self.rests.poll_timeout()).min()
+        let others = [self.readers.poll_timeout(), self.rests.poll_timeout()].into_iter().flatten();
+        stalls.chain(lost).chain(silences).chain(others).min()
     }
 
     /// The tab of a document has been muted, or not any more.

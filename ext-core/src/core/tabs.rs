@@ -85,11 +85,18 @@ impl Tabs {
         self.tabs.remove(&tab);
     }
 
-    pub(super) fn update(&mut self, link: &DeviceLink, playing: &[i32], outputs: &mut VecDeque<Output>) {
+    /// `playing`: tabs in which the device plays; `frames`: tabs with a covered frame that has media.
+    pub(super) fn update(
+        &mut self,
+        link: &DeviceLink,
+        playing: &[i32],
+        frames: &[i32],
+        outputs: &mut VecDeque<Output>,
+    ) {
         for (id, tab) in self.tabs.iter_mut() {
             let wanted = if playing.contains(id) {
                 (IconState::Video, "Offstage: video plays on your device".to_owned())
-            } else if !tab.covered {
+            } else if !tab.covered && !frames.contains(id) {
                 (IconState::Grey, "Offstage: this page is not redirected".to_owned())
             } else if link.is_ready() {
                 (IconState::Ready, "Offstage: ready; video on this page will play on your device".to_owned())

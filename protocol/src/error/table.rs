@@ -254,6 +254,9 @@ table! {
     1410 RELAY_LOST:
         "The page's connection to the extension was cut.",
         "Nothing to do; it is opened again.";
+    1411 PLACE_UNKNOWN:
+        "The video stands askew, or inside of a part of the page whose place can't be told.",
+        "Nothing to do; it plays in the session.";
 
     // 15xx: policy and configuration.
     1501 NOT_COVERED:

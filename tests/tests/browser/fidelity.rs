@@ -20,7 +20,7 @@ const TIMED: [&str; 8] =
 
 /// Once a source has ended, Chromium lets a buffer with several tracks reach to the end of the longest one. The device's ranges don't
 /// say where each track ends, so the stand-in's tracks end together, at the shortest one's end. In these clips that is up to 56 ms.
-const TRACKS_END_APART: f64 = 0.06;
+pub(crate) const TRACKS_END_APART: f64 = 0.06;
 
 /// Gaps from here on stay visible in a buffer with a picture; smaller ones are closed (docs/decisions/0002-stand-in.md).
 const SMALLEST_GAP: f64 = 0.065;
@@ -63,7 +63,7 @@ pub(crate) fn native_url(server: &Server, path: &str) -> String {
 }
 
 /// What the page saw, object by object.
-type Log = BTreeMap<String, Vec<Value>>;
+pub(crate) type Log = BTreeMap<String, Vec<Value>>;
 
 fn record(session: &Session, url: &str, scenario: &str, kind: &str) -> (Log, u64) {
     let page = session.open(url).unwrap();
@@ -75,7 +75,7 @@ fn record(session: &Session, url: &str, scenario: &str, kind: &str) -> (Log, u64
     (log.into_iter().map(|(object, events)| (object, untimed(events))).collect(), redirected)
 }
 
-fn untimed(events: Vec<Value>) -> Vec<Value> {
+pub(crate) fn untimed(events: Vec<Value>) -> Vec<Value> {
     let timed = |event: &Value| event["event"].as_str().is_some_and(|name| TIMED.contains(&name));
     events.into_iter().filter(|event| !timed(event)).collect()
 }
@@ -112,7 +112,7 @@ fn check(session: &Session, server: &Server, scenario: &str, plays: bool) -> Vec
     differences
 }
 
-fn without(log: &mut Log, object: &str, unwanted: impl Fn(&Value) -> bool) {
+pub(crate) fn without(log: &mut Log, object: &str, unwanted: impl Fn(&Value) -> bool) {
     if let Some(events) = log.get_mut(object) {
         events.retain(|event| !unwanted(event));
     }
@@ -124,7 +124,7 @@ fn names_only(log: &mut Log) {
     }
 }
 
-fn compare(native: &Log, redirected: &Log, tolerance: f64) -> Vec<String> {
+pub(crate) fn compare(native: &Log, redirected: &Log, tolerance: f64) -> Vec<String> {
     let mut differences = Vec::new();
     let nothing = Vec::new();
     let objects: std::collections::BTreeSet<&String> = native.keys().chain(redirected.keys()).collect();

@@ -69,6 +69,12 @@ impl Scene {
             None => Response::file(&pages, &request.path),
         })
         .unwrap();
+        let url = server.url(&format!("/?{query}"));
+        Self::open_page(server, &url, "!demo.error && video.readyState >= 3")
+    }
+
+    /// Opens a page with the mark, a `video` that has a box and a `clip()`, and waits until `ready` holds in it.
+    pub(crate) fn open_page(server: Server, url: &str, ready: &str) -> Self {
         let options = SessionOptions {
             headless: false,
             screen: Some((1280, 1024)),
@@ -80,11 +86,11 @@ impl Scene {
         let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
         session.wait_connected(PATIENCE).unwrap();
         let camera = session.screen().unwrap().camera().unwrap();
-        let page = session.open(&server.url(&format!("/?{query}"))).unwrap();
+        let page = session.open(url).unwrap();
         let scene = Self { page, session, camera, _server: server };
         // The pointer is out of the way until a test wants it.
         scene.point(&["mousemove", "1270", "1010"]);
-        scene.page.wait_until("!demo.error && video.readyState >= 3", PATIENCE).unwrap();
+        scene.page.wait_until(ready, PATIENCE).unwrap();
         scene
     }
 

@@ -81,9 +81,12 @@ fn pages_with_strict_policies_are_redirected() {
         page.close().unwrap();
         wait_for(|| redirected(&session) == 0, "the player to be closed with its page");
     }
-    // The browser loads no frame of the extension there (docs/fidelity.md): the page plays all the same.
-    plays(&session, &server.url("/isolated"));
-    assert_eq!(redirected(&session), 0, "redirected now: say so in docs/fidelity.md");
+    // The browser loads no frame of the extension there: the relay carries the media itself.
+    let page = plays(&session, &server.url("/isolated"));
+    assert_eq!(page.evaluate("crossOriginIsolated").unwrap(), json!(true));
+    wait_for(|| redirected(&session) > 0, "the device to play in an isolated page");
+    page.close().unwrap();
+    wait_for(|| redirected(&session) == 0, "the player to be closed with its page");
     session.close();
 }
 
@@ -162,6 +165,47 @@ fn a_page_cannot_pass_for_the_relay() {
     page.evaluate_within("recorder.fill(3, 5, false)", WAIT).unwrap();
     assert_eq!(page.evaluate("recorder.video.buffered.end(0) > 4.9").unwrap(), json!(true));
     session.close();
+}
+
+/// A covered frame that plays, in a page that isn't, beside a frame that isn't.
+#[test]
+fn frames_that_are_not_covered_have_no_trace() {
+    let server = serve();
+    let make = "new Promise((done) => {
+        const plain = document.createElement('iframe'), playing = document.createElement('iframe');
+        plain.onload = () => document.body.append(playing);
+        addEventListener('message', () => done(0), { once: true });
+        plain.src = '/pages/members.html';
+        playing.src = PLAYER;
+        document.body.append(plain);
+    })";
+    let describe = |session: &Session, player: &str| {
+        let page = session.open(&native_url(&server, "/pages/members.html")).unwrap();
+        page.evaluate_within(&make.replace("PLAYER", &json!(player).to_string()), WAIT).unwrap();
+        if session.evaluate_in_worker("offstageStatus().ready").is_ok_and(|ready| ready == true) {
+            wait_for(
+                || session.evaluate_in_worker("offstageStatus().placed").unwrap() == 1,
+                "the frame's picture",
+            );
+            assert_eq!(session.evaluate_in_worker("offstageStatus().documents").unwrap(), json!(1));
+        }
+        let both = "JSON.stringify([describe(), frames[0].describe(), document.documentElement.outerHTML.length], null, 1)";
+        let text = page.evaluate(both).unwrap();
+        page.close().unwrap();
+        text.as_str().unwrap().to_owned()
+    };
+    let player = server.url("/pages/frame.html");
+    let covered = session();
+    let with_extension = describe(&covered, &player);
+    covered.close();
+    let plain = SessionOptions { redirect: false, ..SessionOptions::default() };
+    let plain = Session::start(&Installation::from_env().unwrap(), plain).unwrap();
+    let without = describe(&plain, &player);
+    plain.close();
+    assert!(
+        with_extension == without,
+        "a frame or page that is not covered differs from one in a browser without the extension"
+    );
 }
 
 #[test]

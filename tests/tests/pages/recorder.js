@@ -32,10 +32,10 @@ class Recorder {
     this.log = {};
     /** True from play() to the next seek: positions are not the same in two runs. */
     this.moves = false;
-    this.video = document.createElement('video');
+    // A page may make its element elsewhere.
+    this.video = globalThis.makeElement?.() ?? document.body.appendChild(document.createElement('video'));
     this.video.style.width = '320px';
     this.video.muted = true;
-    document.body.append(this.video);
     this.watch('video', this.video, VIDEO_EVENTS, () => this.videoState());
   }
 

@@ -2,6 +2,21 @@
 // What players do with MSE, one scenario each. `run` answers what the page could see.
 
 const scenarios = {
+  /** The shortest that has something of everything. */
+  async short(r) {
+    await r.open();
+    await r.fill(0, 3);
+    await r.ready();
+    await r.seek(1.5);
+    await r.ready();
+    const playing = once(r.video, 'playing');
+    await r.play();
+    await playing;
+    const paused = once(r.video, 'pause');
+    r.video.pause();
+    await paused;
+  },
+
   /** Start, seeks, rate, pause, the end. The page never sets a duration. */
   async playback(r) {
     await r.open();
