@@ -12,6 +12,7 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
+use super::files::fitted;
 use crate::clock::{Drifts, Slew};
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
@@ -41,12 +42,12 @@ const PAUSED_DRIFT_US: f64 = 1_000.0;
 /// The players by document and by the page's number.
 #[derive(Debug, Default)]
 pub(super) struct Players {
-    players: SortedMap<(u32, u32), Player>,
-    by_id: SortedMap<u32, (u32, u32)>,
+    pub(super) players: SortedMap<(u32, u32), Player>,
+    pub(super) by_id: SortedMap<u32, (u32, u32)>,
     /// Why the document's last player that went back to the session did so.
     reasons: SortedMap<u32, ErrorCode>,
     last_id: u32,
-    last_stream: u32,
+    pub(super) last_stream: u32,
 }
 
 impl Players {
@@ -142,10 +143,16 @@ impl Players {
         if let HookEvent::Open { replay, .. } = event {
             return self.open(key, replay, link, out);
         }
+        if let HookEvent::File(file) = &event {
+            return self.open_file(key, file, link, out);
+        }
+        if let HookEvent::Fetched(got) = event {
+            return self.fetched(key, got, link, out);
+        }
         let Some(player) = self.players.get_mut(&key) else { return };
         let id = player.id;
         let sent = match event {
-            HookEvent::Open { .. } => true,
+            HookEvent::Open { .. } | HookEvent::File(_) | HookEvent::Fetched(_) => true,
             HookEvent::AddBuffer { sb, mime, .. } => {
                 if player.buffers.len() >= MOST_BUFFERS || mime.len() > MOST_MIME {
                     return self.revert(key, ErrorCode::TOO_MANY_BUFFERS, false, link, out);
@@ -211,6 +218,7 @@ impl Players {
             }
             HookEvent::Playback(wish) => {
                 player.wish = Some(wish);
+                player.wished_at = now;
                 player.trim.interrupt();
                 // A device that never says how it does counts as one that stands still.
                 player.stalled_since = Some(now).filter(|_| player.phase == Phase::Device && !wish.paused);
@@ -253,7 +261,15 @@ impl Players {
                 let code = ErrorCode::from_u32(failed.code).unwrap_or(ErrorCode::DECODE_ERROR);
                 self.revert(key, code, false, link, out);
             }
-            FromDeviceKind::BufferChanged(changed) => self.handle_changed(&changed, link, out),
+            FromDeviceKind::BufferChanged(changed) => {
+                let key = self.by_id.get(&changed.player).copied();
+                self.handle_changed(changed, link, out);
+                if let Some(key) = key {
+                    self.prepare(now, key, None, link, out);
+                }
+            }
+            FromDeviceKind::FetchRange(range) => self.fetch_asked(&range, link, out),
+            FromDeviceKind::FetchCancelled(cancelled) => self.fetch_cancelled(cancelled, out),
             FromDeviceKind::PlayerState(state) => self.handle_state(now, &state, link, out),
         }
     }
@@ -335,7 +351,7 @@ impl Players {
         let _queued = link.send(PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: player.id }));
     }
 
-    fn revert(
+    pub(super) fn revert(
         &mut self,
         key: (u32, u32),
         code: ErrorCode,
@@ -352,17 +368,19 @@ impl Players {
         out.push_back(Output::ToHook { relay, command });
     }
 
-    fn handle_changed(&mut self, changed: &BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn handle_changed(&mut self, changed: BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
         let Some(key @ (relay, ms)) = self.by_id.get(&changed.player).copied() else { return };
         let Some(player) = self.players.get_mut(&key) else { return };
+        let changed = fitted(player, changed);
         let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
-        let orders = buffer.handle_changed(changed).and_then(|()| match player.phase {
+        let orders = buffer.handle_changed(&changed).and_then(|()| match player.phase {
             Phase::Device => buffer.orders(),
             Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new(), duration: None }),
         });
         match orders {
             Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
             Ok(Orders { r#type, steps, duration }) => {
+                let duration = player.file.as_ref().map_or(duration, |file| Some(file.duration()));
                 let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
                 let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
                 out.push_back(Output::ToHook { relay, command });
@@ -388,6 +406,9 @@ impl Players {
         let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
         let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
         player.frames = [state.frames_presented, state.frames_dropped];
+        if player.phase == Phase::Moving && player.file.is_some() {
+            return self.prepare(now, (relay, ms), Some(state), link, out);
+        }
         let Some(wish) = player.wish.filter(|_| player.phase == Phase::Device) else { return };
         // What the device did before it heard the newest wish says nothing about it.
         if state.seq != player.wish_seq {
@@ -476,7 +497,7 @@ fn send_append(player: u32, stream: u32, append: AppendEvent, link: &mut DeviceL
     })
 }
 
-fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
+pub(super) fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
     let Some(wish) = player.wish else { return true };
     // While the session still plays, the device waits silently at the position.
     let session_plays = player.phase != Phase::Device;
@@ -536,6 +557,8 @@ fn handle_drift(
 fn ms_of(event: &HookEvent) -> u32 {
     match event {
         HookEvent::Append(append) => append.ms,
+        HookEvent::File(file) => file.ms,
+        HookEvent::Fetched(got) => got.ms,
         HookEvent::Playback(wish) => wish.ms,
         HookEvent::Open { ms, .. }
         | HookEvent::AddBuffer { ms, .. }

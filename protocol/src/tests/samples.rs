@@ -5,10 +5,10 @@ use prost::Message;
 use crate::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
     ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, Control, ControlKind, Credit, DeviceChanged,
-    EndOfStream, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello, Layout, LogLine, OpenPlayer,
-    Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration,
-    SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, Tracks,
-    WindowAsked, WindowHint,
+    EndOfStream, FetchCancelled, FetchRange, FetchedRange, FromDevice, FromDeviceKind, FromStage,
+    FromStageKind, Hello, Layout, LogLine, OpenFile, OpenPlayer, Ping, PlayerFailed, PlayerState, Pong, Rect,
+    Remove, RemoveSourceBuffer, SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed, ToDevice,
+    ToDeviceKind, ToStage, ToStageKind, Tracks, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -121,6 +121,15 @@ fn to_device() -> Vec<ToDeviceKind> {
             object_fit: "cover".into(),
             object_position: "50% 0%".into(),
         }),
+        ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
+        ToDeviceKind::FetchedRange(FetchedRange {
+            player,
+            request: 7,
+            status: 200,
+            total: Some(5_000_000_000),
+            mime: "video/mp4".into(),
+            data: vec![0, 1, 2, 0xff],
+        }),
     ]
 }
 
@@ -168,6 +177,8 @@ fn from_device() -> Vec<FromDeviceKind> {
             frames_dropped: 3,
             seek_id: 2,
         }),
+        FromDeviceKind::FetchRange(FetchRange { player, request: 7, resource: 1, start: 5, end: 524_293 }),
+        FromDeviceKind::FetchCancelled(FetchCancelled { player, request: 7 }),
     ]
 }
 

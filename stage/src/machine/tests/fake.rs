@@ -113,7 +113,9 @@ fn understand(bytes: &[u8]) -> Said {
             FromDeviceKind::BufferChanged(changed) => Said::Changed(changed),
             FromDeviceKind::PlayerFailed(failed) => Said::Failed(failed.player, failed.code),
             FromDeviceKind::PlayerState(state) => Said::State(state),
-            FromDeviceKind::DeviceChanged(changed) => panic!("the stage does not say {changed:?}"),
+            kind @ (FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::FetchRange(_)
+            | FromDeviceKind::FetchCancelled(_)) => panic!("the stage does not say {kind:?}"),
         },
     }
 }
