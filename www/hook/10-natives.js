@@ -9,6 +9,9 @@
 const { apply, construct, defineProperty, get, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
 const bound = (fn) => (self, ...args) => apply(fn, self, args);
 
+/** A getter that not every browser has. */
+const optional = (proto, name) => (getOwnPropertyDescriptor(proto, name) ? accessor(proto, name).get : () => null);
+
 /** The getter and setter of an accessor, callable as get(object) and set(object, value). */
 function accessor(proto, name) {
   const { get, set } = getOwnPropertyDescriptor(proto, name);
@@ -55,7 +58,10 @@ const PagePromise = window.Promise;
 const { then } = PagePromise.prototype;
 /** Makes a promise that `await` takes as it is, and whose `then` is the browser's. */
 function Promise(run) {
-  const promise = new PagePromise(run);
+  return safe(new PagePromise(run));
+}
+/** The same for a promise of the browser's. */
+function safe(promise) {
   defineProperty(promise, 'constructor', { __proto__: null, value: PagePromise });
   defineProperty(promise, 'then', { __proto__: null, value: then });
   return promise;
@@ -97,6 +103,22 @@ const native = {
   type: accessor(Event.prototype, 'type').get, target: accessor(Event.prototype, 'target').get,
   data: accessor(MessageEvent.prototype, 'data').get, ports: accessor(MessageEvent.prototype, 'ports').get,
   onmessage: accessor(MessagePort.prototype, 'onmessage').set, queryAll: bound(Document.prototype.querySelectorAll),
+  play: bound(ME.play), pause: bound(ME.pause), src: accessor(ME, 'src'), crossOrigin: accessor(ME, 'crossOrigin'),
+  elementDuration: accessor(ME, 'duration'), seekable: accessor(ME, 'seekable'), keys: optional(ME, 'mediaKeys'), soundBytes: optional(ME, 'webkitAudioDecodedByteCount'),
+  width: optional(HTMLVideoElement.prototype, 'videoWidth'), height: optional(HTMLVideoElement.prototype, 'videoHeight'),
+  MediaSource, createUrl: URL.createObjectURL.bind(URL), revokeUrl: URL.revokeObjectURL.bind(URL),
+  attribute: bound(Element.prototype.getAttribute), setAttribute: bound(Element.prototype.setAttribute),
+  removeAttribute: bound(Element.prototype.removeAttribute), within: bound(Element.prototype.querySelectorAll),
+  startsWith: bound(String.prototype.startsWith), contains: bound(String.prototype.includes), split: bound(String.prototype.split), join: bound(Array.prototype.join),
+  fetch: fetch.bind(window), status: accessor(Response.prototype, 'status').get, answered: accessor(Response.prototype, 'url').get,
+  headers: accessor(Response.prototype, 'headers').get, header: bound(Headers.prototype.get), bytes: bound(Response.prototype.arrayBuffer),
+  blob: bound(Response.prototype.blob), body: accessor(Response.prototype, 'body').get, reader: bound(ReadableStream.prototype.getReader),
+  read: bound(ReadableStreamDefaultReader.prototype.read), cancel: bound(ReadableStreamDefaultReader.prototype.cancel),
+  slice: bound(Blob.prototype.slice), blobBytes: bound(Blob.prototype.arrayBuffer), blobSize: accessor(Blob.prototype, 'size').get,
+  blobType: accessor(Blob.prototype, 'type').get, AbortController, signal: accessor(AbortController.prototype, 'signal').get,
+  abortFetch: bound(AbortController.prototype.abort), setBytes: bound(getPrototypeOf(Uint8Array.prototype).set),
+  part: bound(getPrototypeOf(Uint8Array.prototype).subarray), recordTarget: accessor(MutationRecord.prototype, 'target').get,
+  recordName: accessor(MutationRecord.prototype, 'attributeName').get, arrays: Array.prototype,
   nodesLength: accessor(NodeList.prototype, 'length').get, node: bound(NodeList.prototype.item),
   ...viewsOf(),
 };
@@ -138,14 +160,15 @@ function plain(value) {
 /** Patched function → the native it stands for, for Function.prototype.toString. */
 const originals = new WeakMap();
 
-/** Puts `handler(nativeFn, self, args)` in front of a native function, `made(object)` behind a constructor. A Proxy keeps name,
- * length, own properties, the missing prototype and the missing [[Construct]]; the text of the function comes from the toString patch. */
-function wrap(fn, handler, made) {
+/** Puts `handler(nativeFn, self, args)` in front of a native function, `made(object)` behind a constructor and `given(args)` in front
+ * of it. A Proxy keeps name, length, own properties, the missing prototype and the missing [[Construct]]; the text of the function
+ * comes from the toString patch. */
+function wrap(fn, handler, made, given) {
   // Without prototype: a trap that the page puts on Object.prototype must not be found.
   const traps = { __proto__: null, setPrototypeOf: setProto };
   if (handler) traps.apply = (target, self, args) => handler(target, self, toList(args));
   if (made) {
-    traps.construct = (target, args, newTarget) => made(construct(target, args, newTarget));
+    traps.construct = (target, args, newTarget) => made(construct(target, given ? given(toList(args)) : args, newTarget));
     // `caller` and `arguments` of a constructor tell proxies from functions.
     traps.get = (target, key, receiver) => get(target, key, receiver === proxy ? target : receiver);
   }

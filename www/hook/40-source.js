@@ -15,13 +15,16 @@ const ANSWER_MS = 15000;
 /** Most object URLs of MediaSources that are remembered. */
 const MOST_URLS = 1000;
 
+const makePlayer = (ms) => ({
+  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
+  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+  file: null, shadow: null, // of players of files: see 70-files.js
+});
+
 function playerOf(ms) {
   let m = native.get(sources, ms);
   if (m) return m;
-  m = {
-    __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
-    base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
-  };
+  m = makePlayer(ms);
   native.set(sources, ms, m);
   askForPort(); // it is there by the time that the source is open
   for (const type of list('sourceopen', 'sourceended')) {

@@ -12,6 +12,7 @@
 
 mod clips;
 mod fidelity;
+mod files;
 mod frames;
 mod hostile;
 mod icon;
