@@ -9,6 +9,8 @@ let waiting = [];
 let brain = null;
 /** Numbers the relays. */
 let lastId = 0;
+/** Relay → its document's origin, by the browser's word. */
+const origins = new Map();
 
 const tell = (method, ...args) => {
   if (brain) brain[method](...args); else waiting.push([method, args]);
@@ -19,8 +21,9 @@ chrome.runtime.onConnect.addListener((port) => {
   if (port.name === 'media') return void carryMedia(port);
   if (port.name !== 'relay') return;
   const id = ++lastId;
+  origins.set(id, port.sender.origin);
   port.onMessage.addListener((message) => tell('relay_message', id, message));
-  port.onDisconnect.addListener(() => tell('relay_closed', id));
+  port.onDisconnect.addListener(() => { origins.delete(id); tell('relay_closed', id); });
   tell('relay_opened', id, port, port.sender.tab.id, port.sender.frameId, port.sender.origin ?? '', crypto.randomUUID());
 });
 
@@ -73,6 +76,64 @@ async function readManaged() {
   configure();
 }
 
+// ---- files that a page's element may play and its scripts may not read: the bytes go to the device, never back to the page ----
+
+/** Fetches under way, by player and request. */
+const jobs = new Map();
+const MOST_WHOLE = 4e6;
+
+async function fetchFile(player, relay, request, url, start, end) {
+  const answer = { ms: 0, request, status: 0, url: '', range: '', length: undefined, mime: '', data: new Uint8Array(0) };
+  const job = new AbortController();
+  jobs.set(`${player} ${request}`, job);
+  try {
+    // Without the permission the site's own rules for scripts would apply to the extension, too.
+    if (/^https?:/.test(url) && await chrome.permissions.contains({ origins: [`${new URL(url).origin}/*`] })) {
+      await setReferer(player, url, origins.get(relay));
+      const headers = end === undefined ? {} : { Range: `bytes=${start}-${end - 1}` };
+      const response = await fetch(url, { headers, credentials: 'include', cache: 'no-store', signal: job.signal });
+      const length = response.headers.get('Content-Length');
+      Object.assign(answer, {
+        status: response.status, url: response.url, mime: response.headers.get('Content-Type') ?? '',
+        range: response.headers.get('Content-Range') ?? '',
+        length: response.status !== 200 || length === null || response.headers.has('Content-Encoding') ? undefined : Number(length),
+      });
+      if (response.ok) {
+        const from = response.status === 206 || end === undefined ? 0 : start;
+        answer.data = await part(response.body.getReader(), from, from + (end === undefined ? MOST_WHOLE : end - start));
+        if (end === undefined) answer.length ??= answer.data.length;
+      }
+    }
+  } catch { answer.status = 0; }
+  jobs.delete(`${player} ${request}`);
+  tell('fetched', player, answer);
+}
+
+/** Has requests of this extension, and no others, for this address carry the Referer that the element's own request has. */
+async function setReferer(player, url, origin) {
+  const { protocol } = new URL(url);
+  const shown = origin?.startsWith('http:') || (origin?.startsWith('https:') && protocol === 'https:');
+  const rule = {
+    id: player, condition: { urlFilter: `|${url}|`, initiatorDomains: [chrome.runtime.id], resourceTypes: ['xmlhttprequest'] },
+    action: { type: 'modifyHeaders', requestHeaders: [{ header: 'referer', operation: 'set', value: `${origin}/` }] },
+  };
+  await chrome.declarativeNetRequest.updateSessionRules({ removeRuleIds: [player], addRules: shown ? [rule] : [] });
+}
+
+/** The bytes from `from` to `to` of a stream, which is left at that. */
+async function part(reader, from, to) {
+  const pieces = [];
+  let at = 0;
+  while (at < to) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (at + value.length > from) pieces.push(value.subarray(Math.max(0, from - at), to - at));
+    at += value.length;
+  }
+  reader.cancel().catch(() => {});
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
+
 /** What Rust asks of the browser beyond what web-sys offers. */
 const shell = {
   connectNative(name) {
@@ -106,6 +167,8 @@ const shell = {
     chrome.action.setIcon({ tabId, path }, ignore);
     chrome.action.setTitle({ tabId, title }, ignore);
   },
+  fetch: fetchFile,
+  unfetch(player, request) { jobs.get(`${player} ${request}`)?.abort(); },
   async tabs() {
     for (const tab of await chrome.tabs.query({})) {
       tell('tab_changed', tab.id, tab.url ?? '');

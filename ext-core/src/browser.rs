@@ -31,6 +31,10 @@ extern "C" {
     fn find_ancestors(this: &Shell, tab: i32, frame: i32);
     #[wasm_bindgen(method)]
     fn inject(this: &Shell, tab: i32, frame: i32);
+    #[wasm_bindgen(method)]
+    fn fetch(this: &Shell, player: u32, relay: u32, request: u32, url: &str, start: f64, end: Option<f64>);
+    #[wasm_bindgen(method)]
+    fn unfetch(this: &Shell, player: u32, request: u32);
     #[wasm_bindgen(method, js_name = setIcon)]
     fn set_icon(this: &Shell, tab: i32, state: &str, title: &str);
 
@@ -150,6 +154,13 @@ impl Brain {
         });
     }
 
+    /// What `shell.fetch` has given.
+    pub fn fetched(&self, player: u32, answer: JsValue) {
+        if let Ok(answer) = serde_wasm_bindgen::from_value(answer) {
+            self.with(|state, now, wall| state.core.handle_fetched(now, wall, player, answer));
+        }
+    }
+
     pub fn tab_changed(&self, tab: i32, url: &str) {
         self.with(|state, _, _| state.core.handle_tab(tab, url));
     }
@@ -229,6 +240,10 @@ impl State {
                     port.post_message(&message).ok();
                 }
             }
+            Output::Fetch { player, relay, request, url, start, end } => {
+                self.shell.fetch(player, relay, request, &url, start, end);
+            }
+            Output::Unfetch { player, request } => self.shell.unfetch(player, request),
             Output::CloseMedia { relay } => {
                 if let Some(media) = self.media.remove(&relay) {
                     media.port.set_onmessage(None);

@@ -2,6 +2,7 @@
 //!
 //! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
 
+mod files;
 mod frames;
 mod players;
 mod readers;
@@ -16,10 +17,12 @@ use serde::Serialize;
 
 use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
-    Box4, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32, to_u64,
+    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
+    to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
+pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
 use self::players::{Document, Players};
 pub use self::tabs::IconState;
@@ -45,6 +48,19 @@ pub enum Output {
     ToRelay {
         relay: u32,
         command: RelayCommand,
+    },
+    /// The worker is to fetch for a player; [`Core::handle_fetched`] answers. `relay` names the document that it is for.
+    Fetch {
+        player: u32,
+        relay: u32,
+        request: u32,
+        url: String,
+        start: f64,
+        end: Option<f64>,
+    },
+    Unfetch {
+        player: u32,
+        request: u32,
     },
     /// The document's media port is of no use any more.
     CloseMedia {
@@ -289,6 +305,12 @@ impl Core {
         let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
         let document = Document { relay, origin, muted: self.tabs.is_muted(*tab) };
         self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
+        self.drain_link(now, wall_us);
+    }
+
+    /// What [`Output::Fetch`] has given.
+    pub fn handle_fetched(&mut self, now: Monotonic, wall_us: u64, player: u32, got: FetchedEvent) {
+        self.players.fetched_by_worker(player, got, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
     }
 

@@ -75,6 +75,9 @@ pub enum HookEvent {
         buffers: Vec<NativeRanges>,
         ended: bool,
     },
+    /// The player that is being moved plays a file.
+    File(FileEvent),
+    Fetched(FetchedEvent),
     /// The stand-in is in.
     Swapped {
         ms: u32,
@@ -131,6 +134,39 @@ pub struct AppendEvent {
     pub window_start: f64,
     pub window_end: Option<f64>,
     pub sequence: bool,
+}
+
+/// A file as the page has seen it play.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FileEvent {
+    pub ms: u32,
+    /// Nothing for a file that only its document can read.
+    pub url: String,
+    /// Whether scripts of the document may most likely read it.
+    pub reads: bool,
+    pub width: f64,
+    pub height: f64,
+    pub audio: bool,
+    /// Seconds; none if there is no end, or no seeking to it.
+    pub duration: Option<f64>,
+}
+
+/// Answers [`HookCommand::Fetch`].
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FetchedEvent {
+    pub ms: u32,
+    pub request: u32,
+    /// 206: what `Content-Range` says; 200: the bytes that were asked for, of a server that knows no ranges; 0: nothing was
+    /// got, or it may not be read.
+    pub status: u32,
+    /// After redirects.
+    pub url: String,
+    /// `Content-Range`.
+    pub range: String,
+    /// `Content-Length` with status 200.
+    pub length: Option<f64>,
+    pub mime: String,
+    pub data: ByteBuf,
 }
 
 /// How the page wants the element to play.
@@ -211,6 +247,19 @@ pub enum HookCommand {
         height: u32,
         /// Seconds.
         processing: f64,
+    },
+    /// Fetch bytes of a file; without `end` all of it.
+    Fetch {
+        ms: u32,
+        request: u32,
+        url: String,
+        start: f64,
+        end: Option<f64>,
+    },
+    /// That is not wanted any more.
+    Unfetch {
+        ms: u32,
+        request: u32,
     },
     /// Compare clocks: the device was at `media` seconds at `wall_ms` on this machine's wall clock.
     #[serde(rename_all = "camelCase")]

@@ -8,10 +8,12 @@ pub mod choice;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod files;
 pub mod hook;
 pub mod link;
 pub mod pattern;
 pub mod player;
+pub mod playlist;
 pub mod reconcile;
 pub mod standin;
 

@@ -11,7 +11,8 @@ use offstage_protocol::message::{
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
+    ErrorCode, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX,
+    PROTOCOL_MIN,
 };
 
 /// Most bytes of frames in one native message.
@@ -57,6 +58,7 @@ pub struct DeviceLink {
     bridge_version: Option<String>,
     mux: Option<Mux>,
     client_version: Option<String>,
+    client_features: Vec<String>,
     engine: String,
     ready: bool,
     status: ErrorCode,
@@ -78,6 +80,7 @@ impl DeviceLink {
             bridge_version: None,
             mux: None,
             client_version: None,
+            client_features: Vec::new(),
             engine: String::new(),
             ready: false,
             status: ErrorCode::CLIENT_UNREACHABLE,
@@ -102,6 +105,12 @@ impl DeviceLink {
     #[must_use]
     pub fn versions(&self) -> (Option<&str>, Option<&str>, &str) {
         (self.bridge_version.as_deref(), self.client_version.as_deref(), &self.engine)
+    }
+
+    /// Whether the client has named an optional ability.
+    #[must_use]
+    pub fn peer_knows(&self, feature: &str) -> bool {
+        self.client_features.iter().any(|known| known == feature)
     }
 
     /// The device's wall clock minus this machine's, in microseconds.
@@ -269,6 +278,7 @@ impl DeviceLink {
                 self.lose(ErrorCode::DEVICE_NOT_READY);
                 let mut config = MuxConfig::of_component("extension", &self.version);
                 config.hello.epoch = up.epoch;
+                config.hello.features.push(FEATURE_FILES.to_owned());
                 self.mux = Some(Mux::new(now, config));
             }
             BridgeKind::ChannelDown(down) => {
@@ -309,7 +319,10 @@ impl DeviceLink {
     fn drain(&mut self) {
         while let Some(event) = self.mux.as_mut().and_then(Mux::poll_event) {
             match event {
-                MuxEvent::Connected { hello } => self.client_version = Some(hello.version),
+                MuxEvent::Connected { hello } => {
+                    self.client_version = Some(hello.version);
+                    self.client_features = hello.features;
+                }
                 MuxEvent::Closed { code, .. } => return self.lose(code),
                 MuxEvent::Message { bytes, .. } => match FromDevice::decode(bytes.as_slice()).map(|m| m.kind)
                 {

@@ -6,6 +6,7 @@ use serde_bytes::ByteBuf;
 
 use crate::choice::Choice;
 use crate::clock::{Drifts, Trim};
+use crate::core::FilePlayer;
 use crate::hook::{HookStep, seconds};
 use crate::reconcile::{Step, reconcile_for};
 use crate::standin::{self, StandInConfig};
@@ -34,11 +35,15 @@ pub struct Player {
     pub id: u32,
     pub phase: Phase,
     pub buffers: SortedMap<u32, Buffer>,
+    /// Set if it plays a file instead of what source buffers hold.
+    pub file: Option<FilePlayer>,
     /// The page's newest wish and how the device stands to it.
     pub wish: Option<crate::hook::PlaybackEvent>,
     pub wish_seq: u32,
     /// The person has muted the tab.
     pub tab_muted: bool,
+    /// When it came.
+    pub wished_at: Monotonic,
     pub extra_seeks: u32,
     /// The newest seek that the device has been told.
     pub seek_told: u32,
@@ -70,6 +75,8 @@ impl Player {
             wish: None,
             wish_seq: 0,
             tab_muted: false,
+            wished_at: Monotonic::default(),
+            file: None,
             extra_seeks: 0,
             seek_told: 0,
             advancing: false,

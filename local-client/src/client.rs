@@ -6,6 +6,7 @@
 
 mod check;
 mod devices;
+mod fetches;
 mod picture;
 mod session;
 mod stage_queue;
@@ -21,6 +22,9 @@ use offstage_protocol::frame::FIRST_BUFFER_STREAM;
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::BufferChanged;
 use offstage_protocol::message::CloseAll;
+use offstage_protocol::message::FetchCancelled;
+use offstage_protocol::message::FetchRange;
+use offstage_protocol::message::FetchedRange;
 use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::FromStage;
@@ -40,6 +44,10 @@ use crate::window::WindowQueue;
 
 use self::devices::Device;
 pub use self::devices::EngineState;
+pub use self::fetches::Fetch;
+pub use self::fetches::Fetched;
+use self::fetches::Fetches;
+pub use self::fetches::MAX_FETCH;
 use self::picture::Picture;
 use self::picture::Step;
 use self::session::Session;
@@ -69,6 +77,7 @@ pub struct Client {
     device: Device,
     stage: StageQueue,
     windows: WindowQueue,
+    fetches: Fetches,
     /// Where the next round over the sessions begins.
     turn: u64,
 }
@@ -101,6 +110,7 @@ impl Client {
             device: Device::default(),
             stage: StageQueue::default(),
             windows: WindowQueue::default(),
+            fetches: Fetches::default(),
             turn: 0,
         }
     }
@@ -125,7 +135,8 @@ impl Client {
     // ---- sessions
 
     pub fn session_opened(&mut self, now: Monotonic, session: u64, peer: Peer) {
-        let config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
+        let mut config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
+        config.hello.features.push(offstage_protocol::FEATURE_FILES.to_owned());
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
             mux.close(ErrorCode::CLIENT_BUSY, "too many sessions");
@@ -272,6 +283,44 @@ impl Client {
         !self.windows.is_empty()
     }
 
+    // ---- files
+
+    /// A media element wants bytes of its player's file; the answer comes by [`Self::poll_fetched`].
+    pub fn fetch(&mut self, fetch: Fetch) {
+        let files = |player: &Player| player.buffers.contains_key(&check::FILE_BUFFER);
+        if self.players.get(&fetch.player).is_some_and(files) {
+            self.fetches.ask(fetch);
+            self.start_fetches();
+        } else {
+            self.fetches.refuse(fetch.token, 404);
+        }
+    }
+
+    /// It doesn't want them any more.
+    pub fn drop_fetch(&mut self, token: u64) {
+        if let Some((id, request)) = self.fetches.cancel(token)
+            && let Some(player) = self.players.get(&id)
+        {
+            let cancelled = FetchCancelled { player: player.name, request };
+            self.tell(player.session, FromDeviceKind::FetchCancelled(cancelled));
+        }
+        self.start_fetches();
+    }
+
+    /// The next answer, with the asker's token.
+    pub fn poll_fetched(&mut self) -> Option<(u64, Fetched)> {
+        self.fetches.poll()
+    }
+
+    fn start_fetches(&mut self) {
+        while let Some((request, Fetch { player, resource, start, end, .. })) = self.fetches.start() {
+            if let Some(state) = self.players.get(&player) {
+                let range = FetchRange { player: state.name, request, resource, start, end };
+                self.tell(state.session, FromDeviceKind::FetchRange(range));
+            }
+        }
+    }
+
     // ---- time
 
     pub fn handle_timeout(&mut self, now: Monotonic, wall_us: u64) {
@@ -415,6 +464,16 @@ impl Client {
                 self.close_streams(session, stream.into_iter().flatten());
                 self.tell_stage(ToDeviceKind::RemoveSourceBuffer(remove));
             }
+            ToDeviceKind::OpenFile(open) => {
+                if let Some(state) = self.players.get_mut(&player) {
+                    state.buffers.insert(check::FILE_BUFFER, None);
+                }
+                self.tell_stage(ToDeviceKind::OpenFile(open));
+            }
+            ToDeviceKind::FetchedRange(FetchedRange { request, status, total, mime, data, .. }) => {
+                self.fetches.answer(player, request, Fetched { status, total, mime, data });
+                self.start_fetches();
+            }
             kind @ (ToDeviceKind::OpenPlayer(_)
             | ToDeviceKind::Append(_)
             | ToDeviceKind::Remove(_)
@@ -516,7 +575,9 @@ impl Client {
         let advancing = matches!(&kind, FromDeviceKind::PlayerState(state) if state.advancing);
         let player = match &mut kind {
             // Whether the device is ready is decided here.
-            FromDeviceKind::DeviceChanged(_) => return,
+            FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::FetchRange(_)
+            | FromDeviceKind::FetchCancelled(_) => return,
             FromDeviceKind::PlayerFailed(message) => &mut message.player,
             FromDeviceKind::BufferChanged(message) => &mut message.player,
             FromDeviceKind::PlayerState(message) => &mut message.player,
@@ -579,6 +640,7 @@ impl Client {
             let players: Vec<u32> = std::mem::take(&mut self.players).into_keys().collect();
             for player in &players {
                 self.windows.push(WindowCommand::Close { player: *player });
+                self.fetches.drop_player(*player);
             }
             for session in self.sessions.values_mut() {
                 session.fail_all();
@@ -637,6 +699,7 @@ impl Client {
             return;
         };
         self.windows.push(WindowCommand::Close { player });
+        self.fetches.drop_player(player);
         if let Some(session) = self.sessions.get_mut(&gone.session) {
             session.players.remove(&gone.name);
             session.note_failed(gone.name);

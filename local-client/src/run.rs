@@ -15,6 +15,7 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::timeout;
@@ -25,6 +26,7 @@ use crate::channel::unix::ListenError;
 use crate::channel::unix::Listener;
 use crate::client::Client;
 use crate::client::EngineState;
+use crate::client::Fetched;
 use crate::engine::supervisor;
 use crate::engine::supervisor::EngineConfig;
 use crate::engine::supervisor::EngineEvent;
@@ -128,6 +130,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         origin: Instant::now(),
         outputs: BTreeMap::new(),
         stage: None,
+        fetches: BTreeMap::new(),
         windows: window_commands,
         wishes,
         report: Report {
@@ -179,6 +182,8 @@ struct Driver {
     origin: Instant,
     outputs: BTreeMap<u64, mpsc::Sender<Vec<u8>>>,
     stage: Option<StageOutput>,
+    /// Who waits for bytes of a session's file.
+    fetches: BTreeMap<u64, oneshot::Sender<Fetched>>,
     windows: Option<mpsc::Sender<WindowCommand>>,
     wishes: watch::Sender<Wishes>,
     report: Report,
@@ -220,6 +225,10 @@ impl Driver {
     /// Brings out what the machine has for the channels, the stage and the windows.
     fn pump(&mut self) {
         let now = self.now();
+        while let Some((token, fetched)) = self.client.poll_fetched() {
+            // Who has gone away meanwhile needs no answer.
+            self.fetches.remove(&token).and_then(|reply| reply.send(fetched).ok());
+        }
         while let Some(stage) = &self.stage {
             let Ok(permit) = stage.sender.try_reserve() else {
                 break;
@@ -312,6 +321,15 @@ impl Driver {
                         self.wishes.send_modify(|wishes| wishes.given_up += 1);
                         self.stage_lost(now);
                     }
+                }
+            }
+            StageEvent::FetchAsked { fetch, reply } => {
+                self.fetches.insert(fetch.token, reply);
+                self.client.fetch(fetch);
+            }
+            StageEvent::FetchDropped { token } => {
+                if self.fetches.remove(&token).is_some() {
+                    self.client.drop_fetch(token);
                 }
             }
             StageEvent::Gone { connection } => {

@@ -31,11 +31,15 @@ use futures_util::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
+use crate::client::Fetch;
+use crate::client::Fetched;
 use crate::stage_server::checks::Refusal;
 use crate::stage_server::checks::Secrets;
 
 pub mod checks;
+mod media;
 
 /// Messages that wait for the stage's socket; the client's own queue comes before them.
 const QUEUED_MESSAGES: usize = 8;
@@ -61,6 +65,15 @@ pub enum StageEvent {
     Gone {
         connection: u64,
     },
+    /// A media element wants bytes of a session's file.
+    FetchAsked {
+        fetch: Fetch,
+        reply: oneshot::Sender<Fetched>,
+    },
+    /// It doesn't want them any more, or has them.
+    FetchDropped {
+        token: u64,
+    },
     Refused(Refusal),
 }
 
@@ -84,6 +97,8 @@ struct Shared {
 struct Door {
     secrets: Option<Secrets>,
     connections: u64,
+    /// Numbers what media elements ask for.
+    fetches: u64,
 }
 
 /// The addresses that belong to one engine run.
@@ -145,6 +160,12 @@ impl Shared {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn next_token(&self) -> u64 {
+        let mut door = self.door();
+        door.fetches += 1;
+        door.fetches
+    }
+
     fn refuse(&self, refusal: Refusal) -> Response {
         // A full queue loses a log line, nothing else.
         self.events.try_send(StageEvent::Refused(refusal)).ok();
@@ -168,7 +189,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let mut response = match checked {
         Ok(name) if name == "ws" => socket(&shared, request).await,
-        Ok(name) => file(&shared, &name).await,
+        Ok(name) => match name.strip_prefix("media/") {
+            Some(name) => media::answer(&shared, name, request.headers()).await,
+            None => file(&shared, &name).await,
+        },
         Err(refusal) => shared.refuse(refusal),
     };
     protect(response.headers_mut(), shared.port);
@@ -178,7 +202,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 fn protect(headers: &mut HeaderMap, port: u16) {
     let policy = format!(
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws://127.0.0.1:{port}; \
-         media-src blob:; style-src 'self'; img-src 'self' data: blob:; base-uri 'none'; \
+         media-src blob: 'self'; style-src 'self'; img-src 'self' data: blob:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {

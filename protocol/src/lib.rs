@@ -29,3 +29,5 @@ pub use crate::time::Monotonic;
 pub const PROTOCOL_MIN: u32 = 1;
 /// Highest protocol version that this crate speaks.
 pub const PROTOCOL_MAX: u32 = 1;
+/// The feature of an end that knows `OpenFile` and what belongs to it.
+pub const FEATURE_FILES: &str = "files";

@@ -191,7 +191,7 @@ pub struct SessionInfo {
 /// What the session asks of the device.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToDevice {
-    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15")]
+    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub kind: Option<ToDeviceKind>,
 }
 
@@ -222,6 +222,10 @@ pub enum ToDeviceKind {
     SetPlayback(SetPlayback),
     #[prost(message, tag = "12")]
     SetGeometry(SetGeometry),
+    #[prost(message, tag = "13")]
+    OpenFile(OpenFile),
+    #[prost(message, tag = "14")]
+    FetchedRange(FetchedRange),
     #[prost(message, tag = "15")]
     WatchFrames(WatchFrames),
 }
@@ -445,13 +449,47 @@ pub struct WindowHint {
     pub calibrated: bool,
 }
 
+/// The player plays a file (or a playlist) instead of what source buffers hold. The device asks for its bytes with
+/// [`FetchRange`] and tells what it holds with [`BufferChanged`] of buffer 1 and operation 0. Feature `files`.
+#[derive(Clone, PartialEq, Message)]
+pub struct OpenFile {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// Number of the resource to begin with.
+    #[prost(uint32, tag = "2")]
+    pub resource: u32,
+    /// The end of its name after the dot, as far as it has one: engines go by it.
+    #[prost(string, tag = "3")]
+    pub extension: String,
+}
+
+/// Answers [`FetchRange`].
+#[derive(Clone, PartialEq, Message)]
+pub struct FetchedRange {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub request: u32,
+    /// 200 for bytes, else the HTTP status that the media element is to be given.
+    #[prost(uint32, tag = "3")]
+    pub status: u32,
+    /// Bytes of the whole resource; absent while its end is not known.
+    #[prost(uint64, optional, tag = "4")]
+    pub total: Option<u64>,
+    #[prost(string, tag = "5")]
+    pub mime: String,
+    /// From the asked start on; fewer than asked for only at the resource's end.
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: Vec<u8>,
+}
+
 // ---------------------------------------------------------------------------------------------
 // Streams 2 and up: the device to the session.
 
 /// What the device reports to the session.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromDevice {
-    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 7")]
+    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<FromDeviceKind>,
 }
 
@@ -466,6 +504,10 @@ pub enum FromDeviceKind {
     BufferChanged(BufferChanged),
     #[prost(message, tag = "4")]
     PlayerState(PlayerState),
+    #[prost(message, tag = "5")]
+    FetchRange(FetchRange),
+    #[prost(message, tag = "6")]
+    FetchCancelled(FetchCancelled),
     #[prost(message, tag = "7")]
     FramePresented(FramePresented),
 }
@@ -497,7 +539,7 @@ pub struct PlayerFailed {
 }
 
 /// Answers Append (after its last piece), Remove, Abort and ChangeType. With `op` 0 it is no answer: EndOfStream has changed
-/// what the buffer holds.
+/// what the buffer holds, or the file has loaded on.
 #[derive(Clone, PartialEq, Message)]
 pub struct BufferChanged {
     #[prost(uint32, tag = "1")]
@@ -606,6 +648,33 @@ pub struct FramePresented {
     /// How long decoding took.
     #[prost(uint32, tag = "9")]
     pub processing_us: u32,
+}
+
+/// Asks for bytes of a file that the session has offered; at most 512 KiB, at most 4 of one player at a time.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct FetchRange {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    /// Chosen by the device, not used twice while it is open.
+    #[prost(uint32, tag = "2")]
+    pub request: u32,
+    /// [`OpenFile::resource`], or a number that a playlist of the session names.
+    #[prost(uint32, tag = "3")]
+    pub resource: u32,
+    #[prost(uint64, tag = "4")]
+    pub start: u64,
+    /// The byte after the last one.
+    #[prost(uint64, tag = "5")]
+    pub end: u64,
+}
+
+/// The answer to a [`FetchRange`] is not wanted any more; it may come all the same.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct FetchCancelled {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(uint32, tag = "2")]
+    pub request: u32,
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -147,6 +147,7 @@ impl Shell {
             | Command::Abort { player, .. }
             | Command::ChangeType { player, .. }
             | Command::SetDuration { player, .. }
+            | Command::OpenFile { player, .. }
             | Command::EndOfStream { player }
             | Command::Adjust { player, .. }
             | Command::Seek { player, .. }

@@ -24,10 +24,10 @@ use offstage_protocol::{ErrorCode, Monotonic, PROTOCOL_MAX, PROTOCOL_MIN};
 use crate::machine::buffer::{Buffer, held_at_end, refusal};
 use crate::machine::event::{Command, Event, Exception, Output, ProbeResult, VideoMoment, VideoSnapshot};
 use crate::machine::limits::{
-    MAX_BUFFERS, MAX_MIME, MAX_OPS, MAX_PLAYER_BYTES, MAX_PLAYERS, MAX_SOURCE_OPS, MAX_TOTAL_BYTES,
-    WINDOW_TIMEOUT,
+    MAX_BUFFERS, MAX_EXTENSION, MAX_MIME, MAX_OPS, MAX_PLAYER_BYTES, MAX_PLAYERS, MAX_SOURCE_OPS,
+    MAX_TOTAL_BYTES, WINDOW_TIMEOUT,
 };
-use crate::machine::player::{Phase, Player, PlayerStep, SourceOp, media_error};
+use crate::machine::player::{File, Phase, Player, PlayerStep, SourceOp, media_error};
 use crate::machine::probe::{Asked, Probes};
 use crate::table::Table;
 
@@ -190,7 +190,8 @@ impl Stage {
                 self.fail(id, ErrorCode::WINDOW_NOT_ADOPTED, "the popup did not load in time".to_owned());
                 continue;
             }
-            let sample = player.playback.take_sample_due(now);
+            let look = player.file.as_mut().is_some_and(|file| file.take_look_due(now));
+            let sample = player.playback.take_sample_due(now) || look;
             let painted = player.layouts.overdue(now);
             if sample {
                 self.run(Command::Sample { player: id });
@@ -212,7 +213,8 @@ impl Stage {
             };
             let playback = player.playback.deadline().map(|at| (at, "playback"));
             let layout = player.layouts.deadline().map(|at| (at, "layout"));
-            [window, playback, layout]
+            let file = player.file.as_ref().and_then(File::deadline).map(|at| (at, "file"));
+            [window, playback, layout, file]
         });
         players.flatten().chain(self.probes.deadline().map(|at| (at, "probe"))).min()
     }
@@ -276,8 +278,17 @@ impl Stage {
                     self.run_all(command.into_iter().collect());
                 }
             }
-            // Where the picture is, is the client's matter.
-            ToDeviceKind::SetGeometry(_) => {}
+            ToDeviceKind::OpenFile(open) => {
+                if let Some(player) = self.players.get_mut(open.player).filter(|player| player.file.is_none())
+                {
+                    let mut extension = open.extension;
+                    extension.retain(|letter| letter.is_ascii_alphanumeric());
+                    extension.truncate(MAX_EXTENSION);
+                    player.file = Some(File::new(open.resource, extension));
+                }
+            }
+            // Where the picture is and what files hold is the client's matter.
+            ToDeviceKind::SetGeometry(_) | ToDeviceKind::FetchedRange(_) => {}
         }
     }
 
@@ -439,6 +450,7 @@ impl Stage {
             return;
         };
         let error = media_error(&snapshot);
+        let held = state.file.as_mut().and_then(|file| file.changed(now, player, &snapshot));
         state.playback.see(now, moment, snapshot);
         let frame = state.playback.take_frame_of_seek(player);
         if let Some(report) = state.playback.report(now, player) {
@@ -446,6 +458,9 @@ impl Stage {
         }
         if let Some(frame) = frame {
             self.send_device(FromDeviceKind::FramePresented(frame));
+        }
+        if let Some(held) = held {
+            self.answer(held);
         }
         if let Some((code, detail)) = error {
             self.fail(player, code, detail);

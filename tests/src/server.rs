@@ -42,6 +42,7 @@ pub struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    ranges: bool,
 }
 
 impl Response {
@@ -49,7 +50,7 @@ impl Response {
     #[must_use]
     pub fn new(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status: 200, headers, body: body.into() }
+        Self { status: 200, headers, body: body.into(), ranges: true }
     }
 
     /// A page.
@@ -81,6 +82,19 @@ impl Response {
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// "It is there."
+    #[must_use]
+    pub fn redirect(to: &str) -> Self {
+        Self { status: 302, ..Self::new("text/plain", "") }.with_header("Location", to)
+    }
+
+    /// As a server answers that knows no ranges.
+    #[must_use]
+    pub fn without_ranges(mut self) -> Self {
+        self.ranges = false;
         self
     }
 
@@ -157,6 +171,7 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         let mut response = handler(&request);
         if let Some(range) = request.header("range")
             && response.status == 200
+            && response.ranges
         {
             response = response.ranged(range);
         }
@@ -165,7 +180,10 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         for (name, value) in &response.headers {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
-        answer.push_str("Accept-Ranges: bytes\r\nCache-Control: no-cache\r\n\r\n");
+        if response.ranges {
+            answer.push_str("Accept-Ranges: bytes\r\n");
+        }
+        answer.push_str("Cache-Control: no-cache\r\n\r\n");
         let mut bytes = answer.into_bytes();
         if request.method != "HEAD" {
             bytes.extend_from_slice(&response.body);

@@ -9,6 +9,9 @@
 const { apply, construct, defineProperty, get, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } = Reflect;
 const bound = (fn) => (self, ...args) => apply(fn, self, args);
 
+/** A getter that not every browser has. */
+const optional = (proto, name) => (getOwnPropertyDescriptor(proto, name) ? accessor(proto, name).get : () => null);
+
 /** The getter and setter of an accessor, callable as get(object) and set(object, value). */
 function accessor(proto, name) {
   const { get, set } = getOwnPropertyDescriptor(proto, name);
@@ -54,14 +57,16 @@ function table() {
 
 const PagePromise = window.Promise;
 const { then } = PagePromise.prototype;
-/** Makes `await` take a promise as it is, with the browser's `then`. */
-function shield(promise) {
+/** Makes a promise that `await` takes as it is, and whose `then` is the browser's. */
+function Promise(run) {
+  return safe(new PagePromise(run));
+}
+/** The same for a promise of the browser's. */
+function safe(promise) {
   defineProperty(promise, 'constructor', { __proto__: null, value: PagePromise });
   defineProperty(promise, 'then', { __proto__: null, value: then });
   return promise;
 }
-/** Makes a promise for the hook's own use. */
-function Promise(run) { return shield(new PagePromise(run)); }
 Promise.all = async (promises) => {
   const out = list();
   for (let i = 0; i < promises.length; i++) out.push(await promises[i]);
@@ -110,6 +115,21 @@ const native = {
   videoBytes: accessor(ME, 'webkitVideoDecodedByteCount').get, audioBytes: accessor(ME, 'webkitAudioDecodedByteCount').get,
   onFrame: bound(HTMLVideoElement.prototype.requestVideoFrameCallback), offFrame: bound(HTMLVideoElement.prototype.cancelVideoFrameCallback),
   onTick: window.requestAnimationFrame.bind(window), report: window.reportError.bind(window),
+  play: bound(ME.play), pause: bound(ME.pause), src: accessor(ME, 'src'), crossOrigin: accessor(ME, 'crossOrigin'),
+  elementDuration: accessor(ME, 'duration'), seekable: accessor(ME, 'seekable'), keys: optional(ME, 'mediaKeys'), soundBytes: optional(ME, 'webkitAudioDecodedByteCount'),
+  MediaSource, createUrl: URL.createObjectURL.bind(URL), revokeUrl: URL.revokeObjectURL.bind(URL),
+  attribute: bound(Element.prototype.getAttribute), setAttribute: bound(Element.prototype.setAttribute),
+  removeAttribute: bound(Element.prototype.removeAttribute), within: bound(Element.prototype.querySelectorAll),
+  startsWith: bound(String.prototype.startsWith), contains: bound(String.prototype.includes), split: bound(String.prototype.split), join: bound(Array.prototype.join),
+  fetch: fetch.bind(window), status: accessor(Response.prototype, 'status').get, answered: accessor(Response.prototype, 'url').get,
+  headers: accessor(Response.prototype, 'headers').get, header: bound(Headers.prototype.get), bytes: bound(Response.prototype.arrayBuffer),
+  blob: bound(Response.prototype.blob), body: accessor(Response.prototype, 'body').get, reader: bound(ReadableStream.prototype.getReader),
+  read: bound(ReadableStreamDefaultReader.prototype.read), cancel: bound(ReadableStreamDefaultReader.prototype.cancel),
+  slice: bound(Blob.prototype.slice), blobBytes: bound(Blob.prototype.arrayBuffer), blobSize: accessor(Blob.prototype, 'size').get,
+  blobType: accessor(Blob.prototype, 'type').get, AbortController, signal: accessor(AbortController.prototype, 'signal').get,
+  abortFetch: bound(AbortController.prototype.abort),
+  part: bound(getPrototypeOf(Uint8Array.prototype).subarray), recordTarget: accessor(MutationRecord.prototype, 'target').get,
+  recordName: accessor(MutationRecord.prototype, 'attributeName').get, arrays: Array.prototype,
   ...viewsOf(),
 };
 

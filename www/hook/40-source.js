@@ -15,16 +15,19 @@ const ANSWER_MS = 15000;
 /** Most object URLs of MediaSources that are remembered. */
 const MOST_URLS = 1000;
 
+const makePlayer = (ms) => ({
+  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
+  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+  file: null, shadow: null, // of players of files: see 70-files.js
+  grey: false,            // only the stand-in can be seen and heard in the element
+  readAt: -1e9, black: null, settled: list(), // of 80-readers.js
+  counted: list(0, 0, 0, 0), before: list(0, 0, 0, 0), presented: 0, skipped: null, frame: null, watching: false, idle: 0, // of 85-quality.js
+});
+
 function playerOf(ms) {
   let m = native.get(sources, ms);
   if (m) return m;
-  m = {
-    __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
-    base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
-    grey: false,            // only the stand-in can be seen and heard in the element
-    readAt: -1e9, black: null, settled: list(), // of 80-readers.js
-    counted: list(0, 0, 0, 0), before: list(0, 0, 0, 0), presented: 0, skipped: null, frame: null, watching: false, idle: 0, // of 85-quality.js
-  };
+  m = makePlayer(ms);
   native.set(sources, ms, m);
   askForPort(); // it is there by the time that the source is open
   for (const type of list('sourceopen', 'sourceended')) {

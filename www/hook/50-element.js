@@ -6,7 +6,7 @@ const elements = new WeakMap();
 const listened = new WeakSet();
 const seen = new WeakSet();
 const SEEN = list('play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing',
-  'loadeddata', 'durationchange');
+  'loadeddata', 'durationchange', 'abort', 'emptied', 'loadstart', 'loadedmetadata', 'progress', 'suspend', 'stalled', 'resize', 'ended', 'error');
 
 function onAnyElement(event) {
   const m = native.get(elements, native.target(event));
@@ -71,6 +71,8 @@ function findElement(m) {
 function onElementEvent(m, event) {
   if (!event.isTrusted) return;
   const type = native.type(event);
+  if (m.shadow && type !== 'volumechange') { hideReload(m, event, type); return; }
+  if (m.file && type === 'emptied') closeFile(m);
   if (m.mode === 'device' && !m.watched) m.watched = watchElement(m.id, m.element);
   if (type === 'ratechange') {
     const cause = m.rateEvents.shift();
@@ -98,7 +100,7 @@ function onElementEvent(m, event) {
     if (type === 'seeking' || type === 'play' || type === 'pause' || type === 'waiting') m.hideAfter = null;
     else if (m.hideAfter.includes(type)) { m.hideAfter = m.hideAfter.filter((other) => other !== type); native.stop(event); return; }
   }
-  if (m.mode !== 'device') return;
+  if (m.mode !== 'device' && !(m.file && m.mode === 'moving')) return;
   if (type === 'seeking') {
     m.seekId++;
     hold(m);
@@ -108,6 +110,8 @@ function onElementEvent(m, event) {
     sendPlayback(m);
   } else if (type === 'pause' || type === 'volumechange') {
     sendPlayback(m);
+    // Nobody may ever hear of an element again that has been taken out.
+    if (m.file && type === 'pause' && !native.connected.get(m.element)) revert(m);
   }
 }
 
@@ -175,9 +179,10 @@ function sync(m, { media, wallMs, rate, advancing }) {
 
 patchAccessor(ME, 'playbackRate', (target, self) => {
   const m = native.get(elements, self);
-  return m && m.mode === 'device' ? m.base : apply(target, self, []);
+  return m && (m.mode === 'device' || m.shadow) ? m.base : apply(target, self, []);
 }, (target, self, args) => {
   const m = native.get(elements, self);
+  if (m && m.shadow && isNumeric(args[0]) && isFinite(+args[0])) { m.shadow.after.push(() => { self.playbackRate = +args[0]; }); return undefined; }
   if (!m || m.mode !== 'device') {
     apply(target, self, args);
     if (m) m.base = native.rate.get(self);
@@ -202,18 +207,25 @@ patchAccessor(ME, 'playbackRate', (target, self) => {
 
 patchAccessor(ME, 'seeking', (target, self) => {
   const m = native.get(elements, self);
+  if (m && m.shadow) return m.shadow.seeking;
   return m && m.hideSeek ? false : apply(target, self, []);
 });
 
 // Before there are metadata, a duration that the page has not set itself is not known to it.
 patchAccessor(ME, 'duration', (target, self) => {
   const m = native.get(elements, self);
+  if (m && m.shadow) return m.shadow.duration;
   return m && m.given && native.mediaState.get(self) === 0 ? NaN : apply(target, self, []);
 });
 
 // ---- finding the element ------------------------------------------------------------------------------------------
 
-patchAccessor(ME, 'src', null, (target, self, args) => {
+patchAccessor(ME, 'src', (target, self) => {
+  const src = apply(target, self, []);
+  const m = masks && hiddenUrls.get(src);
+  return m ? m.file.src : src;
+}, (target, self, args) => {
+  pageLoads(self);
   const m = byUrl.get(args[0]);
   if (m) linkElement(m, self);
   apply(target, self, args);
@@ -222,6 +234,7 @@ patchAccessor(ME, 'src', null, (target, self, args) => {
 });
 
 patchAccessor(ME, 'srcObject', null, (target, self, args) => {
+  pageLoads(self);
   const m = isSource(args[0]) ? playerOf(args[0]) : null;
   if (m) linkElement(m, self);
   apply(target, self, args);

@@ -53,6 +53,7 @@ function moveLate(m) {
 
 /** Sends what is kept to the device while the session plays on, then waits for the worker's `swap`. */
 function move(m) {
+  if (m.file) { moveFile(m); return; }
   if (m.mode !== 'session' || !m.buffers.length || !m.buffers.every((b) => b.whole)) return;
   findElement(m);
   if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element)) return;
@@ -79,6 +80,7 @@ async function sendKept(b) {
 }
 
 async function replay(m) {
+  if (m.file) { sendPlayback(m); return; }
   sendDuration(m);
   await Promise.all(m.buffers.map(sendKept));
   if (m.mode !== 'moving') return;
@@ -141,6 +143,7 @@ async function revert(m) {
   if (m.mode === 'session' || m.mode === 'reverting') return;
   const was = m.mode;
   native.forget(m.waiting);
+  if (m.file) { revertFile(m); return; }
   m.mode = was === 'moving' && !m.swap ? 'session' : 'reverting';
   unwatchElement(m.id);
   if (m.swap) m.swap(null);
@@ -254,8 +257,10 @@ function fromWorker(message) {
       if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
       break;
     case 'fix': if (b) fix(b, body); break;
-    case 'swap': if (m.swap) m.swap(body.buffers); break;
+    case 'swap': if (m.file) swapFile(m, body.buffers[0]); else if (m.swap) m.swap(body.buffers); break;
     case 'return': m.retry = true; if (deviceReady) move(m); break;
+    case 'fetch': fetchFor(m, body); break;
+    case 'unfetch': unfetch(m, body.request); break;
     case 'sync': sync(m, body); break;
     case 'counted': if (m.grey) m.counted = body.counts; break;
     case 'frame': onDeviceFrame(m, body); break;
@@ -265,14 +270,17 @@ function fromWorker(message) {
 }
 
 /** Corrects the native ranges outside any operation of the page's. */
-function fix(b, { steps, type }) {
-  if (b.player.mode !== 'device' || (!steps.length && !type)) return;
+function fix(b, { steps, type, duration }) {
+  const longer = b.player.file && typeof duration === 'number' && duration !== native.duration.get(b.player.ms);
+  if (b.player.mode !== 'device' || (!steps.length && !type && !longer)) return;
   hidden(b, async () => {
     const m = b.player;
-    if (m.mode !== 'device') return;
+    if (m.mode !== 'device' || !m.buffers.includes(b)) return;
     if (m.fixing++ === 0) m.ended = native.readyState.get(m.ms) === 'ended';
     await reopen(b);
+    if (longer) try { native.duration.set(m.ms, duration); } catch { /* what is there reaches beyond */ }
     await runSteps(b, steps, type);
+    if (m.file) m.ended = reachesEnd(m);
     if (--m.fixing === 0) endAgain(m);
     toWorker({ native: { ms: b.player.id, sb: b.id, ranges: rangesOf(b) } });
   });

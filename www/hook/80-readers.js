@@ -79,7 +79,7 @@ patchMethod(window, 'createImageBitmap', (target, self, args) => {
   if (!m) return apply(target, self, args);
   return (async () => {
     await new Promise((go) => { m.settled.push(go); });
-    return await shield(apply(target, self, args));
+    return await safe(apply(target, self, args));
   })();
 });
 
@@ -122,7 +122,7 @@ function share(tracks) {
 
 if (window.MediaDevices) {
   patchMethod(MediaDevices.prototype, 'getDisplayMedia', (target, self, args) => {
-    const asked = shield(apply(target, self, args));
+    const asked = safe(apply(target, self, args));
     return (async () => {
       const stream = await asked;
       share(picturesOf(stream));

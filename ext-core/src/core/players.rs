@@ -12,6 +12,7 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
+use super::files::fitted;
 use super::readers::Readers;
 use crate::choice::{Look, Rests};
 use crate::clock::{Drifts, Slew};
@@ -52,12 +53,12 @@ pub(super) struct Document<'a> {
 /// The players by document and by the page's number.
 #[derive(Debug, Default)]
 pub(super) struct Players {
-    players: SortedMap<(u32, u32), Player>,
-    by_id: SortedMap<u32, (u32, u32)>,
+    pub(super) players: SortedMap<(u32, u32), Player>,
+    pub(super) by_id: SortedMap<u32, (u32, u32)>,
     /// Why the document's last player that went back to the session did so.
     reasons: SortedMap<u32, ErrorCode>,
     last_id: u32,
-    last_stream: u32,
+    pub(super) last_stream: u32,
     readers: Readers,
     rests: Rests,
 }
@@ -179,13 +180,21 @@ impl Players {
             }
             return;
         }
+        if let HookEvent::File(file) = &event {
+            return self.open_file(key, file, link, out);
+        }
+        if let HookEvent::Fetched(got) = event {
+            return self.fetched(key, got, link, out);
+        }
         let Some(player) = self.players.get_mut(&key) else { return };
         let id = player.id;
         let sent = match event {
             HookEvent::Open { .. }
             | HookEvent::Read { .. }
             | HookEvent::ReadEnded { .. }
-            | HookEvent::Sharing { .. } => true,
+            | HookEvent::Sharing { .. }
+            | HookEvent::File(_)
+            | HookEvent::Fetched(_) => true,
             HookEvent::AddBuffer { sb, mime, .. } => {
                 if player.buffers.len() >= MOST_BUFFERS || mime.len() > MOST_MIME {
                     return self.revert(key, ErrorCode::TOO_MANY_BUFFERS, false, link, out);
@@ -254,6 +263,7 @@ impl Players {
             }
             HookEvent::Playback(wish) => {
                 player.wish = Some(wish);
+                player.wished_at = now;
                 player.trim.interrupt();
                 player.choice.interrupt();
                 // A device that never says how it does counts as one that stands still.
@@ -297,7 +307,15 @@ impl Players {
                 let code = ErrorCode::from_u32(failed.code).unwrap_or(ErrorCode::DECODE_ERROR);
                 self.revert(key, code, false, link, out);
             }
-            FromDeviceKind::BufferChanged(changed) => self.handle_changed(&changed, link, out),
+            FromDeviceKind::BufferChanged(changed) => {
+                let key = self.by_id.get(&changed.player).copied();
+                self.handle_changed(changed, link, out);
+                if let Some(key) = key {
+                    self.prepare(now, key, None, link, out);
+                }
+            }
+            FromDeviceKind::FetchRange(range) => self.fetch_asked(&range, link, out),
+            FromDeviceKind::FetchCancelled(cancelled) => self.fetch_cancelled(cancelled, out),
             FromDeviceKind::PlayerState(state) => self.handle_state(now, &state, link, out),
             FromDeviceKind::FramePresented(frame) => self.handle_frame(&frame, link, out),
         }
@@ -427,7 +445,7 @@ impl Players {
         let _queued = link.send(PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: player.id }));
     }
 
-    fn revert(
+    pub(super) fn revert(
         &mut self,
         key: (u32, u32),
         code: ErrorCode,
@@ -444,17 +462,19 @@ impl Players {
         out.push_back(Output::ToHook { relay, command });
     }
 
-    fn handle_changed(&mut self, changed: &BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
+    fn handle_changed(&mut self, changed: BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
         let Some(key @ (relay, ms)) = self.by_id.get(&changed.player).copied() else { return };
         let Some(player) = self.players.get_mut(&key) else { return };
+        let changed = fitted(player, changed);
         let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
-        let orders = buffer.handle_changed(changed).and_then(|()| match player.phase {
+        let orders = buffer.handle_changed(&changed).and_then(|()| match player.phase {
             Phase::Device => buffer.orders(),
             Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new(), duration: None }),
         });
         match orders {
             Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
             Ok(Orders { r#type, steps, duration }) => {
+                let duration = player.file.as_ref().map_or(duration, |file| Some(file.duration()));
                 let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
                 let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
                 out.push_back(Output::ToHook { relay, command });
@@ -487,6 +507,9 @@ impl Players {
         if player.phase == Phase::Device && player.counts != counts {
             player.counts = counts;
             out.push_back(Output::ToHook { relay, command: HookCommand::Counted { ms, counts } });
+        }
+        if player.phase == Phase::Moving && player.file.is_some() {
+            return self.prepare(now, (relay, ms), Some(state), link, out);
         }
         let Some(wish) = player.wish.filter(|_| player.phase == Phase::Device) else { return };
         // What the device did before it heard the newest wish says nothing about it.
@@ -610,7 +633,7 @@ fn send_append(player: u32, stream: u32, append: AppendEvent, link: &mut DeviceL
     })
 }
 
-fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
+pub(super) fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
     let Some(wish) = player.wish else { return true };
     // While the session still plays, the device waits silently at the position.
     let session_plays = player.phase != Phase::Device;
@@ -677,6 +700,8 @@ fn give_back(players: Vec<(u32, u32)>, out: &mut VecDeque<Output>) {
 fn ms_of(event: &HookEvent) -> u32 {
     match event {
         HookEvent::Append(append) => append.ms,
+        HookEvent::File(file) => file.ms,
+        HookEvent::Fetched(got) => got.ms,
         HookEvent::Playback(wish) => wish.ms,
         HookEvent::Open { ms, .. }
         | HookEvent::AddBuffer { ms, .. }

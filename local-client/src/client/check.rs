@@ -6,8 +6,14 @@ use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::ToDeviceKind;
 
+use super::fetches::MAX_FETCH;
+
 /// Longest MIME type; real ones stay below 200 bytes.
 const MAX_MIME: usize = 1024;
+/// Longest extension of a file's name.
+const MAX_EXTENSION: usize = 8;
+/// The number under which a player's file has its ranges and its stream.
+pub(crate) const FILE_BUFFER: u32 = 1;
 
 /// The player that a message is about.
 pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
@@ -25,6 +31,8 @@ pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
         ToDeviceKind::SetPlayback(message) => &mut message.player,
         ToDeviceKind::SetGeometry(message) => &mut message.player,
         ToDeviceKind::WatchFrames(message) => &mut message.player,
+        ToDeviceKind::OpenFile(message) => &mut message.player,
+        ToDeviceKind::FetchedRange(message) => &mut message.player,
     }
 }
 
@@ -35,7 +43,10 @@ pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
         ToDeviceKind::Remove(message) => Some((message.buffer, message.op, true)),
         ToDeviceKind::Abort(message) => Some((message.buffer, message.op, true)),
         ToDeviceKind::ChangeType(message) => Some((message.buffer, message.op, true)),
+        // A file's bytes have a stream of their own as well.
+        ToDeviceKind::FetchedRange(message) => Some((FILE_BUFFER, message.request, false)),
         ToDeviceKind::OpenPlayer(_)
+        | ToDeviceKind::OpenFile(_)
         | ToDeviceKind::ClosePlayer(_)
         | ToDeviceKind::AddSourceBuffer(_)
         | ToDeviceKind::RemoveSourceBuffer(_)
@@ -75,6 +86,14 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
                 && (0.0..=1.0).contains(&message.volume)
                 && message.seek_to.is_finite();
             (stream == PLAYER_STREAM, sensible)
+        }
+        ToDeviceKind::OpenFile(message) => {
+            let letters = message.extension.bytes().all(|letter| letter.is_ascii_alphanumeric());
+            (stream == PLAYER_STREAM, letters && message.extension.len() <= MAX_EXTENSION)
+        }
+        ToDeviceKind::FetchedRange(message) => {
+            let sensible = message.data.len() as u64 <= MAX_FETCH && message.mime.len() <= MAX_MIME;
+            (stream >= FIRST_BUFFER_STREAM, sensible)
         }
         ToDeviceKind::OpenPlayer(_)
         | ToDeviceKind::ClosePlayer(_)

@@ -6,6 +6,7 @@ use offstage_protocol::message::Append;
 use offstage_protocol::message::ClosePlayer;
 use offstage_protocol::message::Hello;
 use offstage_protocol::message::Layout;
+use offstage_protocol::message::OpenFile;
 use offstage_protocol::message::OpenPlayer;
 use offstage_protocol::message::PlayerState;
 use offstage_protocol::message::Rect;
@@ -99,6 +100,13 @@ impl World {
                         }
                         FromDeviceKind::PlayerState(state) => format!("player {} state", state.player),
                         FromDeviceKind::FramePresented(frame) => format!("player {} frame", frame.player),
+                        FromDeviceKind::FetchRange(range) => {
+                            let FetchRange { player, request, resource, start, end } = range;
+                            format!("player {player} fetch {request}: {resource} {start}-{end}")
+                        }
+                        FromDeviceKind::FetchCancelled(cancelled) => {
+                            format!("player {} drops {}", cancelled.player, cancelled.request)
+                        }
                     })
                 }
             })
@@ -355,4 +363,41 @@ proptest::proptest! {
         world.client.session_bytes(NOW, 0, 1, &[0xff; 100]);
         world.client.handle_timeout(NOW.after(std::time::Duration::from_secs(10)), 0);
     }
+}
+
+#[test]
+fn bytes_of_a_file_are_asked_of_its_own_session_and_of_no_player_without_one() {
+    let mut world = World::new(&[1, 2]);
+    world.open(2, 9);
+    world.received(1);
+    let device = *world.client.players.keys().next().unwrap();
+    let fetch = |token| Fetch { token, player: device, resource: 3, start: 5, end: 8 };
+    world.client.fetch(fetch(1));
+    assert_eq!(world.client.poll_fetched().map(|(token, got)| (token, got.status)), Some((1, 404)));
+    let file = OpenFile { player: 9, resource: 3, extension: "mp4".to_owned() };
+    world.send(2, PLAYER_STREAM, ToDeviceKind::OpenFile(file));
+    world.received(2);
+    for token in 2..=4 {
+        world.client.fetch(fetch(token));
+    }
+    world.exchange();
+    let asked = ["player 9 fetch 1: 3 5-8", "player 9 fetch 2: 3 5-8", "player 9 fetch 3: 3 5-8"];
+    assert_eq!(world.received(2), asked);
+    world.client.drop_fetch(3);
+    world.exchange();
+    assert_eq!(world.received(2), ["player 9 drops 2"]);
+    let answer = |request| FetchedRange {
+        player: 9,
+        request,
+        status: 200,
+        data: vec![1, 2, 3],
+        ..FetchedRange::default()
+    };
+    for request in [1, 2] {
+        world.send(2, 16, ToDeviceKind::FetchedRange(answer(request)));
+    }
+    assert_eq!(world.client.poll_fetched().map(|(token, got)| (token, got.data)), Some((2, vec![1, 2, 3])));
+    world.send(2, PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: 9 }));
+    assert_eq!(world.client.poll_fetched().map(|(token, got)| (token, got.status)), Some((4, 410)));
+    assert_eq!(world.received(1), [""; 0]);
 }

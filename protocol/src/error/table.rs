@@ -222,6 +222,12 @@ table! {
     1322 LINK_TOO_SLOW:
         "The connection to your device is too slow for this video.",
         "Check the network between the remote session and this device; playback there is tried again after a while.";
+    1330 FETCH_FAILED:
+        "The session could not fetch the video's file for your device.",
+        "Nothing to do; it plays in the session.";
+    1331 NOTHING_TO_SEEK:
+        "The video has no length or can't be wound, so it plays in the session.",
+        "Nothing to do.";
 
     // 14xx: the page and the hook in it.
     1401 PAGE_FLOOD:

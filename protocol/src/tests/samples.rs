@@ -5,10 +5,10 @@ use prost::Message;
 use crate::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
     ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, Control, ControlKind, Credit, DeviceChanged,
-    EndOfStream, FramePresented, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello, Layout,
-    LogLine, OpenPlayer, Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer,
-    SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage,
-    ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
+    EndOfStream, FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind,
+    FromStage, FromStageKind, Hello, Layout, LogLine, OpenFile, OpenPlayer, Ping, PlayerFailed, PlayerState,
+    Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed,
+    ToDevice, ToDeviceKind, ToStage, ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -122,6 +122,15 @@ fn to_device() -> Vec<ToDeviceKind> {
             object_fit: "cover".into(),
             object_position: "50% 0%".into(),
         }),
+        ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
+        ToDeviceKind::FetchedRange(FetchedRange {
+            player,
+            request: 7,
+            status: 200,
+            total: Some(5_000_000_000),
+            mime: "video/mp4".into(),
+            data: vec![0, 1, 2, 0xff],
+        }),
     ]
 }
 
@@ -182,6 +191,8 @@ fn from_device() -> Vec<FromDeviceKind> {
             height: 1080,
             processing_us: 4_000,
         }),
+        FromDeviceKind::FetchRange(FetchRange { player, request: 7, resource: 1, start: 5, end: 524_293 }),
+        FromDeviceKind::FetchCancelled(FetchCancelled { player, request: 7 }),
     ]
 }
 

@@ -12,7 +12,7 @@ use crate::browser::{happened, js};
 use crate::machine::event::{Event, PresentedFrame, VideoMoment, VideoSnapshot};
 
 /// Every event after which the machine wants to know the element's state.
-const MOMENTS: [(&str, VideoMoment); 15] = [
+const MOMENTS: [(&str, VideoMoment); 17] = [
     ("loadedmetadata", VideoMoment::Changed),
     ("loadeddata", VideoMoment::Changed),
     ("canplay", VideoMoment::Changed),
@@ -28,6 +28,8 @@ const MOMENTS: [(&str, VideoMoment); 15] = [
     ("ratechange", VideoMoment::Changed),
     ("emptied", VideoMoment::Changed),
     ("error", VideoMoment::Changed),
+    ("progress", VideoMoment::Changed),
+    ("durationchange", VideoMoment::Changed),
 ];
 
 /// Reports every change of the element for as long as the listeners live.
@@ -118,6 +120,10 @@ pub(super) fn read(video: &HtmlVideoElement) -> VideoSnapshot {
     let wall_us = js::wall_us();
     let quality = video.get_video_playback_quality();
     let (total, dropped) = (quality.total_video_frames(), quality.dropped_video_frames());
+    let held = video.buffered();
+    let held = (0..held.length()).filter_map(|at| Some((held.start(at).ok()?, held.end(at).ok()?))).collect();
+    // Chromium counts the bytes of sound that it has decoded; its `audioTracks` are behind a flag.
+    let decoded = js_sys::Reflect::get(video, &"webkitAudioDecodedByteCount".into()).ok();
     VideoSnapshot {
         current_time,
         wall_us,
@@ -131,6 +137,9 @@ pub(super) fn read(video: &HtmlVideoElement) -> VideoSnapshot {
         dropped: u64::from(dropped),
         video_bytes: js::count(video, "webkitVideoDecodedByteCount"),
         audio_bytes: js::count(video, "webkitAudioDecodedByteCount"),
+        held,
+        duration: video.duration(),
+        has_audio: decoded.and_then(|count| count.as_f64()).is_some_and(|count| count > 0.0),
         error: video.error().map(|error| (error.code(), error.message())),
     }
 }

@@ -149,6 +149,13 @@ impl LivePlayer {
                     happened(Event::SourceRefused { player, end: false, exception: js::exception(&thrown) });
                 }
             }
+            Command::OpenFile { resource, extension, .. } => {
+                if let Some(video) = &self.video {
+                    // Beside the popup's own document; the client's server asks the session for the bytes.
+                    let dot = if extension.is_empty() { "" } else { "." };
+                    video.set_src(&format!("media/{}/{resource}{dot}{extension}", self.player));
+                }
+            }
             Command::EndOfStream { player } => happened(match self.source.end_of_stream() {
                 Ok(()) => {
                     let buffers =

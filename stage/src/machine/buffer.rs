@@ -473,7 +473,7 @@ fn clean_settings(settings: AppendSettings) -> BufferSettings {
     }
 }
 
-fn ranges_us(ranges: &[(f64, f64)]) -> Vec<u64> {
+pub(crate) fn ranges_us(ranges: &[(f64, f64)]) -> Vec<u64> {
     ranges.iter().take(MAX_RANGES).flat_map(|(start, end)| [micros(*start), micros(*end)]).collect()
 }
 

@@ -35,6 +35,11 @@ pub struct VideoSnapshot {
     /// Bytes decoded, as far as the engine counts them.
     pub video_bytes: u64,
     pub audio_bytes: u64,
+    /// The element's own `buffered`, in seconds.
+    pub held: Vec<(f64, f64)>,
+    pub duration: f64,
+    /// Whether sound has been decoded.
+    pub has_audio: bool,
     /// `MediaError.code` and message, when the element has failed.
     pub error: Option<(u16, String)>,
 }
@@ -166,6 +171,8 @@ pub enum Command {
     ChangeType { player: u32, buffer: u32, mime: String },
     /// `MediaSource.duration = seconds`. Answered by `SourceRefused` on failure only.
     SetDuration { player: u32, seconds: f64 },
+    /// Play a file of the session's instead of the MediaSource. Not answered.
+    OpenFile { player: u32, resource: u32, extension: String },
     /// `endOfStream()`. Answered by `SourceEnded` or `SourceRefused`.
     EndOfStream { player: u32 },
     /// Write the element's rate, volume and so on.

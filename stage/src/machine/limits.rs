@@ -18,6 +18,8 @@ pub(super) const MAX_TOTAL_BYTES: usize = 192 << 20;
 pub(super) const MAX_APPEND_BYTES: usize = 4 << 20;
 /// The longest MIME type taken.
 pub(super) const MAX_MIME: usize = 512;
+/// The longest extension of a file's name taken.
+pub(super) const MAX_EXTENSION: usize = 8;
 /// The longest `object-fit` or `object-position` taken.
 pub(super) const MAX_CSS: usize = 128;
 /// The longest side of a picture, in CSS pixels.

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use offstage_protocol::message::BufferChanged;
+use offstage_protocol::message::{BufferChanged, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic};
 
-use crate::machine::buffer::{Buffer, Step};
+use crate::machine::buffer::{Buffer, Step, micros, ranges_us};
 use crate::machine::event::{Command, VideoSnapshot};
+use crate::machine::limits::REPORT_INTERVAL;
 use crate::machine::playback::{Action, Playback};
 use crate::machine::window::Layouts;
 use crate::table::Table;
@@ -16,6 +17,64 @@ use crate::table::Table;
 pub(crate) enum SourceOp {
     SetDuration(f64),
     EndOfStream(bool),
+}
+
+/// What a player plays in place of source buffers.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) resource: u32,
+    pub(crate) extension: String,
+    opened: bool,
+    told: Option<BufferChanged>,
+    /// When the element is to be read again: an element's last `progress` may come before its last bytes count.
+    look_at: Option<Monotonic>,
+}
+
+impl File {
+    pub(crate) fn new(resource: u32, extension: String) -> Self {
+        Self { resource, extension, opened: false, told: None, look_at: None }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        self.look_at
+    }
+
+    /// Whether a reading is due; asking counts as reading.
+    pub(crate) fn take_look_due(&mut self, now: Monotonic) -> bool {
+        let due = self.look_at.is_some_and(|at| at <= now);
+        if due {
+            self.look_at = Some(now.after(REPORT_INTERVAL));
+        }
+        due
+    }
+
+    /// What is loaded of the file, if that is news.
+    pub(crate) fn changed(
+        &mut self,
+        now: Monotonic,
+        player: u32,
+        seen: &VideoSnapshot,
+    ) -> Option<BufferChanged> {
+        let whole = matches!(seen.held.as_slice(), [(start, end)] if *start <= 0.0 && *end >= seen.duration);
+        self.look_at = (self.opened && !whole).then(|| now.after(REPORT_INTERVAL));
+        if !self.opened || seen.ready_state == 0 {
+            return None;
+        }
+        let known = self.told.as_ref().and_then(|told| told.tracks);
+        let tracks = Tracks {
+            width: seen.width,
+            height: seen.height,
+            // It is known from the first sound on.
+            has_audio: seen.has_audio || known.is_some_and(|tracks| tracks.has_audio),
+            duration_us: seen.duration.is_finite().then(|| micros(seen.duration)),
+        };
+        let ranges_us = ranges_us(&seen.held);
+        let changed =
+            BufferChanged { player, buffer: 1, ranges_us, tracks: Some(tracks), ..BufferChanged::default() };
+        let news = self.told.as_ref() != Some(&changed);
+        self.told = Some(changed.clone());
+        news.then_some(changed)
+    }
 }
 
 /// How far the player's popup is.
@@ -40,6 +99,7 @@ pub(crate) struct Player {
     pub(crate) source_ops: VecDeque<(u64, SourceOp)>,
     pub(crate) playback: Playback,
     pub(crate) layouts: Layouts,
+    pub(crate) file: Option<File>,
     serial: u64,
     /// The stream's end has been set and nothing was appended since.
     ended: bool,
@@ -62,6 +122,7 @@ impl Player {
             source_ops: VecDeque::new(),
             playback: Playback::default(),
             layouts: Layouts::default(),
+            file: None,
             serial: 0,
             ended: false,
         }
@@ -155,9 +216,19 @@ impl Player {
         self.ended = false;
     }
 
+    /// Gives the element its file as soon as it exists.
+    fn open_file(&mut self) -> Option<Command> {
+        let there = matches!(self.phase, Phase::Attaching | Phase::Open);
+        let file = self.file.as_mut().filter(|file| there && !file.opened)?;
+        file.opened = true;
+        let (player, resource, extension) = (self.id, file.resource, file.extension.clone());
+        Some(Command::OpenFile { player, resource, extension })
+    }
+
     /// What the wish for playback asks of the element now.
     pub(crate) fn play_commands(&mut self, now: Monotonic) -> Vec<Command> {
         let player = self.id;
+        let open = self.open_file();
         let command = |action| match action {
             Action::Adjust(settings) => Command::Adjust { player, settings },
             Action::Seek(to) => Command::Seek { player, to },
@@ -165,7 +236,7 @@ impl Player {
             Action::Pause => Command::Pause { player },
             Action::Read => Command::Sample { player },
         };
-        self.playback.actions(now).into_iter().map(command).collect()
+        open.into_iter().chain(self.playback.actions(now).into_iter().map(command)).collect()
     }
 
     /// The answers that a player's end owes.

@@ -4,8 +4,8 @@ mod fake;
 mod random;
 
 use offstage_protocol::message::{
-    Append, AppendSettings, BufferChanged, ChangeType, EndOfStream, Layout, PlayerState, SetDuration,
-    SetPlayback, ToDeviceKind, Tracks, WatchFrames,
+    Append, AppendSettings, BufferChanged, ChangeType, EndOfStream, Layout, OpenFile, OpenPlayer,
+    PlayerState, SetDuration, SetPlayback, ToDeviceKind, Tracks, WatchFrames,
 };
 use offstage_protocol::{ErrorCode, Monotonic};
 
@@ -488,4 +488,39 @@ fn a_lost_socket_closes_every_player_and_sends_nothing() {
     assert_eq!(bench.commands(), [Command::CloseWindow { player: 1 }]);
     assert_eq!(bench.said(), []);
     assert_eq!(bench.stage.poll_timeout(), None);
+}
+
+#[test]
+fn a_file_is_given_to_the_element_once_and_what_is_loaded_of_it_is_told_when_it_changes() {
+    let mut bench = Bench::default();
+    bench.send(ToDeviceKind::OpenPlayer(OpenPlayer { player: 1 }));
+    let file = OpenFile { player: 1, resource: 3, extension: "m3u8/../x".to_owned() };
+    bench.send(ToDeviceKind::OpenFile(file.clone()));
+    bench.commands();
+    bench.event(Event::WindowReady { player: 1 });
+    let opened = Command::OpenFile { player: 1, resource: 3, extension: "m3u8x".to_owned() };
+    assert_eq!(bench.commands(), std::slice::from_ref(&opened));
+    bench.send(ToDeviceKind::OpenFile(file));
+    assert_eq!(bench.commands(), []);
+    bench.said();
+    let mut seen = VideoSnapshot { held: vec![(0.0, 2.5)], duration: 30.0, ..video(0.0, 4, true) };
+    let held = |bench: &mut Bench, seen: &VideoSnapshot| {
+        let (moment, snapshot) = (VideoMoment::Changed, seen.clone());
+        bench.event(Event::Video { player: 1, moment, snapshot });
+        let changed = bench
+            .said()
+            .into_iter()
+            .find_map(|said| if let Said::Changed(changed) = said { Some(changed) } else { None });
+        changed.map(|changed| (changed.buffer, changed.op, changed.ranges_us, changed.tracks.unwrap()))
+    };
+    let tracks = Tracks { duration_us: Some(30_000_000), ..Tracks::default() };
+    assert_eq!(held(&mut bench, &seen), Some((1, 0, vec![0, 2_500_000], tracks)));
+    assert_eq!(held(&mut bench, &seen), None);
+    seen.has_audio = true;
+    assert_eq!(
+        held(&mut bench, &seen),
+        Some((1, 0, vec![0, 2_500_000], Tracks { has_audio: true, ..tracks }))
+    );
+    seen.has_audio = false;
+    assert_eq!(held(&mut bench, &seen), None);
 }

@@ -13,6 +13,7 @@
 mod clips;
 mod element;
 mod fidelity;
+mod files;
 mod frames;
 mod hostile;
 mod icon;

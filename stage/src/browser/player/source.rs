@@ -61,6 +61,7 @@ impl LiveBuffer {
             | Command::AddBuffer { .. }
             | Command::RemoveBuffer { .. }
             | Command::SetDuration { .. }
+            | Command::OpenFile { .. }
             | Command::EndOfStream { .. }
             | Command::Adjust { .. }
             | Command::Seek { .. }

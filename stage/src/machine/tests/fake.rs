@@ -130,7 +130,9 @@ fn understand(bytes: &[u8]) -> Said {
             FromDeviceKind::PlayerFailed(failed) => Said::Failed(failed.player, failed.code),
             FromDeviceKind::PlayerState(state) => Said::State(state),
             FromDeviceKind::FramePresented(frame) => Said::Frame(frame),
-            FromDeviceKind::DeviceChanged(changed) => panic!("the stage does not say {changed:?}"),
+            kind @ (FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::FetchRange(_)
+            | FromDeviceKind::FetchCancelled(_)) => panic!("the stage does not say {kind:?}"),
         },
     }
 }

@@ -317,6 +317,7 @@ fn target(command: &Command) -> Option<u32> {
         | Command::Abort { player, .. }
         | Command::ChangeType { player, .. }
         | Command::SetDuration { player, .. }
+        | Command::OpenFile { player, .. }
         | Command::EndOfStream { player }
         | Command::Adjust { player, .. }
         | Command::Seek { player, .. }
