@@ -34,21 +34,18 @@ function onPlaying(event) {
   if (m.retry && deviceReady !== false) moveFile(m);
 }
 native.listen(window, 'playing', onPlaying, true);
-
 /** The length of a file in which one can go anywhere. */
 function seekableTo(e) {
   const [ranges, duration] = list(native.seekable.get(e), native.elementDuration.get(e));
   return native.rangesLength(ranges) === 1 && native.rangeStart(ranges, 0) === 0 &&
     native.rangeEnd(ranges, 0) === duration ? finite(duration) : undefined;
 }
-
 /** What can be moved: a file that is known, not encrypted, and still the element's own. */
 function movable(m) {
   const e = m.element;
   return native.currentSrc.get(e) === m.file.current && !native.error.get(e) && !native.keys(e) &&
     native.mediaState.get(e) >= 1;
 }
-
 function moveFile(m) {
   if (m.mode !== 'session' || native.paused.get(m.element) || !movable(m)) return;
   const [e, { current }] = list(m.element, m.file);
@@ -67,7 +64,6 @@ function moveFile(m) {
 // ---- the reloads that nobody sees ---------------------------------------------------------------------------------
 
 const SHADOWED = list('currentTime', 'readyState', 'networkState', 'paused', 'ended', 'buffered', 'seekable', 'played', 'error');
-
 /** From here on the page sees the element as it is now, and no event of it. */
 function hide(m) {
   const e = m.element;
@@ -79,7 +75,6 @@ function hide(m) {
   shadow.videoHeight = isVideo(e) ? native.height(e) : 0;
   m.shadow = shadow;
 }
-
 /** Nothing differs any more: what the page has asked for meanwhile is done now. */
 function show(m) {
   const { after, readyState } = m.shadow;
@@ -88,7 +83,6 @@ function show(m) {
   m.hideAfter = native.mediaState.get(m.element) < readyState ? list('canplay', 'canplaythrough') : list('canplaythrough');
   for (const call of after) call();
 }
-
 function hideReload(m, event, type) {
   const [e, { shadow, file }] = list(m.element, m);
   // Something has become of the file itself, or the page has written another address in a way that nobody sees.
@@ -105,14 +99,12 @@ function hideReload(m, event, type) {
     native.later(() => { if (m.shadow === shadow) shadow.settled('done'); }, 0);
   }
 }
-
 /** Writes the attribute in a turn of the hook's own, so that all that observers could be told of is the hook's. */
 function writeSrc(element, value) {
   written = element;
   if (value === null) native.removeAttribute(element, 'src'); else native.setAttribute(element, 'src', value);
   new Promise((go) => go()).then(() => { written = null; });
 }
-
 /** Has the element load another address, unseen, and play on from where it is. `fill` gives it its media. */
 async function reload(m, src, fill) {
   const [e, { shadow }] = list(m.element, m);
@@ -132,7 +124,6 @@ async function reload(m, src, fill) {
   shadow.settled = null;
   return m.shadow === shadow ? how : 'cancelled';
 }
-
 /** The device is ready: the stand-in takes the file's place. */
 async function swapFile(m, { type, steps }) {
   const [e, { file }] = list(m.element, m);
@@ -167,13 +158,11 @@ async function swapFile(m, { type, steps }) {
   sendPlayback(m);
   toWorker({ native: { ms: m.id, sb: 1, ranges: rangesOf(m.buffers[0]) } });
 }
-
 /** Whether the stand-in reaches to the end, so that the source has ended. */
 function reachesEnd(m) {
   const ranges = rangesOf(m.buffers[0]);
   return ranges.length > 0 && ranges[ranges.length - 1] >= native.round(native.duration.get(m.ms) * 1e6);
 }
-
 /** The file comes back, at the same position. */
 async function revertFile(m) {
   const { file } = m;
@@ -193,7 +182,6 @@ async function revertFile(m) {
   if (!native.connected.get(m.element) && native.paused.get(m.element)) { closeFile(m); return; }
   if (deviceReady && m.retry) moveFile(m);
 }
-
 function forgetUrl({ file, buffers }) {
   if (!file.url) return;
   const { url } = file;
@@ -203,7 +191,6 @@ function forgetUrl({ file, buffers }) {
   native.later(() => { hiddenUrls.delete(url); masks--; }, 0);
   for (const b of buffers) b.log = list();
 }
-
 /** The element plays something else, or nothing any more. */
 function closeFile(m) {
   m.file.turn++;
@@ -214,7 +201,6 @@ function closeFile(m) {
   closePlayer(m);
   if (native.get(elements, m.element) === m) native.set(elements, m.element, null);
 }
-
 /** The page has the element load: whatever is under way here is over. */
 function pageLoads(element) {
   const m = native.get(elements, element);
@@ -224,7 +210,6 @@ function pageLoads(element) {
 // ---- what the page reads ------------------------------------------------------------------------------------------
 
 const isVideo = (x) => succeeds(() => native.width(x));
-
 for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
   patchAccessor(getOwnPropertyDescriptor(ME, name) ? ME : HTMLVideoElement.prototype, name, (target, self) => {
     const m = native.get(elements, self);
@@ -240,7 +225,6 @@ for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
     return undefined;
   }));
 }
-
 patchMethod(ME, 'play', (target, self, args) => {
   const m = native.get(elements, self);
   if (m && m.shadow) {
@@ -307,7 +291,6 @@ for (const [proto, name] of list([Node.prototype, 'cloneNode'], [Document.protot
     return copy;
   });
 }
-
 /** Records without the hook's own writes. */
 function ownRecords(records) {
   const out = list();
@@ -339,7 +322,6 @@ patchMethod(MutationObserver.prototype, 'takeRecords', (target, self, args) => {
 
 /** Longest answer that is read whole. */
 const MOST_WHOLE = 4e6;
-
 /** Fetches what the device wants, as the element does; the worker is told what has come of it. */
 async function fetchFor(m, { request, url, start, end }) {
   const answer = { ms: m.id, request, status: 0, url: '', range: '', length: null, mime: '', data: nothing() };
@@ -349,12 +331,10 @@ async function fetchFor(m, { request, url, start, end }) {
   m.file.jobs.delete(request);
   toWorker({ fetched: answer }, list(native.viewBuffer(answer.data)));
 }
-
 function unfetch(m, request) {
   const job = m.file && m.file.jobs.get(request);
   if (job) native.abortFetch(job);
 }
-
 async function readBlob(m, answer, start, end) {
   const blob = await m.file.blob;
   const size = native.blobSize(blob);
@@ -363,7 +343,6 @@ async function readBlob(m, answer, start, end) {
   answer.range = `bytes ${start}-${start + answer.data.length - 1}/${size}`;
   answer.mime = native.blobType(blob);
 }
-
 async function fetchWeb(m, answer, url, start, end) {
   const [{ jobs, lengths }, job] = list(m.file, new native.AbortController());
   jobs.set(answer.request, job);
@@ -392,7 +371,6 @@ async function fetchWeb(m, answer, url, start, end) {
     if (length || end === null) answer.length = end === null ? answer.data.length : +length;
   }
 }
-
 /** The bytes from `from` to `to` of a stream, which is left at that. */
 async function readPart(body, from, to) {
   const [reader, out] = list(native.reader(body), new native.Uint8Array(to - from));
