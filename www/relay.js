@@ -78,18 +78,27 @@
     tellReady({ ready, gone: true });
   }
 
+  /** A frame of the extension has no worker inside of an opaque origin, and is not loaded by an isolated page. */
+  let frames = self.origin !== 'null' && !crossOriginIsolated;
+
   async function openMedia() {
     if (!needed || !ready || !nonce) return;
     needed = false;
-    const word = nonce;
+    const [word, mine] = [nonce, worker];
     nonce = null;
-    // A frame of the extension has no worker inside of an opaque origin, and is not loaded by an isolated page.
-    const port = (self.origin !== 'null' && !crossOriginIsolated && await portByFrame(word)) || await portByRuntime(word);
-    if (port) hook.port1.postMessage({}, [port]);
+    const port = await (frames ? portByFrame : portByRuntime)(word);
+    if (worker !== mine) return;
+    if (port) return void hook.port1.postMessage({}, [port]);
+    if (!frames) return;
+    // The frame may have used the word all the same: another one is asked for, and for another way.
+    frames = false;
+    worker.disconnect();
+    lost();
+    connect();
   }
 
   /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
-  const FRAME_MS = 1000;
+  const FRAME_MS = 3000;
   function portByFrame(word) {
     const [channel, done] = [new MessageChannel(), new MessageChannel()];
     const frame = document.createElement('iframe');

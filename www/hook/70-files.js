@@ -19,7 +19,7 @@ const isWeb = (url) => begins(url, 'http://', 'https://');
 /** An element plays: the device may have it, if what it plays is a file. */
 function onPlaying(event) {
   const element = native.target(event);
-  if (!event.isTrusted || !link || !deviceReady || !isMedia(element)) return;
+  if (!event.isTrusted || !link || !isMedia(element)) return;
   const current = native.currentSrc.get(element);
   if (byUrl.get(current) || hiddenUrls.get(current) || !(isWeb(current) || begins(current, 'blob:', 'data:'))) return;
   let m = native.get(elements, element);
@@ -31,7 +31,7 @@ function onPlaying(event) {
     linkElement(m, element);
   }
   players.set(m.id, m);
-  if (m.retry) moveFile(m);
+  if (m.retry && deviceReady !== false) moveFile(m);
 }
 native.listen(window, 'playing', onPlaying, true);
 

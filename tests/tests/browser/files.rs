@@ -283,9 +283,12 @@ fn the_device_shows_the_frame_of_the_position_and_its_end_loses_nothing() {
     }; 0";
     let native = Play::begin(&session, &native_url(&server, "/pages/files.html"), "mp4 attribute");
     let stage = StageProbe::connect(&session).unwrap().player().unwrap();
-    for page in [&stage, &play.page, &native.page] {
+    for page in [&stage, &native.page] {
         page.evaluate(&format!("{reader} {draw}")).unwrap();
     }
+    // Unseen: a page that reads pixels has its video in the session.
+    let video = "globalThis.video = document.querySelector('video');";
+    play.page.evaluate_unseen(&format!("{video} {reader} {draw}")).unwrap();
     play.page.evaluate("video.pause(); 0").unwrap();
     native.page.evaluate("video.pause(); 0").unwrap();
     for position in [3.21, 25.55, 11.02] {
@@ -295,14 +298,18 @@ fn the_device_shows_the_frame_of_the_position_and_its_end_loses_nothing() {
         let near = format!("Math.abs(frame(video) - {position} * 30) <= 2 && frame(video)");
         let wanted = native.page.wait_until(&near, PATIENCE).unwrap();
         stage.wait_until(&format!("frame(document.querySelector('video')) === {wanted}"), PATIENCE).unwrap();
-        assert_eq!(play.page.evaluate("frame(video)").unwrap(), Value::Null, "the session decodes as well");
+        assert_eq!(
+            play.page.evaluate_unseen("frame(video)").unwrap(),
+            Value::Null,
+            "the session decodes as well"
+        );
     }
     native.page.close().unwrap();
     play.page.evaluate_within("video.play().then(() => 0)", PATIENCE).unwrap();
     let before = play.page.evaluate("log.length = 0; [video.currentTime, performance.now()]").unwrap();
     session.kill_client();
     let own = "(() => { const n = frame(video); return n !== null && Math.abs(n / 30 - video.currentTime) < 0.3; })()";
-    play.page.wait_until(own, PATIENCE).unwrap();
+    play.page.wait_until_unseen(own, PATIENCE).unwrap();
     let after = play.page.evaluate("[video.currentTime, performance.now()]").unwrap();
     let [from, to] = [&before, &after].map(|pair| [0, 1].map(|at| pair[at].as_f64().unwrap()));
     let passed = (to[1] - from[1]) / 1000.0;
@@ -311,7 +318,7 @@ fn the_device_shows_the_frame_of_the_position_and_its_end_loses_nothing() {
     assert_eq!(play.told().0, Vec::<Value>::new(), "the page heard of it");
     session.start_client().unwrap();
     wait_redirected(&session, &play);
-    play.page.wait_until("frame(video) === null", PATIENCE).unwrap();
+    play.page.wait_until_unseen("frame(video) === null", PATIENCE).unwrap();
     assert_eq!(play.told().0, Vec::<Value>::new(), "the page heard of its return");
     session.close();
 }
