@@ -2,7 +2,7 @@
 
 use offstage_protocol::frame::BRIDGE_STREAM;
 use offstage_protocol::message::{
-    BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FetchRange, FromDevice,
+    BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FromDevice,
     FromDeviceKind, Hello, PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
 };
 use offstage_protocol::prost::Message as _;
@@ -11,7 +11,9 @@ use serde_bytes::ByteBuf;
 
 use super::*;
 use crate::config::Source;
-use crate::hook::{AppendEvent, FetchedEvent, FileEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
+use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
+
+mod files;
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
@@ -481,101 +483,6 @@ proptest::proptest! {
         world.core.handle_native_bytes(world.now, 0, &bytes);
         world.run();
     }
-}
-
-/// A player of a file on its way to the device.
-fn moving_file(duration: Option<f64>) -> World {
-    let mut world = World::new(&["https://*/*"]);
-    world.connect();
-    world.open(true);
-    let url = "https://a.example/film.mp4".to_owned();
-    let (width, height) = (640.0, 360.0);
-    world.hook(HookEvent::File(FileEvent { ms: 1, url, reads: true, width, height, audio: true, duration }));
-    world.hook(HookEvent::Playback(PlaybackEvent { position: 4.0, ..wish(1, false) }));
-    world
-}
-
-fn loaded(ranges: &[u64]) -> FromDeviceKind {
-    changed(0, ranges)
-}
-
-#[test]
-fn a_file_moves_when_the_device_is_ready_and_has_what_comes_next() {
-    let mut world = moving_file(Some(30.0));
-    assert!(
-        world
-            .received
-            .iter()
-            .any(|kind| matches!(kind, ToDeviceKind::OpenFile(file) if file.extension == "mp4"))
-    );
-    let range = FetchRange { player: 1, request: 7, resource: 0, start: 0, end: 3 };
-    world.device(FromDeviceKind::FetchRange(range));
-    let Some(HookCommand::Fetch { request: 7, end: Some(3.0), .. }) = world.last_command() else {
-        panic!("no fetch")
-    };
-    let data = ByteBuf::from(vec![1, 2, 3]);
-    let (url, range, mime) = (String::new(), "bytes 0-2/9".to_owned(), "video/mp4".to_owned());
-    let got = FetchedEvent { ms: 1, request: 7, status: 206, url, range, length: None, mime, data };
-    world.hook(HookEvent::Fetched(got));
-    assert!(
-        world
-            .received
-            .iter()
-            .any(|kind| matches!(kind, ToDeviceKind::FetchedRange(got) if got.total == Some(9)))
-    );
-    world.device(loaded(&[0, 4_500_000]));
-    let told = world.last_playback();
-    assert!(told.paused, "the session still plays");
-    let (seq, seek_id) = (told.seq, told.seek_id);
-    let there = PlayerState { player: 1, seq, seek_id, ready_state: 4, ..PlayerState::default() };
-    world.device(FromDeviceKind::PlayerState(there));
-    assert!(!world.commands().iter().any(|c| matches!(c, HookCommand::Swap { .. })), "too little is loaded");
-    world.device(loaded(&[0, 29_900_000]));
-    let Some(HookCommand::Swap { buffers, .. }) = world.last_command() else { panic!("no swap") };
-    assert!(buffers[0].r#type.as_ref().unwrap().contains("flac"));
-    world.hook(HookEvent::Swapped { ms: 1 });
-    world.native(&[0, 20_000_000]);
-    let Some(HookCommand::Fix { steps, .. }) = world.last_command() else { panic!("not corrected") };
-    assert_eq!(steps.len(), 1);
-    world.native(&[0, 30_000_000]);
-    assert_eq!(
-        world.commands().iter().filter(|c| matches!(c, HookCommand::Fix { .. })).count(),
-        1,
-        "to its very end"
-    );
-}
-
-#[test]
-fn a_file_that_cannot_be_wound_or_fetched_stays_in_the_session() {
-    let world = moving_file(None);
-    assert!(world.commands().contains(&HookCommand::Revert { ms: 1, code: 1331, retry: false }));
-    let mut world = moving_file(Some(30.0));
-    world.device(FromDeviceKind::FetchRange(FetchRange {
-        player: 1,
-        request: 7,
-        resource: 0,
-        start: 0,
-        end: 3,
-    }));
-    let got = FetchedEvent {
-        ms: 1,
-        request: 7,
-        status: 0,
-        url: String::new(),
-        range: String::new(),
-        length: None,
-        mime: String::new(),
-        data: ByteBuf::new(),
-    };
-    world.hook(HookEvent::Fetched(got.clone()));
-    let asked = world
-        .log
-        .iter()
-        .any(|output| matches!(output, Output::Fetch { player: 1, relay: 1, request: 7, .. }));
-    assert!(asked, "the worker tries");
-    world.core.handle_fetched(world.now, 0, 1, got);
-    world.run();
-    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1330, retry: false }));
 }
 
 fn place(tab: i32) -> Place {
