@@ -274,7 +274,9 @@ fn the_device_shows_the_frame_of_the_position_and_its_end_loses_nothing() {
     let play = Play::begin(&session, &server.url("/pages/files.html"), "mp4 attribute");
     wait_redirected(&session, &play);
     let reader = format!("{{ {}; globalThis.readFrameNumber = readFrameNumber; }}", frame_number::script());
+    // Unseen eyes see the element between two media as well.
     let draw = "globalThis.frame = (video) => {
+        if (!video.videoWidth) return null;
         const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
         const context = canvas.getContext('2d');
         context.drawImage(video, 0, 0);
