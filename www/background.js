@@ -134,6 +134,21 @@ async function part(reader, from, to) {
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
+let registered = Promise.resolve();
+
+/** Scripts that stay are never taken out, not for a moment: a page that loads just then would get none. */
+async function register(scripts) {
+  const said = ({ matches, excludeMatches = [], matchOriginAsFallback = false }) =>
+    JSON.stringify([[...matches].sort(), [...excludeMatches].sort(), matchOriginAsFallback]);
+  const before = new Map((await chrome.scripting.getRegisteredContentScripts()).map((script) => [script.id, said(script)]));
+  const changed = scripts.filter((script) => before.has(script.id) && before.get(script.id) !== said(script));
+  const added = scripts.filter(({ id }) => !before.has(id));
+  const gone = [...before.keys()].filter((id) => !scripts.some((script) => script.id === id));
+  if (changed.length) await chrome.scripting.updateContentScripts(changed);
+  if (added.length) await chrome.scripting.registerContentScripts(added);
+  if (gone.length) await chrome.scripting.unregisterContentScripts({ ids: gone });
+}
+
 /** What Rust asks of the browser beyond what web-sys offers. */
 const shell = {
   connectNative(name) {
@@ -142,12 +157,11 @@ const shell = {
     port.onDisconnect.addListener(() => tell('native_closed', port, chrome.runtime.lastError?.message ?? ''));
     return port;
   },
-  async register(groups) {
+  register(groups) {
     const scripts = groups.filter((group) => group.matches.length).flatMap((group, i) =>
       [['relay', 'ISOLATED'], ['hook', 'MAIN']].map(([name, world]) => (
         { id: `${name} ${i}`, js: [`${name}.js`], world, allFrames: true, runAt: 'document_start', ...group })));
-    await chrome.scripting.unregisterContentScripts().catch(() => {});
-    if (scripts.length) await chrome.scripting.registerContentScripts(scripts);
+    registered = registered.then(() => register(scripts)).catch((error) => console.error(error));
   },
   /** The frames around a frame, from its parent to the top. */
   async findAncestors(tabId, frameId) {

@@ -247,7 +247,7 @@ mod tests {
     fn a_line_of_output_is_found_and_the_program_is_gone_after_drop() {
         let mut process = Process::spawn(
             "sh",
-            command("/bin/sh").args(["-c", "echo one; echo READY {}; sleep 600 & wait"]),
+            command("/bin/sh").args(["-c", "sleep 600 & echo one; echo READY {}; wait"]),
         )
         .unwrap();
         assert_eq!(process.wait_line("READY", Duration::from_secs(10)).unwrap(), "{}");
