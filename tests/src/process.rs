@@ -251,7 +251,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(process.wait_line("READY", Duration::from_secs(10)).unwrap(), "{}");
-        let sleeping = descendants_with(process.pid(), "sleep 600");
+        // A program that is just being loaded has no command line yet.
+        let end = Instant::now() + Duration::from_secs(10);
+        let mut sleeping = Vec::new();
+        while sleeping.is_empty() && Instant::now() < end {
+            sleeping = descendants_with(process.pid(), "sleep 600");
+        }
         assert_eq!(sleeping.len(), 1);
         drop(process);
         let gone = |pid: u32| {
