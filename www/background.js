@@ -43,8 +43,9 @@ function carryMedia(port) {
 
 self.addEventListener('message', (event) => {
   const origin = new URL(chrome.runtime.getURL('')).origin;
-  if (event.origin !== origin || event.ports.length !== 1 || typeof event.data?.nonce !== 'string') return;
+  if (event.origin !== origin || event.ports.length !== 2 || typeof event.data?.nonce !== 'string') return;
   tell('media_offered', event.data.nonce, event.ports[0]);
+  event.ports[1].postMessage('taken');
 });
 chrome.tabs.onUpdated.addListener((tabId, change, tab) => {
   if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? '');
