@@ -230,7 +230,7 @@ for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
   patchAccessor(getOwnPropertyDescriptor(ME, name) ? ME : HTMLVideoElement.prototype, name, (target, self) => {
     const m = native.get(elements, self);
     const now = apply(target, self, []);
-    return m && m.shadow ? m.shadow[name] : now;
+    return m && m.shadow ? m.shadow[name] : m && name === 'currentTime' ? shortOfEnd(m, now) : now;
   }, name === 'currentTime' && ((target, self, args) => {
     const m = native.get(elements, self);
     if (!m || !m.shadow || !isNumeric(args[0]) || !isFinite(+args[0])) return apply(target, self, args);
@@ -240,6 +240,14 @@ for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
     m.shadow.after.push(() => native.currentTime.set(self, to));
     return undefined;
   }));
+}
+
+/** A muted stand-in's clock is at the end some 200 ms ahead of `ended`; dash.js takes that for an end of which it is never told, and pauses. */
+const END_S = 1e-4;
+function shortOfEnd(m, now) {
+  const e = m.element;
+  const early = m.mode === 'device' && now >= native.elementDuration.get(e) && !native.paused.get(e) && !native.seeking.get(e);
+  return early ? now - END_S : now;
 }
 
 patchMethod(ME, 'play', (target, self, args) => {

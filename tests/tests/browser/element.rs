@@ -252,6 +252,31 @@ fn sound_alone_plays_on_the_device() {
 }
 
 #[test]
+fn the_position_is_not_at_the_end_before_the_video_has_ended() {
+    let server = serve();
+    let session = session();
+    let page = session.open(&server.url(PATH)).unwrap();
+    page.evaluate("begin('h264 demuxed')").unwrap();
+    wait_redirected(&session, 1);
+    page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
+    page.evaluate(
+        "globalThis.early = 0; \
+         const { port1, port2 } = new MessageChannel(); \
+         port1.onmessage = () => { \
+           const [at, going] = [video.currentTime, !video.ended && !video.paused && !video.seeking]; \
+           early += going && at >= video.duration; \
+           if (!video.ended) port2.postMessage(0); \
+         }; \
+         video.muted = true; video.currentTime = video.duration - 1.3; port2.postMessage(0);",
+    )
+    .unwrap();
+    page.wait_until("video.ended", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("early").unwrap(), 0, "reads of a position at the end");
+    assert_eq!(page.evaluate("video.currentTime === video.duration").unwrap(), true);
+    session.close();
+}
+
+#[test]
 fn the_picture_follows_into_full_screen_and_out_of_it() {
     let scene = Scene::open("clip=h264");
     scene.assert_in_place("in the page");
