@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
-use crate::{build, package, setup, size, tidy};
+use crate::{build, differential, package, setup, size, tidy};
 
 /// Runs every check, in the order of their cost, and stops at the first that fails.
 ///
@@ -74,6 +74,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ));
     if !options.no_browser {
         steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", None))));
+        steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
     }
     steps.push(("lock files", Box::new(move || locks.check(workspace))));
     perform(&steps, options.keep_going)
@@ -89,6 +90,9 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Result<()> {
     ];
     if !options.no_browser {
         steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", filter))));
+        if filter.is_none() {
+            steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
+        }
     }
     perform(&steps, false)
 }
@@ -132,6 +136,10 @@ fn deny(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     check(cargo(workspace).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+}
+
+fn differential(workspace: &Workspace) -> Result<()> {
+    differential::run(workspace, &differential::Options::of_each_kind())
 }
 
 fn clippy(workspace: &Workspace) -> Result<()> {

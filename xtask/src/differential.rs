@@ -31,11 +31,12 @@ use crate::workspace::Workspace;
 ///     DIFFERENT  with each difference below it; then the exit code is 1
 ///
 /// Needs ffmpeg, and npm for the players; installs what is missing. The media are made once (a minute) and kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
-    /// Only the cases whose name has this in it.
-    pattern: Option<String>,
+    /// Only the cases whose names have one of these in them.
+    #[arg(value_name = "PATTERN")]
+    patterns: Vec<String>,
     /// Write one row a case to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -45,6 +46,22 @@ pub(crate) struct Options {
     /// Use what was built before, as it is.
     #[arg(long)]
     no_build: bool,
+    /// Fail as well when a case plays in the session.
+    #[arg(long)]
+    redirected: bool,
+}
+
+impl Options {
+    /// What continuous integration plays of what has been built: one case of each kind.
+    pub(crate) fn of_each_kind() -> Self {
+        let patterns = ["mse h264-aac mp4", "hls.js fmp4", "dash.js vp9", "shaka hls", "file webm"];
+        Self {
+            patterns: patterns.map(str::to_owned).into(),
+            no_build: true,
+            redirected: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// How often a pair is played before a difference counts.
@@ -120,6 +137,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if different > 0 {
         bail!("{different} cases differ from native playback");
     }
+    if options.redirected && in_session > 0 {
+        bail!("{in_session} cases played in the session");
+    }
     Ok(())
 }
 
@@ -132,7 +152,7 @@ fn play_all(session: &Session, server: &Server, options: &Options) -> Result<Vec
         .context("the page has no cases")?
         .iter()
         .filter_map(Value::as_str)
-        .filter(|name| options.pattern.as_ref().is_none_or(|pattern| name.contains(pattern)))
+        .filter(|name| options.patterns.is_empty() || options.patterns.iter().any(|part| name.contains(part)))
         .collect();
     let mut rows = Vec::new();
     for name in names {
