@@ -8,6 +8,9 @@ const seen = new WeakSet();
 const SEEN = list('play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing',
   'loadeddata', 'durationchange', 'abort', 'emptied', 'loadstart', 'loadedmetadata', 'progress', 'suspend', 'stalled', 'resize', 'ended', 'error');
 
+/** What an element tells of a seek. */
+const SOUGHT = list('seeking', 'waiting', 'timeupdate', 'seeked', 'canplay', 'canplaythrough', 'playing');
+
 function onAnyElement(event) {
   const m = native.get(elements, native.target(event));
   if (!m || native.has(seen, event)) return;
@@ -86,13 +89,12 @@ function onElementEvent(m, event) {
     if (m.hideDuration > 0) { m.hideDuration--; native.stop(event); }
     return;
   }
-  if (m.hideSeek && type !== 'play' && type !== 'pause' && type !== 'volumechange') {
+  if (type === 'seeking' && !m.hideSeeking) m.hideSeek = false; // the page seeks itself
+  if (type === 'seeked' && m.seekDone) m.seekDone();
+  if (m.hideSeek ? SOUGHT.includes(type) : type === 'seeking' && m.hideSeeking) {
     native.stop(event);
-    if (type === 'seeked') {
-      m.hideSeek = false;
-      m.hideAfter = list('canplay', 'canplaythrough', 'playing');
-      if (m.seekDone) m.seekDone();
-    }
+    if (type === 'seeking') m.hideSeeking = false;
+    if (type === 'seeked') { m.hideSeek = false; m.hideAfter = m.starved ? null : list('canplay', 'canplaythrough', 'playing'); }
     return;
   }
   if (m.hideAfter) {
