@@ -230,7 +230,8 @@ impl Session {
         std::fs::create_dir_all(&folder)?;
         let socket = self.socket.with_extension("other");
         let display = self.display.clone();
-        self.other = Some(start_client(&self.installation, &self.options, &folder, &socket, display.as_deref())?);
+        self.other =
+            Some(start_client(&self.installation, &self.options, &folder, &socket, display.as_deref())?);
         Ok(socket)
     }
 
@@ -353,7 +354,7 @@ impl Session {
     }
 
     /// Waits until the extension covers its sites: on a page that is opened earlier it would not be.
-    fn wait_registered(&self, timeout: Duration) -> Result<()> {
+    pub fn wait_registered(&self, timeout: Duration) -> Result<()> {
         let end = Instant::now() + timeout;
         loop {
             // A worker that has only just begun has no `chrome` yet.

@@ -84,14 +84,19 @@ impl Play {
         };
         let url = match kind {
             Kind::Framed => {
-                format!("{}?frame={}", native_url(&server, "/pages/faults.html"), server.url(path).replace('&', "%26"))
+                format!(
+                    "{}?frame={}",
+                    native_url(&server, "/pages/faults.html"),
+                    server.url(path).replace('&', "%26")
+                )
             }
             Kind::Muxed | Kind::Demuxed | Kind::Live | Kind::File => server.url(path),
         };
         let top = session.open(&url).unwrap();
         let target = match kind {
             Kind::Framed => {
-                let found = session.cdp().wait_target(PATIENCE, |t| t.kind == "iframe" && t.url.contains("clip="));
+                let found =
+                    session.cdp().wait_target(PATIENCE, |t| t.kind == "iframe" && t.url.contains("clip="));
                 found.unwrap().id
             }
             Kind::Muxed | Kind::Demuxed | Kind::Live | Kind::File => top.target().to_owned(),
@@ -196,19 +201,31 @@ impl Play {
     }
 
     fn check(&self, when: &str) {
-        let seen = self.page.evaluate("({ ...watch, heard, kept, error: video.error?.message ?? null, live: globalThis.live })").unwrap();
-        println!("{when}: {seen}");
-        let [ahead, back, still] = ["ahead", "back", "still"].map(|name| seen[name].as_f64().unwrap());
-        assert!(ahead <= LEAP && back <= BACK && still <= STILL, "{when}: {seen}");
-        assert_eq!((&seen["heard"], &seen["error"]), (&json!([]), &Value::Null), "{when}: {seen}");
+        self.sees_nothing(when);
         if self.kind == Kind::Live {
             let held = "live.error === null && video.buffered.length === 1 && video.buffered.end(0) > live.end - 1.1";
-            self.page.wait_until(held, PATIENCE).unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
+            self.page
+                .wait_until(held, PATIENCE)
+                .unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
         }
         let frames = "document.querySelectorAll('iframe').length";
         assert_eq!(self.page.evaluate(frames).unwrap(), 0, "{when}: frames are left in the page");
         assert_eq!(self.top.evaluate(frames).unwrap(), u64::from(self.kind == Kind::Framed), "{when}");
         self.probe.wait_players(1).unwrap_or_else(|error| panic!("{when}: {error:#}"));
+    }
+
+    /// The page has seen no more than natively.
+    fn sees_nothing(&self, when: &str) {
+        let seen = self
+            .page
+            .evaluate(
+                "({ ...watch, heard, kept, error: video.error?.message ?? null, live: globalThis.live })",
+            )
+            .unwrap();
+        println!("{when}: {seen}");
+        let [ahead, back, still] = ["ahead", "back", "still"].map(|name| seen[name].as_f64().unwrap());
+        assert!(ahead <= LEAP && back <= BACK && still <= STILL, "{when}: {seen}");
+        assert_eq!((&seen["heard"], &seen["error"]), (&json!([]), &Value::Null), "{when}: {seen}");
     }
 
     fn state(&self) -> String {
@@ -218,14 +235,19 @@ impl Play {
 }
 
 fn serve() -> Server {
-    let (demo, pages, clips) =
-        (repository().join("www/demo"), repository().join("tests/tests/pages"), repository().join("tests/clips"));
-    Server::start(move |request| match request.path.split_once('/').and_then(|(_, path)| path.split_once('/')) {
-        Some(("clips", file)) => Response::file(&clips, file),
-        Some(("pages", file)) => Response::file(&pages, file),
-        Some(_) => Response::not_found(),
-        None if request.path == "/" => Response::file(&demo, "index.html"),
-        None => Response::file(&demo, &request.path),
+    let (demo, pages, clips) = (
+        repository().join("www/demo"),
+        repository().join("tests/tests/pages"),
+        repository().join("tests/clips"),
+    );
+    Server::start(move |request| {
+        match request.path.split_once('/').and_then(|(_, path)| path.split_once('/')) {
+            Some(("clips", file)) => Response::file(&clips, file),
+            Some(("pages", file)) => Response::file(&pages, file),
+            Some(_) => Response::not_found(),
+            None if request.path == "/" => Response::file(&demo, "index.html"),
+            None => Response::file(&demo, &request.path),
+        }
     })
     .unwrap()
 }
@@ -273,9 +295,15 @@ fn a_seek_that_waits_when_the_line_dies_ends_in_the_session() {
         video.addEventListener('playing', () => { waits = false; }); video.currentTime = 27; 0";
     play.page.evaluate(seek).unwrap();
     play.wait_in_session("a seek waits");
-    play.page.wait_until("heard.includes('seeked') && video.currentTime > 27.5 && !waits", PATIENCE).unwrap_or_else(
-        |error| panic!("{error:#} {} {}", play.state(), play.page.evaluate("JSON.stringify([heard, waits])").unwrap()),
-    );
+    play.page
+        .wait_until("heard.includes('seeked') && video.currentTime > 27.5 && !waits", PATIENCE)
+        .unwrap_or_else(|error| {
+            panic!(
+                "{error:#} {} {}",
+                play.state(),
+                play.page.evaluate("JSON.stringify([heard, waits])").unwrap()
+            )
+        });
     let heard = play.page.evaluate("heard.filter((name) => name !== 'suspend')").unwrap();
     assert_eq!(heard, json!(["seeking", "seeked"]));
     play.session.close();
@@ -299,4 +327,101 @@ fn a_file_survives_a_cut_line_and_a_killed_worker() {
 #[test]
 fn a_frame_of_another_origin_survives_a_stall_and_a_killed_bridge() {
     plays_through(Kind::Framed, &[Fault::Bridge, Fault::Worker, Fault::Silence]);
+}
+
+/// The person sits down at another device: the bridge's next connection ends there.
+#[test]
+fn playback_moves_to_another_device_and_back() {
+    let mut play = Play::start(Kind::Demuxed);
+    let first = play.session.socket().to_owned();
+    let second = play.session.start_other_client().unwrap();
+    let other = StageProbe::connect_other(&play.session).unwrap();
+    play.begin();
+    // One bridge has one channel: a device that is only there changes nothing.
+    play.plays_on("both are there");
+    other.wait_players(0).unwrap();
+    play.probe.wait_players(1).unwrap();
+    play.session.link().unwrap().lead_to(&second);
+    play.session.link().unwrap().hang_up();
+    other.wait_players(1).unwrap();
+    play.probe.wait_players(0).unwrap();
+    play.session.link().unwrap().lead_to(&first);
+    play.session.link().unwrap().hang_up();
+    play.probe.wait_players(1).unwrap();
+    other.wait_players(0).unwrap();
+    play.session.link().unwrap().lead_to(&second);
+    play.session.kill_client();
+    other.wait_players(1).unwrap();
+    play.wait_redirected("the first device is gone");
+    play.plays_on("the first device is gone");
+    play.probe = other;
+    play.check("the second device");
+    play.session.close();
+}
+
+/// A page whose extension has gone plays on as if there had never been one; a new page has the new extension.
+#[test]
+fn an_extension_that_is_reloaded_disabled_or_removed_leaves_the_page_playing() {
+    let mut play = Play::start(Kind::Live);
+    let id = play.session.describe().unwrap()["extension_id"].as_str().unwrap().to_owned();
+    let settings = play.session.open("chrome://extensions/").unwrap();
+    // An unpacked extension is reloaded for developers only.
+    let developer =
+        "chrome.developerPrivate.updateProfileConfiguration({ inDeveloperMode: true }).then(() => 0)";
+    settings.evaluate(developer).unwrap();
+    let url = play.page.evaluate("location.href").unwrap().as_str().unwrap().to_owned();
+    for (what, goes, returns) in [
+        (
+            "reloaded",
+            format!("chrome.developerPrivate.reload('{id}', {{ failQuietly: true }}).then(() => 0)"),
+            None,
+        ),
+        (
+            "disabled",
+            format!("chrome.management.setEnabled('{id}', false).then(() => 0)"),
+            Some(format!("chrome.management.setEnabled('{id}', true).then(() => 0)")),
+        ),
+        (
+            "removed",
+            format!("chrome.developerPrivate.removeMultipleExtensions(['{id}']).then(() => 0)"),
+            None,
+        ),
+    ] {
+        println!(
+            "{what}: {:?}",
+            settings.evaluate(&format!(
+                "chrome.developerPrivate.getExtensionInfo('{id}').then((e) => [e.state, e.disableReasons])"
+            ))
+        );
+        // The browser itself pauses a silent video that nobody sees.
+        play.top.call("Page.bringToFront", json!({})).unwrap();
+        play.plays_on(what);
+        let clear = "Object.assign(watch, { ahead: 0, back: 0, still: 0, last: null, moved: performance.now() }); heard.length = 0; 0";
+        play.page.evaluate(clear).unwrap();
+        settings.evaluate(&goes).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+        play.probe.wait_players(0).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+        play.plays_on(what);
+        let appended = play.page.evaluate("live.appends").unwrap();
+        play.page
+            .wait_until(&format!("live.appends > {appended} + 2 && live.error === null"), PATIENCE)
+            .unwrap();
+        play.sees_nothing(what);
+        if what == "removed" {
+            break;
+        }
+        if let Some(returns) = returns {
+            settings.evaluate(&returns).unwrap();
+        }
+        play.session.wait_connected(PATIENCE).unwrap();
+        play.session.wait_registered(PATIENCE).unwrap();
+        let page = play.session.open(&url).unwrap();
+        page.wait_until("globalThis.video?.readyState >= 3 && video.currentTime > 0", PATIENCE).unwrap();
+        std::mem::replace(&mut play.top, Page::attach(play.session.cdp(), page.target()).unwrap())
+            .close()
+            .unwrap();
+        play.page = page;
+        play.wait_redirected(&format!("{what}, a new page"));
+        play.page.evaluate(&format!("{WATCH}; globalThis.kept = true; 0")).unwrap();
+    }
+    play.session.close();
 }
