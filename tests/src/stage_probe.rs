@@ -88,6 +88,11 @@ impl StageProbe {
         }
     }
 
+    /// How many windows for players the engine has, the one that is kept ready included.
+    pub fn windows(&self) -> Result<usize> {
+        Ok(self.cdp.targets()?.iter().filter(|target| target.url.ends_with(POPUP)).count())
+    }
+
     /// How many players on the device hold media; one that is kept ready for the next video holds none.
     pub fn players(&self) -> Result<usize> {
         let mut count = 0;
