@@ -8,9 +8,6 @@ const seen = new WeakSet();
 const SEEN = list('play', 'pause', 'seeking', 'seeked', 'ratechange', 'volumechange', 'timeupdate', 'waiting', 'canplay', 'canplaythrough', 'playing',
   'loadeddata', 'durationchange', 'abort', 'emptied', 'loadstart', 'loadedmetadata', 'progress', 'suspend', 'stalled', 'resize', 'ended', 'error');
 
-/** What an element tells of a seek. */
-const SOUGHT = list('seeking', 'waiting', 'timeupdate', 'seeked', 'canplay', 'canplaythrough', 'playing');
-
 function onAnyElement(event) {
   const m = native.get(elements, native.target(event));
   if (!m || native.has(seen, event)) return;
@@ -91,7 +88,7 @@ function onElementEvent(m, event) {
   }
   if (type === 'seeking' && !m.hideSeeking) m.hideSeek = false; // the page seeks itself
   if (type === 'seeked' && m.seekDone) m.seekDone();
-  if (m.hideSeek ? SOUGHT.includes(type) : type === 'seeking' && m.hideSeeking) {
+  if (m.hideSeek ? !list('play', 'pause', 'volumechange', 'error', 'emptied', 'abort').includes(type) : type === 'seeking' && m.hideSeeking) {
     native.stop(event);
     if (type === 'seeking') m.hideSeeking = false;
     if (type === 'seeked') { m.hideSeek = false; m.hideAfter = m.starved ? null : list('canplay', 'canplaythrough', 'playing'); }

@@ -219,9 +219,8 @@ async function removeExcess(b, target) {
 async function flushPicture(m) {
   const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
   // A seek of the page's that has not ended is made anew: its end is the page's, and so is the end of a wait for data.
-  m.hideSeek = !native.seeking.get(m.element);
-  m.hideSeeking = true;
-  m.starved = native.mediaState.get(m.element) < 3;
+  m.hideSeek = !native.seeking.get(m.element); m.hideSeeking = true;
+  m.starved = !native.paused.get(m.element) && native.mediaState.get(m.element) < 3;
   native.currentTime.set(m.element, native.currentTime.get(m.element));
   let shown;
   const frame = new Promise((go) => { shown = go; });
