@@ -19,6 +19,8 @@ use offstage_protocol::{
 const MOST_A_MESSAGE: usize = 512 * 1024;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// A link on which nothing came for longer misses the answer to a ping.
+const SILENT: Duration = offstage_protocol::mux::PING_INTERVAL.saturating_add(Duration::from_secs(1));
 
 /// What the shell must do.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +131,12 @@ impl DeviceLink {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.mux.as_ref().and_then(Mux::round_trip)
+    }
+
+    /// Nothing comes from the device: what it does can't be known, and soon the link is dead or speaks again.
+    #[must_use]
+    pub fn is_silent(&self, now: Monotonic) -> bool {
+        self.mux.as_ref().is_some_and(|mux| mux.heard_at().after(SILENT) < now)
     }
 
     /// [`Self::queued_bytes`] of one stream.

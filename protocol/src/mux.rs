@@ -202,6 +202,12 @@ impl Mux {
         self.liveness.offset_us()
     }
 
+    /// When something came from the other end last, whatever it said.
+    #[must_use]
+    pub fn heard_at(&self) -> Monotonic {
+        self.liveness.heard_at()
+    }
+
     /// The newest round trip.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {

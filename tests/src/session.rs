@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 pub use self::installation::Installation;
 use crate::cdp::{Cdp, Page, free_port};
+use crate::faulty_link::FaultyLink;
 use crate::process::{Process, command, descendants_with, kill_pid};
 use crate::xvfb::Screen;
 
@@ -42,6 +43,8 @@ pub struct SessionOptions {
     pub browser_args: Vec<String>,
     /// More arguments for the client, such as `--engine-arg`.
     pub client_args: Vec<String>,
+    /// The bridge reaches the client over a line that a test can break: [`Session::link`].
+    pub faulty_link: bool,
 }
 
 impl Default for SessionOptions {
@@ -55,6 +58,7 @@ impl Default for SessionOptions {
             sites: None,
             browser_args: Vec::new(),
             client_args: Vec::new(),
+            faulty_link: false,
         }
     }
 }
@@ -65,6 +69,8 @@ pub struct Session {
     // In the order in which they are dropped: the browser first, the screen and the files last.
     browser: Process,
     client: Option<Client>,
+    other: Option<Client>,
+    link: Option<FaultyLink>,
     cdp: Cdp,
     screen: Option<Screen>,
     installation: Installation,
@@ -113,6 +119,8 @@ impl Session {
         } else {
             None
         };
+        let reached = if options.faulty_link { socket.with_extension("line") } else { socket.clone() };
+        let link = options.faulty_link.then(|| FaultyLink::start(&reached, &socket)).transpose()?;
         let port = match options.port {
             Some(port) => port,
             None => free_port()?,
@@ -124,7 +132,7 @@ impl Session {
             pin_icon(installation, &profile)?;
             browser_command
                 .arg(format!("--load-extension={}", extension.display()))
-                .env("OFFSTAGE_SOCKET", &socket)
+                .env("OFFSTAGE_SOCKET", &reached)
                 .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"));
         }
         browser_command.args(&options.browser_args).arg("about:blank");
@@ -136,6 +144,8 @@ impl Session {
         let session = Self {
             browser,
             client,
+            other: None,
+            link,
             cdp,
             screen,
             installation,
@@ -207,6 +217,22 @@ impl Session {
     /// The client's process, if it was started and not killed.
     pub fn client(&mut self) -> Option<&mut Process> {
         self.client.as_mut().map(|client| &mut client.process)
+    }
+
+    /// The line between bridge and client, where [`SessionOptions::faulty_link`] asked for one.
+    pub fn link(&mut self) -> Result<&mut FaultyLink> {
+        self.link.as_mut().context("the session has no faulty link")
+    }
+
+    /// Starts a second client, with an engine and a socket of its own. It is ended with the session.
+    pub fn start_other_client(&mut self) -> Result<PathBuf> {
+        let folder = self.folder.join("other");
+        std::fs::create_dir_all(&folder)?;
+        let socket = self.socket.with_extension("other");
+        let display = self.display.clone();
+        self.other =
+            Some(start_client(&self.installation, &self.options, &folder, &socket, display.as_deref())?);
+        Ok(socket)
     }
 
     /// Process ids of the bridges that the browser started.
@@ -328,7 +354,7 @@ impl Session {
     }
 
     /// Waits until the extension covers its sites: on a page that is opened earlier it would not be.
-    fn wait_registered(&self, timeout: Duration) -> Result<()> {
+    pub fn wait_registered(&self, timeout: Duration) -> Result<()> {
         let end = Instant::now() + timeout;
         loop {
             // A worker that has only just begun has no `chrome` yet.

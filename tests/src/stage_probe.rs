@@ -1,5 +1,6 @@
 //! A look at what the device's engine shows, through a debugging port of its own.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -28,8 +29,17 @@ impl StageProbe {
 
     /// Connects to the engine of the client that runs now.
     pub fn connect(session: &Session) -> Result<Self> {
+        Self::connect_in(session.folder())
+    }
+
+    /// Connects to the engine of [`Session::start_other_client`].
+    pub fn connect_other(session: &Session) -> Result<Self> {
+        Self::connect_in(&session.folder().join("other"))
+    }
+
+    fn connect_in(folder: &Path) -> Result<Self> {
         // Chromium writes the port that it has chosen there; its pipe to the client works beside it.
-        let file = session.folder().join("engine/DevToolsActivePort");
+        let file = folder.join("engine/DevToolsActivePort");
         let end = Instant::now() + PATIENCE;
         let port = loop {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
@@ -76,6 +86,11 @@ impl StageProbe {
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
+    }
+
+    /// How many windows for players the engine has, the one that is kept ready included.
+    pub fn windows(&self) -> Result<usize> {
+        Ok(self.cdp.targets()?.iter().filter(|target| target.url.ends_with(POPUP)).count())
     }
 
     /// How many players on the device hold media; one that is kept ready for the next video holds none.

@@ -17,7 +17,7 @@ const MOST_URLS = 1000;
 
 const makePlayer = (ms) => ({
   __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
-  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
   file: null, shadow: null, // of players of files: see 70-files.js
   grey: false,            // only the stand-in can be seen and heard in the element
   readAt: -1e9, black: null, settled: list(), // of 80-readers.js

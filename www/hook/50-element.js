@@ -86,13 +86,12 @@ function onElementEvent(m, event) {
     if (m.hideDuration > 0) { m.hideDuration--; native.stop(event); }
     return;
   }
-  if (m.hideSeek && type !== 'play' && type !== 'pause' && type !== 'volumechange') {
+  if (type === 'seeking' && !m.hideSeeking) m.hideSeek = false; // the page seeks itself
+  if (type === 'seeked' && m.seekDone) m.seekDone();
+  if (m.hideSeek ? !list('play', 'pause', 'volumechange', 'error', 'emptied', 'abort').includes(type) : type === 'seeking' && m.hideSeeking) {
     native.stop(event);
-    if (type === 'seeked') {
-      m.hideSeek = false;
-      m.hideAfter = list('canplay', 'canplaythrough', 'playing');
-      if (m.seekDone) m.seekDone();
-    }
+    if (type === 'seeking') m.hideSeeking = false;
+    if (type === 'seeked') { m.hideSeek = false; m.hideAfter = m.starved ? null : list('canplay', 'canplaythrough', 'playing'); }
     return;
   }
   if (m.hideAfter) {

@@ -155,7 +155,7 @@ async function revert(m) {
   const standIns = m.buffers.some((b) => b.standIn);
   await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));
   endAgain(m);
-  if (standIns && m.element && !native.error.get(m.element)) await flushPicture(m);
+  if (standIns && m.element && native.mediaState.get(m.element) && !native.error.get(m.element)) await flushPicture(m);
   m.mode = 'session';
   played(m);
   m.buffers.forEach(resumeInSession);
@@ -218,14 +218,15 @@ async function removeExcess(b, target) {
 /** Makes the decoder start again at the position, so that the picture changes now and not at the next key frame. */
 async function flushPicture(m) {
   const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
-  m.hideSeek = true;
+  // A seek of the page's that has not ended is made anew: its end is the page's, and so is the end of a wait for data.
+  m.hideSeek = !native.seeking.get(m.element); m.hideSeeking = true;
+  m.starved = !native.paused.get(m.element) && native.mediaState.get(m.element) < 3;
   native.currentTime.set(m.element, native.currentTime.get(m.element));
   let shown;
   const frame = new Promise((go) => { shown = go; });
   if (isVideo(m.element)) native.onFrame(m.element, shown); else shown();
   await done;
   m.seekDone = null;
-  m.hideSeek = false;
   // The seek ends before the picture can be read; in a hidden page no frame is told of.
   native.later(shown, 250);
   await frame;

@@ -13,6 +13,7 @@ mod package;
 mod run;
 mod setup;
 mod size;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -45,6 +46,7 @@ enum Task {
     Bench(bench::Options),
     Differential(differential::Options),
     Size(size::Options),
+    Soak(soak::Options),
     Tidy(tidy::Options),
     Icons(icons::Options),
     Clips(clips::Options),
@@ -77,6 +79,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Package(options) => package::run(&workspace, &options),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Differential(options) => differential::run(&workspace, &options),
+        Task::Soak(options) => soak::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),

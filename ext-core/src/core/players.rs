@@ -333,10 +333,14 @@ impl Players {
                 late.push((*key, ErrorCode::PLACE_UNKNOWN));
                 continue;
             }
+            // What the link holds up is not the device's fault: the player must not rest when the link is good again.
+            let silent = link.is_silent(now);
+            if silent && player.stalled_since.is_some() {
+                player.stalled_since = Some(now);
+            }
             let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
             for buffer in player.buffers.values_mut() {
-                // A slow link is no silence.
-                if buffer.asked_at.is_some() && link.queued_bytes_on(buffer.stream) > 0 {
+                if buffer.asked_at.is_some() && (silent || link.queued_bytes_on(buffer.stream) > 0) {
                     buffer.asked_at = Some(now);
                 }
             }

@@ -134,6 +134,20 @@ fn a_silent_client_is_given_up() {
 }
 
 #[test]
+fn a_link_that_falls_silent_after_a_seek_is_no_slow_device() {
+    let mut world = World::ready();
+    world.append(1, &[1]);
+    world.hook(HookEvent::Playback(wish(1, false)));
+    world.deaf = true;
+    for _ in 0..100 {
+        world.now = Monotonic(world.now.0 + 100_000);
+        world.core.handle_timeout(world.now, world.now.0);
+        world.run();
+    }
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1001, retry: true }));
+}
+
+#[test]
 fn kept_bytes_move_to_the_device_and_the_swap_covers_its_ranges() {
     let mut world = World::new(&["https://*/*"]);
     world.connect();

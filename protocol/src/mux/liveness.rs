@@ -59,6 +59,11 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
+    /// When something came last.
+    pub(super) fn heard_at(&self) -> Monotonic {
+        self.heard
+    }
+
     /// A ping is wanted at once.
     pub(super) fn ping_soon(&mut self, now: Monotonic) {
         self.next_ping = self.next_ping.min(now);

@@ -12,6 +12,7 @@
 
 mod clips;
 mod element;
+mod faults;
 mod fidelity;
 mod files;
 mod frames;
