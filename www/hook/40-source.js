@@ -47,6 +47,7 @@ function closePlayer(m) {
   m.mode = 'session';
   played(m);
   m.before = list(0, 0, 0, 0);
+  m.presented = 0;
   for (const b of m.buffers) b.log = list();
 }
 
@@ -358,6 +359,8 @@ function sendDuration(m) {
 
 // Every MediaSource is known from its beginning: its listeners are called in the order in which they were added.
 patchConstructor('MediaSource', (ms) => { playerOf(ms); return ms; });
+// A worker's source is out of reach: a player that asks makes it here.
+patchAccessor(MediaSource, 'canConstructInDedicatedWorker', (target, self, args) => apply(target, self, args) && !(link && deviceReady !== false));
 
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);

@@ -239,5 +239,7 @@ patchAccessor(ME, 'srcObject', null, (target, self, args) => {
   if (m) linkElement(m, self);
   apply(target, self, args);
   if (m) m.base = native.rate.get(self);
+  // What is taken and is neither a source nor a stream is the handle of a worker's source.
+  else if (args[0] && !succeeds(() => native.pictures(args[0]))) toWorker({ inWorker: {} });
   return undefined;
 });
