@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use offstage_tests::cdp::Page;
 use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
 use crate::fidelity::{Log, compare, native_url, serve, session, untimed};
@@ -160,4 +161,144 @@ fn playback_that_the_browser_refuses_is_refused_and_begins_with_a_click() {
         assert_same(logs.pop().unwrap(), redirected, kind);
     }
     session.close();
+}
+
+/// How much of a buffer's room the redirected page may miss: the session counts what the container adds, and doesn't see single frames.
+const ROOM: f64 = 0.05;
+
+#[test]
+fn a_full_buffer_refuses_at_once_and_takes_more_when_there_is_room() {
+    let (server, session) = (serve(), session());
+    for clip in ["aac.mp4", "opus.webm"] {
+        let mut counts = Vec::new();
+        for url in [native_url(&server, PATH), server.url(PATH)] {
+            let page = session.open(&url).unwrap();
+            let fill = |most: u32| page.evaluate_within(&format!("fillUp({most})"), Duration::from_secs(120)).unwrap();
+            run(&page, &format!("openFor('{clip}')"));
+            let first = fill(100);
+            println!("{clip} {url} {first}");
+            let count = first["count"].as_f64().unwrap();
+            assert_eq!(first["error"], "QuotaExceededError", "{url}");
+            if counts.len() == 1 {
+                assert_eq!(session.status().unwrap()["redirected"], 1, "{url}");
+            }
+            // Nothing has changed, so nothing is taken; a `remove` or what has been played makes room.
+            assert_eq!(fill(1)["count"], 0, "{url}");
+            run(&page, "recorder.remove(0, 0, 95)");
+            let second = fill(100);
+            assert!((2..=4).contains(&second["count"].as_u64().unwrap()), "{url}: {second}");
+            run(&page, "recorder.seek(200).then(() => recorder.play())");
+            page.wait_until("video.currentTime > 201", PATIENCE).unwrap();
+            let third = fill(100);
+            assert!((2..=4).contains(&third["count"].as_u64().unwrap()), "{url}: {third}");
+            page.wait_until("video.currentTime > 202 && video.buffered.start(0) > 95", PATIENCE).unwrap();
+            if counts.len() == 1 {
+                assert_eq!(session.status().unwrap()["redirected"], 1, "{url}");
+                assert_eq!(session.status().unwrap()["in_session"], json!([]), "{url}");
+            }
+            counts.push((count, first, run(&page, "recorder.log['source.0'].map((event) => event.event).slice(-8)")));
+            page.close().unwrap();
+        }
+        let [(native, said, events), (redirected, says, heard)] = &counts[..] else { unreachable!() };
+        assert!((redirected / native - 1.0).abs() <= ROOM, "{clip}: {native} natively, {redirected} redirected");
+        for name in ["error", "message", "type", "updating", "state"] {
+            assert_eq!(said[name], says[name], "{clip}");
+        }
+        assert_eq!(events, heard, "{clip}");
+    }
+
+    session.close();
+}
+
+#[test]
+fn what_the_device_finds_too_much_waits_in_the_session_until_there_is_room() {
+    let server = serve();
+    // Both browsers hold less than the hook counts with, so that the device is the first to know.
+    let limit = "--mse-audio-buffer-size-limit-mb=2";
+    let options = SessionOptions {
+        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+        browser_args: vec![limit.to_owned()],
+        client_args: vec![format!("--engine-arg={limit}")],
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    run(&page, "openFor('aac.mp4')");
+    run(&page, "fillUp(100).then((how) => { globalThis.how = how; }); recorder.play()");
+    wait("the reason", &session, |status| status["in_session"][0]["code"] == "OFS-1304");
+    page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
+    assert_eq!(run(&page, "[how, recorder.buffers[0].updating]"), json!([null, true]));
+    run(&page, "recorder.seek(100)");
+    page.wait_until("how?.error === 'QuotaExceededError' && video.buffered.start(0) > 0", PATIENCE).unwrap();
+    page.wait_until("video.currentTime > 101", PATIENCE).unwrap();
+    session.close();
+}
+
+/// Players of sources, a file and sound alone: each plays on the device at its own element, and hears of its own page calls only.
+#[test]
+fn several_elements_play_at_once_and_apart() {
+    let server = serve();
+    let options = SessionOptions {
+        headless: false,
+        screen: Some((1280, 1024)),
+        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+        client_args: StageProbe::client_args(),
+        browser_args: vec!["--window-position=60,40".to_owned(), "--window-size=1000,800".to_owned()],
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    run(&page, "playSeveral()");
+    wait("six players, each placed", &session, |status| status["redirected"] == 6 && status["placed"] == 6);
+    let numbers = |page: &Page, script: &str| -> Vec<f64> {
+        run(page, script).as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    let before = numbers(&page, "positions()");
+    // Round the loop a position can be lower than before.
+    let moved = format!("positions().every((at, i) => Math.abs(at - {}[i]) > 0.5)", json!(before));
+    page.wait_until(&moved, PATIENCE).unwrap();
+
+    // Stopped each at a place of its own, the device's windows are told apart by their positions.
+    run(&page, "several.forEach((element, i) => { element.pause(); element.currentTime = 3 * i + 1.2; })");
+    let device = StageProbe::connect(&session).unwrap();
+    let elements = run(&page, "several.map((element) => { const { x, y, width, height } = element.getBoundingClientRect(); return [x, y, width, height]; })");
+    let look = "(({ currentTime, videoWidth, paused }) => [currentTime, videoWidth, paused, screenX, screenY])(document.querySelector('video'))";
+    let end = Instant::now() + PATIENCE;
+    let windows = loop {
+        let windows: Vec<Option<Value>> = (0..6).map(|i| {
+            let at = f64::from(i) * 3.0 + 1.2;
+            device.all(look).unwrap().into_iter().find(|seen| seen[2] == true && (seen[0].as_f64().unwrap() - at).abs() < 0.2)
+        }).collect();
+        if windows.iter().all(Option::is_some) && in_place(&windows, &elements) {
+            break windows;
+        }
+        assert!(Instant::now() < end, "the device's windows: {windows:?}, the page's elements: {elements}");
+    };
+    println!("{windows:?} {elements}");
+
+    // One plays, the others stay.
+    run(&page, "several[2].play()");
+    page.wait_until("several[2].currentTime > 8.5", PATIENCE).unwrap();
+    let after = device.all(look).unwrap();
+    assert_eq!(after.iter().filter(|seen| seen[2] == false).count(), 1, "{after:?}");
+    for (i, at) in numbers(&page, "positions()").into_iter().enumerate().filter(|(i, _)| *i != 2) {
+        assert!((at - (3.0 * f64::from(u32::try_from(i).unwrap()) + 1.2)).abs() < 0.01, "{i} at {at}");
+    }
+    assert_eq!(run(&page, "several.map((element) => element.paused)"), json!([true, true, false, true, true, true]));
+    session.close();
+}
+
+/// The windows of pictures are as far from the first one's as their elements are.
+fn in_place(windows: &[Option<Value>], elements: &Value) -> bool {
+    let of = |value: &Value, i: usize| value[i].as_f64().unwrap();
+    let [first_window, first_element] = [windows[0].as_ref().unwrap(), &elements[0]];
+    (1..5).all(|i| {
+        let window = windows[i].as_ref().unwrap();
+        (0..2).all(|side| {
+            let apart = of(window, 3 + side) - of(first_window, 3 + side);
+            (apart - (of(&elements[i], side) - of(first_element, side))).abs() <= 1.0
+        })
+    })
 }

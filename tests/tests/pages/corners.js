@@ -148,11 +148,17 @@ async function manyFrames(count) {
 
 // ---- a full buffer ---------------------------------------------------------------------------------------------------
 
+async function openFor(name) {
+  FILES[name] = [name];
+  await make(name);
+  await recorder.open();
+}
+
+globalThis.how = null;
 /** Appends one clip behind the other until it is refused; gives how often it was not. */
 async function fillUp(most) {
   const { source, buffers: [sb], files: [file] } = recorder;
   const data = await (await fetch(`/clips/${file.name}`)).arrayBuffer();
-  const step = file.duration_us / 1e6;
   globalThis.at ??= 0;
   for (let i = 0; i < most; i++) {
     try {
@@ -161,8 +167,8 @@ async function fillUp(most) {
     } catch (error) {
       return { count: i, error: error.name, message: error.message, type: error.constructor.name, updating: sb.updating, state: source.readyState };
     }
-    at += step;
     await once(sb, 'updateend');
+    at = sb.buffered.end(sb.buffered.length - 1);
   }
   return { count: most };
 }
