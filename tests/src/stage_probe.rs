@@ -70,7 +70,8 @@ impl StageProbe {
         for target in self.cdp.targets()?.into_iter().filter(|target| target.url.ends_with(POPUP)) {
             // A window may close while it is looked at.
             let Ok(page) = Page::attach(&self.cdp, &target.id) else { continue };
-            if page.evaluate("document.querySelector('video')?.readyState > 0").is_ok_and(|held| held == true) {
+            if page.evaluate("document.querySelector('video')?.readyState > 0").is_ok_and(|held| held == true)
+            {
                 values.push(page.evaluate(script)?);
             }
         }

@@ -165,12 +165,9 @@ function joined(a, b) {
 
 // ---- what is kept -------------------------------------------------------------------------------------------------
 
-/** Most bytes kept for one buffer; more than Chromium's own quota for video (0051). */
+/** Most bytes kept for one buffer; Chromium's own quotas, and what it counts for a second's frames beside their bytes (0051). */
 const MOST_KEPT = 200e6;
-const VIDEO_QUOTA = 150 * 2 ** 20;
-const AUDIO_QUOTA = 12 * 2 ** 20;
-/** What Chromium counts for the frames of a second beside their bytes: some 110 for each of about 50. */
-const FRAMES_COST = 5500;
+const [VIDEO_QUOTA, AUDIO_QUOTA, FRAMES_COST] = list(150 * 2 ** 20, 12 * 2 ** 20, 5500);
 
 /** Whether Chromium would refuse `more` bytes: to make room it takes what lies before the position, then what lies after the
  * newest append. The device's buffer does the same when the bytes are there. */
