@@ -122,10 +122,7 @@ function pend(b, kind, begin, tell) {
 }
 
 /** The device doesn't answer: not this player again. */
-function giveUp(m) {
-  m.retry = false;
-  revert(m);
-}
+function giveUp(m) { m.retry = false; revert(m); }
 
 /** Ends the page's operation once both the native start and the worker's answer are there. */
 function settle(b) {
@@ -154,11 +151,7 @@ function ended(b, p) {
 /** Lets the page see the end of its operation, if it has not: the events of a native append of nothing. */
 function endPending(b, p) {
   if (b.pending !== p) return;
-  try {
-    start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), () => ended(b, p));
-  } catch {
-    ended(b, p);
-  }
+  if (!succeeds(() => start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), () => ended(b, p)))) ended(b, p);
 }
 
 const inSession = (b) => b.player.mode === 'session' || (b.player.mode === 'moving' && !b.busy && !b.jobs.length);

@@ -145,9 +145,7 @@ function setFactor(m, factor) {
 const limited = (rate) => (rate < 0.0625 ? 0 : rate > 16 ? 16 : rate);
 
 /** The stand-in waits for the device's first frame. */
-function hold(m) {
-  if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0);
-}
+function hold(m) { if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0); }
 
 /** Seconds before the end of what is buffered in which the stand-in is not held any more. */
 const RUN_OUT = 0.5;

@@ -46,10 +46,7 @@ function accept(m) {
 // ---- session → device ---------------------------------------------------------------------------------------------
 
 /** The device was there all the time, only slow to say so. */
-function moveLate(m) {
-  m.due = m.mode !== 'moving';
-  move(m);
-}
+function moveLate(m) { m.due = m.mode !== 'moving'; move(m); }
 
 /** Sends what is kept to the device while the session plays on, then waits for the worker's `swap`. */
 function move(m) {
