@@ -100,6 +100,8 @@ pub enum HookEvent {
     ReadEnded {
         ms: u32,
     },
+    /// An element of the document plays the MediaSource of a worker, which the hook doesn't reach.
+    InWorker {},
     /// Whether the page holds a live share of a screen, a window or a tab.
     Sharing {
         live: bool,

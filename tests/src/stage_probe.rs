@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::cdp::{Cdp, Page};
 use crate::session::Session;
@@ -71,6 +72,20 @@ impl StageProbe {
             }
             std::thread::park_timeout(Duration::from_millis(100));
         }
+    }
+
+    /// What `script` gives in each document of the device that holds media.
+    pub fn all(&self, script: &str) -> Result<Vec<Value>> {
+        let mut values = Vec::new();
+        for target in self.cdp.targets()?.into_iter().filter(|target| target.url.ends_with(POPUP)) {
+            // A window may close while it is looked at.
+            let Ok(page) = Page::attach(&self.cdp, &target.id) else { continue };
+            if page.evaluate("document.querySelector('video')?.readyState > 0").is_ok_and(|held| held == true)
+            {
+                values.push(page.evaluate(script)?);
+            }
+        }
+        Ok(values)
     }
 
     /// Waits until `count` players have a window on the device.

@@ -98,7 +98,7 @@ const native = {
   rangesLength: accessor(TimeRanges.prototype, 'length').get, rangeStart: bound(TimeRanges.prototype.start),
   rangeEnd: bound(TimeRanges.prototype.end), now: bound(Performance.prototype.now), later: setTimeout.bind(window),
   forget: clearTimeout.bind(window), get: bound(WeakMap.prototype.get), set: bound(WeakMap.prototype.set),
-  origin: performance.timeOrigin, Event, MessageEvent, DOMException, TypeError, Uint8Array, isView: ArrayBuffer.isView,
+  origin: performance.timeOrigin, Event, MessageEvent, DOMException, TypeError, QuotaExceededError: window.QuotaExceededError, Uint8Array, isView: ArrayBuffer.isView,
   bufferLength: accessor(ArrayBuffer.prototype, 'byteLength').get, round: Math.round, fill: bound(getPrototypeOf(Uint8Array.prototype).set), isArray: Array.isArray,
   includes: bound(Array.prototype.includes), has: bound(WeakSet.prototype.has), add: bound(WeakSet.prototype.add),
   type: accessor(Event.prototype, 'type').get, target: accessor(Event.prototype, 'target').get,

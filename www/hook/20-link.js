@@ -17,10 +17,7 @@ const onReadyChange = list();
 /** Sends to the worker. The port is asked for at the first use; what is posted before waits. */
 function toWorker(message, transfer) {
   if (!link) return;
-  if (mediaPort) {
-    native.post(mediaPort, message, transfer || list());
-    return;
-  }
+  if (mediaPort) { native.post(mediaPort, message, transfer || list()); return; }
   unsent.push({ __proto__: null, message, transfer: transfer || list() });
   askForPort();
 }
@@ -44,12 +41,8 @@ function onRelayMessage(event) {
     deviceReady = data.ready;
     for (const call of onReadyChange) call(deviceReady);
   }
-  if (data.gone) {
-    // The worker has ended; the one that comes after it gets a new port.
-    mediaPort = null;
-    mediaAsked = false;
-    unsent = list();
-  }
+  // The worker has ended; the one that comes after it gets a new port.
+  if (data.gone) [mediaPort, mediaAsked, unsent] = list(null, false, list());
 }
 
 /** Tells the relay which element a player draws, through an event whose type only the relay knows. */
@@ -61,9 +54,7 @@ function watchElement(id, element) {
   return true;
 }
 
-function unwatchElement(id) {
-  if (link) native.post(link.relay, { unwatch: id });
-}
+function unwatchElement(id) { if (link) native.post(link.relay, { unwatch: id }); }
 
 {
   const pristine = () => !document.documentElement || !document.documentElement.firstElementChild;

@@ -165,8 +165,27 @@ function joined(a, b) {
 
 // ---- what is kept -------------------------------------------------------------------------------------------------
 
-/** Most bytes kept for one buffer; Chromium's own quota for video is 150 MB. */
-const MOST_KEPT = 150e6;
+/** Most bytes kept for one buffer; Chromium's own quotas, and what it counts for a second's frames beside their bytes (0051). */
+const MOST_KEPT = 200e6;
+const [VIDEO_QUOTA, AUDIO_QUOTA, FRAMES_COST] = list(150 * 2 ** 20, 12 * 2 ** 20, 5500);
+
+/** Whether Chromium would refuse `more` bytes: to make room it takes what lies before the position, then what lies after the
+ * newest append. The device's buffer does the same when the bytes are there. */
+function isFull(b, more) {
+  const e = b.player.element;
+  if (e && native.error.get(e)) return false;
+  const at = e ? native.currentTime.get(e) * 1e6 : 0;
+  let [held, newest, now] = list(0, 0, rangesOf(b));
+  for (let i = b.log.length - 1; i >= 0; i--) {
+    const { grew, bytes } = b.log[i];
+    if (!grew) continue;
+    newest = newest || grew[grew.length - 1];
+    if (grew[grew.length - 1] <= at || grew[0] >= newest || !intersects(grew, now)) continue;
+    held += bytes.length;
+    for (let j = 0; j < grew.length; j += 2) held += (grew[j + 1] - grew[j]) / 1e6 * FRAMES_COST;
+  }
+  return held > 0 && held + more > (begins(b.mime, 'audio/') ? AUDIO_QUOTA : VIDEO_QUOTA);
+}
 
 const startsInit = (bytes) => bytes.length >= 8 && (
   (bytes[0] === 0x1a && bytes[1] === 0x45 && bytes[2] === 0xdf && bytes[3] === 0xa3) ||
@@ -210,7 +229,7 @@ function prune(b) {
     group = list();
   }
   stays.push(...group);
-  const out = stays.filter((e, i) => !e.init || e.grew || !stays[i + 1] || !stays[i + 1].init);
+  const out = stays.filter((e, i) => !e.init || intersects(e.grew || list(), now) || !stays[i + 1] || !stays[i + 1].init);
   b.log = out;
   b.kept = out.reduce((sum, e) => sum + e.bytes.length, 0);
 }

@@ -47,6 +47,7 @@ function closePlayer(m) {
   m.mode = 'session';
   played(m);
   m.before = list(0, 0, 0, 0);
+  m.presented = 0;
   for (const b of m.buffers) b.log = list();
 }
 
@@ -68,6 +69,9 @@ function copyOf(data) {
 const busyError = (what) => new native.DOMException(
   `Failed to ${what} on 'SourceBuffer': This SourceBuffer is still processing an 'appendBuffer' or 'remove' operation.`,
   'InvalidStateError');
+
+const FULL = "Failed to execute 'appendBuffer' on 'SourceBuffer': The SourceBuffer is full, and cannot free space to append additional buffers.";
+const fullError = () => (native.QuotaExceededError ? new native.QuotaExceededError(FULL) : new native.DOMException(FULL, 'QuotaExceededError'));
 
 function settingsOf(b) {
   const s = b.shadow || {
@@ -95,7 +99,7 @@ function sendAppend(b, op, entry, replay) {
 /** The page's operation begins: natively with `begin`, told to the worker when the browser would carry it out, that is a task
  * later: until then abort() takes it back. Its end waits for the answer. */
 function pend(b, kind, begin, tell) {
-  const p = { __proto__: null, op: ++b.op, kind, begun: false, sent: false, answer: null, begin: null, entry: null, range: null, timer: 0, settling: false };
+  const p = { __proto__: null, op: ++b.op, kind, begun: false, sent: false, answer: null, begin: null, entry: null, range: null, timer: 0, settling: false, waits: false };
   b.pending = p;
   const started = () => {
     p.begun = true;
@@ -118,10 +122,7 @@ function pend(b, kind, begin, tell) {
 }
 
 /** The device doesn't answer: not this player again. */
-function giveUp(m) {
-  m.retry = false;
-  revert(m);
-}
+function giveUp(m) { m.retry = false; revert(m); }
 
 /** Ends the page's operation once both the native start and the worker's answer are there. */
 function settle(b) {
@@ -150,11 +151,7 @@ function ended(b, p) {
 /** Lets the page see the end of its operation, if it has not: the events of a native append of nothing. */
 function endPending(b, p) {
   if (b.pending !== p) return;
-  try {
-    start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), () => ended(b, p));
-  } catch {
-    ended(b, p);
-  }
+  if (!succeeds(() => start(b, list('update', 'updateend'), () => native.append(b.sb, nothing()), () => ended(b, p)))) ended(b, p);
 }
 
 const inSession = (b) => b.player.mode === 'session' || (b.player.mode === 'moving' && !b.busy && !b.jobs.length);
@@ -170,6 +167,11 @@ patchMethod(SB, 'appendBuffer', (target, self, args) => {
     start(b, ALL, () => apply(target, self, args), () => { kept(entry, rangesOf(b)); prune(b); });
     entry = keep(b, bytes, settings, true);
   } else {
+    if (isFull(b, bytes.length)) {
+      // The browser opens a source that has ended before it refuses.
+      if (native.readyState.get(b.player.ms) === 'ended' && !b.busy) start(b, list(), () => native.append(b.sb, nothing()));
+      throw fullError();
+    }
     const entry = keep(b, bytes, settings, false);
     try {
       pend(b, 'append', () => native.append(b.sb, nothing()), ({ op }) => sendAppend(b, op, entry, false)).entry = entry;
@@ -200,7 +202,7 @@ patchMethod(SB, 'remove', (target, self, args) => {
 
 patchMethod(SB, 'abort', (target, self, args) => {
   const b = native.get(buffers, self);
-  if (!b || inSession(b)) return apply(target, self, args);
+  if (!b || (inSession(b) && !(b.pending && b.pending.waits))) return apply(target, self, args);
   const p = b.pending;
   if (!p) {
     if (!b.busy) apply(target, self, args);
@@ -210,7 +212,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
     // The events of an aborted append are the browser's own, from an append of nothing.
     b.pending = null;
     native.forget(p.timer);
-    if (p.entry && !p.sent) b.log.splice(b.log.indexOf(p.entry), 1);
+    if (p.entry && (!p.sent || p.waits)) b.log.splice(b.log.indexOf(p.entry), 1);
     else if (p.entry) p.entry.ended = true;
     const head = b.expected[b.expected.length - 1];
     const events = list('abort', 'updateend');
@@ -358,6 +360,8 @@ function sendDuration(m) {
 
 // Every MediaSource is known from its beginning: its listeners are called in the order in which they were added.
 patchConstructor('MediaSource', (ms) => { playerOf(ms); return ms; });
+// A worker's source is out of reach: a player that asks makes it here.
+patchAccessor(MediaSource, 'canConstructInDedicatedWorker', (target, self, args) => apply(target, self, args) && !(link && deviceReady !== false));
 
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);

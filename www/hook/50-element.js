@@ -144,9 +144,7 @@ function setFactor(m, factor) {
 const limited = (rate) => (rate < 0.0625 ? 0 : rate > 16 ? 16 : rate);
 
 /** The stand-in waits for the device's first frame. */
-function hold(m) {
-  if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0);
-}
+function hold(m) { if (m.mode === 'device' && !native.paused.get(m.element)) setFactor(m, 0); }
 
 /** Seconds before the end of what is buffered in which the stand-in is not held any more. */
 const RUN_OUT = 0.5;
@@ -238,5 +236,7 @@ patchAccessor(ME, 'srcObject', null, (target, self, args) => {
   if (m) linkElement(m, self);
   apply(target, self, args);
   if (m) m.base = native.rate.get(self);
+  // What is taken and is neither a source nor a stream is the handle of a worker's source.
+  else if (args[0] && !succeeds(() => native.pictures(args[0]))) toWorker({ inWorker: {} });
   return undefined;
 });

@@ -46,10 +46,7 @@ function accept(m) {
 // ---- session → device ---------------------------------------------------------------------------------------------
 
 /** The device was there all the time, only slow to say so. */
-function moveLate(m) {
-  m.due = m.mode !== 'moving';
-  move(m);
-}
+function moveLate(m) { m.due = m.mode !== 'moving'; move(m); }
 
 /** Sends what is kept to the device while the session plays on, then waits for the worker's `swap`. */
 function move(m) {
@@ -203,8 +200,13 @@ function resumeInSession(b) {
   if (p.entry) p.entry.native = true;
   try {
     start(b, show, () => (p.range ? native.remove(b.sb, p.range[0], p.range[1]) : native.append(b.sb, bytes)), before);
+    p.waits = false;
   } catch {
-    before();
+    p.waits = players.get(b.player.id) && b.player.buffers.includes(b);
+    if (p.entry) p.entry.native = false;
+    // A buffer that is full here as well takes it when what is played has made room.
+    if (p.waits) native.later(() => { if (b.pending === p && b.player.mode === 'session') resumeInSession(b); }, 250);
+    else before();
   }
 }
 

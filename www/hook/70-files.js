@@ -219,10 +219,7 @@ function closeFile(m) {
 }
 
 /** The page has the element load: whatever is under way here is over. */
-function pageLoads(element) {
-  const m = native.get(elements, element);
-  if (m && m.file) closeFile(m);
-}
+function pageLoads(element) { const m = native.get(elements, element); if (m && m.file) closeFile(m); }
 
 // ---- what the page reads ------------------------------------------------------------------------------------------
 
@@ -354,10 +351,7 @@ async function fetchFor(m, { request, url, start, end }) {
   toWorker({ fetched: answer }, list(native.viewBuffer(answer.data)));
 }
 
-function unfetch(m, request) {
-  const job = m.file && m.file.jobs.get(request);
-  if (job) native.abortFetch(job);
-}
+function unfetch(m, request) { const job = m.file && m.file.jobs.get(request); if (job) native.abortFetch(job); }
 
 async function readBlob(m, answer, start, end) {
   const blob = await m.file.blob;

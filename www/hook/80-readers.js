@@ -27,10 +27,7 @@ function reads(element, reader) {
   return m.grey ? m : null;
 }
 
-function take(element, reader) {
-  native.set(taken, element, reader);
-  reads(element, reader);
-}
+function take(element, reader) { native.set(taken, element, reader); reads(element, reader); }
 
 let nothingLoaded = null;
 /** A video that has no frame: natives that draw it do nothing, the others refuse it in their own words. */

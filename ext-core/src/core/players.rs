@@ -158,6 +158,10 @@ impl Players {
         if let HookEvent::Sharing { live } = event {
             return self.share(relay, live, link, out);
         }
+        if let HookEvent::InWorker {} = event {
+            self.reasons.insert(relay, ErrorCode::SOURCE_IN_WORKER);
+            return;
+        }
         let ms = ms_of(&event);
         let key = (relay, ms);
         if let HookEvent::Open { replay, .. } = event {
@@ -193,6 +197,7 @@ impl Players {
             | HookEvent::Read { .. }
             | HookEvent::ReadEnded { .. }
             | HookEvent::Sharing { .. }
+            | HookEvent::InWorker {}
             | HookEvent::File(_)
             | HookEvent::Fetched(_) => true,
             HookEvent::AddBuffer { sb, mime, .. } => {
@@ -723,7 +728,7 @@ fn ms_of(event: &HookEvent) -> u32 {
         | HookEvent::Read { ms, .. }
         | HookEvent::WatchFrames { ms, .. }
         | HookEvent::ReadEnded { ms } => *ms,
-        HookEvent::Sharing { .. } => 0,
+        HookEvent::Sharing { .. } | HookEvent::InWorker {} => 0,
     }
 }
 

@@ -424,6 +424,15 @@ fn a_muted_tab_is_silent_on_the_device_whatever_the_page_wishes() {
 }
 
 #[test]
+fn a_source_of_a_worker_is_told_until_the_document_has_another_player() {
+    let mut world = World::ready();
+    world.hook(HookEvent::InWorker {});
+    assert_eq!(world.core.status().in_session[0].code, "OFS-1340");
+    world.hook(HookEvent::Open { ms: 2, replay: false });
+    assert_eq!(world.core.status().in_session, []);
+}
+
+#[test]
 fn nothing_plays_on_the_device_while_any_page_shares_a_screen() {
     let mut world = World::ready();
     world.core.handle_relay_opened(

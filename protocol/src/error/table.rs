@@ -228,6 +228,9 @@ table! {
     1331 NOTHING_TO_SEEK:
         "The video has no length or can't be wound, so it plays in the session.",
         "Nothing to do.";
+    1340 SOURCE_IN_WORKER:
+        "The page feeds this video from a worker, which can't be moved to your device.",
+        "Switch off workers in the page's player, or report the site; it plays in the session.";
 
     // 14xx: the page and the hook in it.
     1401 PAGE_FLOOD:

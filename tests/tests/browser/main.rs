@@ -11,6 +11,7 @@
 )]
 
 mod clips;
+mod corners;
 mod element;
 mod faults;
 mod fidelity;
