@@ -14,23 +14,23 @@ use serde_json::{Value, json};
 use crate::fidelity::{native_url, repository, untimed};
 
 /// How long anything may take on a busy machine before the test says that it does not happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A page that plays a file of one kind.
-struct Play {
+pub(crate) struct Play {
     page: Page,
     kind: &'static str,
 }
 
 impl Play {
-    fn begin(session: &Session, url: &str, kind: &'static str) -> Self {
+    pub(crate) fn begin(session: &Session, url: &str, kind: &'static str) -> Self {
         let page = session.open(url).unwrap();
         let begun = page.evaluate_within(&format!("begin({}).then(() => 0)", json!(kind)), PATIENCE);
         begun.unwrap_or_else(|error| panic!("{kind} at {url} does not begin: {error:#}"));
         Self { page, kind }
     }
 
-    fn run(&self, session: &Session, what: &str) {
+    pub(crate) fn run(&self, session: &Session, what: &str) {
         let rest = self.page.evaluate_within(&format!("{what}().then(() => 0)"), PATIENCE);
         rest.unwrap_or_else(|error| {
             panic!("{}: {error:#}; {} {:?}", self.kind, self.state(), session.status())
@@ -95,7 +95,7 @@ fn refers(request: &Request) -> bool {
 }
 
 /// A film as HLS: the segments of a clip by byte ranges.
-fn hls(file: &str) -> Response {
+pub(crate) fn hls(file: &str) -> Response {
     let clips = repository().join("tests/clips");
     let playlist = |text: String| Response::new("application/vnd.apple.mpegurl", text);
     match file {
@@ -138,7 +138,7 @@ fn session() -> Session {
     session
 }
 
-fn wait(what: &str, mut ready: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut ready: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !ready() {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -146,7 +146,7 @@ fn wait(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
-fn wait_redirected(session: &Session, play: &Play) {
+pub(crate) fn wait_redirected(session: &Session, play: &Play) {
     let end = Instant::now() + PATIENCE;
     while session.status().unwrap()["redirected"] != 1 {
         let state = play.state();
@@ -156,7 +156,7 @@ fn wait_redirected(session: &Session, play: &Play) {
 }
 
 /// Two runs of a kind, which must not differ.
-fn compare(
+pub(crate) fn compare(
     session: &Session,
     server: &Server,
     other: &Server,

@@ -12,6 +12,7 @@
 
 mod clips;
 mod element;
+mod fetch;
 mod fidelity;
 mod files;
 mod frames;
