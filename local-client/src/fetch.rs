@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use http_body_util::Empty;
+use http_body_util::Limited;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
@@ -30,6 +31,8 @@ use crate::client::OwnFetch;
 
 /// Redirects that are followed; film servers have one or two.
 const MOST_REDIRECTS: usize = 5;
+/// Of a redirect's body so much is read, to keep its connection.
+const MOST_REDIRECT_BODY: usize = 16 * 1024;
 const USER_AGENT: &str = concat!("offstage-client/", env!("CARGO_PKG_VERSION"));
 
 /// How long a server may take.
@@ -121,6 +124,11 @@ impl Fetcher {
                 }
                 return Ok(fetched);
             };
+            // The next range is sent there again.
+            let rest = Limited::new(response.into_body(), MOST_REDIRECT_BODY).collect();
+            if timeout(self.limits.answer, rest).await.is_ok_and(|rest| rest.is_ok()) {
+                self.connections.keep(&url, sender);
+            }
             url = next;
         }
         Err(FetchError::Redirected)

@@ -395,4 +395,38 @@ mod tests {
         }
         assert_eq!(fetches.offers.len(), MAX_OFFERS);
     }
+
+    proptest::proptest! {
+        /// In whatever order askers, sessions and servers speak: nobody is answered twice, nothing grows, and nothing is left open.
+        #[test]
+        fn everybody_is_answered_at_most_once(steps in proptest::collection::vec((0_u8..7, 1_u32..4, 0_u32..40), 0..300)) {
+            let mut fetches = allowing();
+            let (mut token, mut answered) = (0, std::collections::BTreeSet::new());
+            for (what, player, number) in steps {
+                match what {
+                    0 | 1 => {
+                        token += 1;
+                        fetches.ask(Fetch { resource: number % 3, ..fetch(token, player, 10) });
+                    }
+                    2 => fetches.offered(player, number, offer("https://b.example/1")),
+                    3 => fetches.own_done(number, Ok(bytes(3))),
+                    4 => fetches.own_done(number, Err(ErrorCode::FETCH_TOO_SLOW)),
+                    5 => fetches.answer(player, number, bytes(3)),
+                    _ if number == 0 => fetches.drop_player(player),
+                    _ => drop(fetches.cancel(number.into())),
+                }
+                while fetches.start().is_some() {}
+                while let Some((token, _)) = fetches.poll() {
+                    proptest::prop_assert!(answered.insert(token), "{} twice", token);
+                }
+                let own = fetches.open.values().filter(|open| open.own).count();
+                proptest::prop_assert!(own <= MAX_OWN && fetches.open.len() <= 3 * MAX_OPEN);
+            }
+            for player in 1..4 {
+                fetches.drop_player(player);
+            }
+            proptest::prop_assert!(fetches.open.is_empty() && fetches.waiting.is_empty());
+            proptest::prop_assert!(fetches.offers.is_empty() && fetches.refused.is_empty());
+        }
+    }
 }

@@ -12,6 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Answers every request on every connection with `answer`, given its head; keeps the heads.
@@ -260,4 +262,38 @@ async fn certificates_are_checked_and_a_page_that_is_secure_tells_no_insecure_se
     knowing.fetch(&secure).await.unwrap();
     let heads = heads.lock().unwrap().clone();
     assert!(heads.len() == 1 && !heads[0].to_lowercase().contains("referer"), "{heads:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever a server says: three bytes, or an error.
+    #[test]
+    fn any_answer_gives_the_bytes_or_an_error(
+        head in "(HTTP/1\\.1 (206|200|302|416) x\r\n)?(Content-Range: bytes [0-5]-[0-5]/(10|9|\\*)\r\n)?\
+                 (Content-Length: [0-9]{1,20}\r\n)?(Location: [a-z:/.]{0,9}\r\n)?(Transfer-Encoding: chunked\r\n)?\r\n",
+        body in "[0-9a-f\r\n]{0,40}",
+        total: Option<u8>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (port, _) = serve(move |_| format!("{head}{body}")).await;
+            let limits = Limits { answer: Duration::from_millis(60), whole: Duration::from_millis(60) };
+            let fetcher = Fetcher { limits, ..fetcher(&[port]) };
+            let total = total.map(|total| u64::from(total % 3) + 9);
+            let order = OwnFetch { total, ..order(format!("http://127.0.0.1:{port}/f")) };
+            if let Ok(got) = fetcher.fetch(&order).await {
+                prop_assert!(got.status == 416 || (got.status == 200 && got.data.len() == 3), "{:?}", got);
+                prop_assert!(total.is_none() || got.total == total);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn any_text_is_a_content_range_or_none(text in "(bytes )?[0-9/* -]{0,60}") {
+        if let Some((first, last, total)) = parse_content_range(&text) {
+            prop_assert!(first <= last && total.is_none_or(|total| last < total));
+        }
+    }
 }

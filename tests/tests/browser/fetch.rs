@@ -3,6 +3,7 @@
 //! The server knows them apart: a page's element asks for a `video`, the session for bytes, the device's client has a name.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use offstage_tests::server::{Request, Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
@@ -199,4 +200,14 @@ fn a_server_that_refuses_the_device_in_mid_play_gives_the_file_to_the_session() 
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert!(asks.of("device").len() > 1 && !media(&asks.of("session")).is_empty());
     session.close();
+}
+
+#[test]
+fn a_server_that_keeps_the_device_waiting_gives_the_file_to_the_session() {
+    let never: ForDevice = |_, _| {
+        // Longer than the client waits, so that it is never seen to answer.
+        std::thread::park_timeout(Duration::from_secs(15));
+        Some(Response::not_found())
+    };
+    check_refused(never, allowed, &[1, 2], "OFS-1357");
 }

@@ -2,6 +2,8 @@
 //!
 //! `127.0.0.1` is covered and `localhost` is not, so one browser shows both.
 
+use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use offstage_tests::cdp::Page;
@@ -87,6 +89,25 @@ fn a_file_of_a_server_without_ranges_plays_in_the_session() {
     session.close();
 }
 
+/// A live playlist is nothing to go back to unseen: it stays where it is.
+#[test]
+fn a_live_playlist_plays_in_the_session_as_natively() {
+    let (server, session) = (serve(), session());
+    let path = "/pages/files.html";
+    let native = Play::begin(&session, &native_url(&server, path), "live");
+    let expected = native.told();
+    native.page.close().unwrap();
+    let play = Play::begin(&session, &server.url(path), "live");
+    assert_eq!(play.told(), expected);
+    assert!(expected.0.iter().any(|event| event["event"] == "plays"), "{expected:?}");
+    wait("the reason", || session.status().unwrap()["in_session"][0]["code"] == "OFS-1331");
+    play.page
+        .wait_until("video.duration === Infinity && video.currentTime > 4 && !video.paused", PATIENCE)
+        .unwrap();
+    assert_eq!(session.status().unwrap()["redirected"], 0);
+    session.close();
+}
+
 /// The other origin's own check: what a browser sends for an element of a page of ours.
 fn refers(request: &Request) -> bool {
     request.header("referer").is_some_and(|referer| {
@@ -103,27 +124,39 @@ pub(crate) fn hls(file: &str) -> Response {
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=200000,CODECS=\"avc1.4d401e,mp4a.40.2\"\nmedia.m3u8\n"
                 .to_owned(),
         ),
-        "media.m3u8" => {
-            let index: Value =
-                serde_json::from_slice(&std::fs::read(clips.join("index.json")).unwrap()).unwrap();
-            let clip = &index["h264-aac.mp4"];
-            let range = |part: &Value| {
-                let [start, end] = ["start", "end"].map(|key| part[key].as_u64().unwrap());
-                format!("{}@{start}", end - start)
-            };
-            let mut text = format!(
-                "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n\
-                 #EXT-X-MAP:URI=\"clip.mp4\",BYTERANGE=\"{}\"\n",
-                range(&clip["init"])
-            );
-            for segment in clip["segments"].as_array().unwrap() {
-                text.push_str(&format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{}\nclip.mp4\n", range(segment)));
-            }
-            playlist(text + "#EXT-X-ENDLIST\n")
+        "media.m3u8" => playlist(media_playlist(0..usize::MAX) + "#EXT-X-ENDLIST\n"),
+        "live.m3u8" => {
+            // A second for each second, from the first request on.
+            static BEGIN: OnceLock<Instant> = OnceLock::new();
+            let passed = usize::try_from(BEGIN.get_or_init(Instant::now).elapsed().as_secs()).unwrap();
+            playlist(media_playlist(passed..passed + 6))
         }
         "clip.mp4" => Response::file(&clips, "h264-aac.mp4"),
         _ => Response::not_found(),
     }
+}
+
+/// These segments of the clip, as far as it has them.
+fn media_playlist(wanted: Range<usize>) -> String {
+    let index = std::fs::read(repository().join("tests/clips/index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let clip = &index["h264-aac.mp4"];
+    let range = |part: &Value| {
+        let [start, end] = ["start", "end"].map(|key| part[key].as_u64().unwrap());
+        format!("{}@{start}", end - start)
+    };
+    let segments = clip["segments"].as_array().unwrap();
+    let kind = if wanted.end == usize::MAX { "#EXT-X-PLAYLIST-TYPE:VOD\n" } else { "" };
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n{kind}\
+         #EXT-X-MAP:URI=\"clip.mp4\",BYTERANGE=\"{}\"\n",
+        wanted.start,
+        range(&clip["init"])
+    );
+    for segment in segments.iter().take(wanted.end).skip(wanted.start) {
+        text.push_str(&format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{}\nclip.mp4\n", range(segment)));
+    }
+    text
 }
 
 fn session() -> Session {
