@@ -23,6 +23,16 @@ pub struct Source {
     pub enabled: Option<bool>,
     pub sites: Option<Vec<String>>,
     pub blocked: Option<Vec<String>>,
+    /// Of the managed settings only.
+    pub fetch: Option<FetchSource>,
+}
+
+/// Who fetches the files of which sites' documents; the session, unless said otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct FetchSource {
+    /// Whole origins whose files the device may fetch by itself.
+    pub device: Vec<String>,
 }
 
 /// Hook and relay belong into every frame whose document matches, and isn't excluded.
@@ -48,6 +58,7 @@ pub struct Config {
     enabled: bool,
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
+    fetched_by_device: Vec<Pattern>,
     /// Entries that are no match patterns, for the log.
     invalid: usize,
 }
@@ -71,8 +82,15 @@ impl Config {
             .filter_map(|s| s.blocked.as_ref())
             .flat_map(|l| parse(l))
             .collect();
+        // Neither a page nor the person may have the device connect somewhere.
+        let mut fetched_by_device =
+            managed.fetch.as_ref().map(|fetch| parse(&fetch.device)).unwrap_or_default();
+        let count = fetched_by_device.len();
+        // A document's origin is what the browser vouches for.
+        fetched_by_device.retain(Pattern::is_whole);
+        invalid += count - fetched_by_device.len();
         let enabled = managed.enabled.or(local.enabled).or(shipped.enabled).unwrap_or(true);
-        Self { enabled, sites, blocked, invalid }
+        Self { enabled, sites, blocked, fetched_by_device, invalid }
     }
 
     /// Whether redirection may be tried on a page.
@@ -81,6 +99,12 @@ impl Config {
         self.enabled
             && self.sites.iter().any(|pattern| pattern.matches(url))
             && !self.blocked.iter().any(|pattern| pattern.matches(url))
+    }
+
+    /// Whether policy has the device fetch the files of documents of an origin.
+    #[must_use]
+    pub fn fetches_by_device(&self, origin: &str) -> bool {
+        self.fetched_by_device.iter().any(|pattern| pattern.matches(origin))
     }
 
     /// How many patterns are covered.
@@ -131,7 +155,7 @@ mod tests {
             managed: Source {
                 sites: list("https://*/*"),
                 blocked: list("https://bank.org/*"),
-                enabled: None,
+                ..Source::default()
             },
             local: Source { enabled: Some(true), sites: list("nonsense"), ..Source::default() },
         };
@@ -154,7 +178,7 @@ mod tests {
     fn documents_without_an_address_are_covered_where_paths_do_not_matter() {
         let check = |sites: &[&str], blocked: &[&str], expected: [[&[&str]; 2]; 2]| {
             let list = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
-            let shipped = Source { sites: list(sites), blocked: list(blocked), enabled: None };
+            let shipped = Source { sites: list(sites), blocked: list(blocked), ..Source::default() };
             let scripts = Config::from_sources(&Sources { shipped, ..Sources::default() }).scripts();
             for (scripts, [matches, excluded]) in scripts.iter().zip(expected) {
                 assert_eq!(
@@ -181,6 +205,30 @@ mod tests {
                 [&["https://a.org/*"], &["*://a.org/admin/*"]],
             ],
         );
+    }
+
+    #[test]
+    fn only_managed_settings_have_the_device_fetch_and_only_for_whole_origins() {
+        let fetch = |patterns: &[&str]| Source {
+            fetch: Some(FetchSource { device: strings(patterns) }),
+            ..Source::default()
+        };
+        let managed = fetch(&["https://*.a.org/*", "https://b.org/video/*", "nonsense"]);
+        let config = Config::from_sources(&Sources { managed, ..Sources::default() });
+        assert_eq!(config.invalid(), 2);
+        for (origin, expected) in [
+            ("https://a.org", true),
+            ("https://x.a.org", true),
+            ("http://a.org", false),
+            ("https://b.org", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(config.fetches_by_device(origin), expected, "{origin}");
+        }
+        let all = || fetch(&["*://*/*"]);
+        let own = Config::from_sources(&Sources { shipped: all(), local: all(), ..Sources::default() });
+        assert!(!own.fetches_by_device("https://a.org"));
     }
 
     fn strings(texts: &[&str]) -> Vec<String> {

@@ -113,11 +113,13 @@ pub struct Status<'a> {
     pub drift_us: Option<[u64; 2]>,
     /// Documents that play in the session although there is a device.
     pub in_session: Vec<InSession>,
+    /// Documents whose files the session fetches although policy has the device fetch them.
+    pub fetch_refused: Vec<InSession>,
     /// Patterns that are covered.
     pub sites: usize,
 }
 
-/// Why a document's last player that was to play on the device plays in the session.
+/// Why something of a document's is the session's: its last player that was to play on the device, or the fetching of its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InSession {
     pub tab: i32,
@@ -303,7 +305,8 @@ impl Core {
             return;
         }
         let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
-        let document = Document { relay, origin, muted: self.tabs.is_muted(*tab) };
+        let device_fetches = self.config.fetches_by_device(origin);
+        let document = Document { relay, origin, muted: self.tabs.is_muted(*tab), device_fetches };
         self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
     }
@@ -368,6 +371,12 @@ impl Core {
                 .players
                 .reasons()
                 .filter_map(|(relay, code)| self.in_session(relay, code))
+                .collect(),
+            fetch_refused: self
+                .players
+                .fetch_refused
+                .iter()
+                .filter_map(|(relay, code)| self.in_session(*relay, *code))
                 .collect(),
             sites: self.config.count(),
         }

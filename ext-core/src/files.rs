@@ -1,6 +1,7 @@
 //! A player's own file: which of its resources there are, how the session fetches them, and what the device is told.
 //!
-//! The device names numbers, never addresses: number 0 is what the page's element plays, the others come from playlists.
+//! The device names numbers, never addresses: number 0 is what the page's element plays, the others come from playlists. Where
+//! policy has it so the device is offered the address; playlists and what needs a credential are the session's in any case.
 
 use offstage_protocol::SortedMap;
 use offstage_protocol::message::{FetchRange, FetchedRange};
@@ -18,6 +19,10 @@ const MOST_BYTES: u64 = 512 * 1024;
 const MOST_URL: usize = 16 * 1024;
 /// Longest playlist.
 const MOST_PLAYLIST: u64 = 4 * 1024 * 1024;
+/// What of a file the session looks at before the device fetches it: enough to know its length, and whether it is a playlist.
+const PROBE: u64 = 8;
+/// "Fetch it there", as HTTP has it.
+const ELSEWHERE: u32 = 307;
 const PLAYLIST_MIME: &str = "application/vnd.apple.mpegurl";
 
 /// Who fetches.
@@ -49,9 +54,23 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Resource {
     url: String,
+    /// Where the session was redirected to, maybe because of its cookies.
+    moved: Option<String>,
     playlist: bool,
     /// A playlist as the device gets it.
     text: Option<Vec<u8>>,
+    /// Bytes of the whole, once looked at.
+    total: Option<u64>,
+}
+
+impl Resource {
+    fn new(url: String, playlist: bool) -> Self {
+        Self { url, playlist, ..Self::default() }
+    }
+
+    fn at(&self) -> &str {
+        self.moved.as_ref().unwrap_or(&self.url)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +79,8 @@ struct Open {
     start: u64,
     end: u64,
     way: Way,
+    /// Asks for what the device has to know before it fetches.
+    probe: bool,
 }
 
 /// The resources of one player.
@@ -69,6 +90,8 @@ pub struct Files {
     numbers: SortedMap<String, u32>,
     open: SortedMap<u32, Open>,
     way: Way,
+    /// The Referer of a device that fetches by itself.
+    device: Option<String>,
 }
 
 impl Files {
@@ -85,16 +108,28 @@ impl Files {
         let playlist = extension(&url).eq_ignore_ascii_case("m3u8");
         let numbers = SortedMap::new();
         Some(Self {
-            resources: vec![Resource { url, playlist, text: None }],
+            resources: vec![Resource::new(url, playlist)],
             numbers,
             open: SortedMap::new(),
             way,
+            device: None,
         })
+    }
+
+    /// Offers the addresses to the device. `origin` is that of the document, by the browser's word.
+    pub fn offer_to_device(&mut self, origin: &str) {
+        let web = origin.starts_with("http://") || origin.starts_with("https://");
+        self.device = Some(if web { format!("{origin}/") } else { String::new() });
+    }
+
+    /// The device doesn't fetch; true if that is news.
+    pub fn keep_from_device(&mut self) -> bool {
+        self.device.take().is_some()
     }
 
     /// The device asks for bytes.
     pub fn ask(&mut self, range: &FetchRange) -> Next {
-        let FetchRange { player, request, resource, start, end } = *range;
+        let FetchRange { player, request, resource, start, end, .. } = *range;
         let refuse =
             |status| Next::Answer(FetchedRange { player, request, status, ..FetchedRange::default() });
         let Some(wanted) = usize::try_from(resource).ok().and_then(|at| self.resources.get(at)) else {
@@ -107,15 +142,30 @@ impl Files {
         if let Some(text) = wanted.text.as_ref().filter(|_| start > 0) {
             return Next::Answer(slice(player, request, text, start, end));
         }
-        self.open.insert(request, Open { resource, start, end, way: self.way });
+        let probe = self.device.is_some() && !wanted.playlist && is_plain(&wanted.url);
+        // A film has a length to tell it from another; segments have not, and they are many.
+        if probe && (resource > 0 || wanted.total.is_some()) {
+            return Next::Answer(self.elsewhere(player, request, wanted));
+        }
+        self.open.insert(request, Open { resource, start, end, way: self.way, probe });
         self.order(request).map_or_else(|| refuse(404), Next::Fetch)
+    }
+
+    fn elsewhere(&self, player: u32, request: u32, wanted: &Resource) -> FetchedRange {
+        let (location, referer) = (wanted.url.clone(), self.device.clone().unwrap_or_default());
+        let (status, total) = (ELSEWHERE, wanted.total);
+        FetchedRange { player, request, status, total, location, referer, ..FetchedRange::default() }
     }
 
     fn order(&self, request: u32) -> Option<Order> {
         let open = self.open.get(&request)?;
         let resource = self.resources.get(usize::try_from(open.resource).ok()?)?;
-        let (start, end) = if resource.playlist { (0, None) } else { (open.start, Some(open.end)) };
-        Some(Order { request, url: resource.url.clone(), start, end, way: open.way })
+        let (start, end) = match (resource.playlist, open.probe) {
+            (true, _) => (0, None),
+            (false, true) => (0, Some(PROBE)),
+            (false, false) => (open.start, Some(open.end)),
+        };
+        Some(Order { request, url: resource.at().to_owned(), start, end, way: open.way })
     }
 
     /// Somebody has fetched, or could not.
@@ -134,10 +184,13 @@ impl Files {
             }
         }
         let open = self.open.remove(&request)?;
+        if open.probe {
+            return self.take_probe(player, open, &got);
+        }
         let resource = self.resources.get_mut(usize::try_from(open.resource).ok()?)?;
         if got.url.len() <= MOST_URL && (got.url.starts_with("http://") || got.url.starts_with("https://")) {
             // Redirects are followed once.
-            resource.url = got.url;
+            resource.moved = Some(got.url);
         }
         let data = got.data.into_vec();
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
@@ -158,7 +211,7 @@ impl Files {
             if length > MOST_PLAYLIST {
                 return Some(Next::Answer(answer(502)));
             }
-            let base = resource.url.clone();
+            let base = resource.at().to_owned();
             let text = rewrite(&data, &base, &mut |url, playlist| self.name(url, playlist));
             let next = slice(player, request, &text, open.start, open.end);
             if let Some(resource) =
@@ -173,6 +226,27 @@ impl Files {
         }
         let mime = got.mime.chars().take(200).collect();
         Some(Next::Answer(FetchedRange { total, mime, data, ..answer(200) }))
+    }
+
+    /// The beginning of a file has come: it is the device's, if it is one whose length is known.
+    fn take_probe(&mut self, player: u32, open: Open, got: &FetchedEvent) -> Option<Next> {
+        let resource = self.resources.get_mut(usize::try_from(open.resource).ok()?)?;
+        let playlist = got.mime.to_ascii_lowercase().contains("mpegurl") || got.data.starts_with(b"#EXTM3U");
+        resource.playlist = playlist;
+        resource.total = if got.status == 206 && !playlist {
+            parse_content_range(&got.range).and_then(|(from, total)| total.filter(|_| from == 0))
+        } else {
+            None
+        };
+        let resource = self.resources.get(usize::try_from(open.resource).ok()?)?;
+        if resource.total.is_some() && self.device.is_some() {
+            return Some(Next::Answer(self.elsewhere(player, got.request, resource)));
+        }
+        if !playlist {
+            self.device = None;
+        }
+        self.open.insert(got.request, Open { probe: false, ..open });
+        self.order(got.request).map(Next::Fetch)
     }
 
     /// Whether a playlist is played, whose length may become better known.
@@ -196,7 +270,7 @@ impl Files {
             None if self.resources.len() >= MOST_RESOURCES => return None,
             None => {
                 let number = u32::try_from(self.resources.len()).ok()?;
-                self.resources.push(Resource { url: url.to_owned(), playlist, text: None });
+                self.resources.push(Resource::new(url.to_owned(), playlist));
                 self.numbers.insert(url.to_owned(), number);
                 number
             }
@@ -213,7 +287,14 @@ fn slice(player: u32, request: u32, text: &[u8], start: u64, end: u64) -> Fetche
     let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(text.len());
     let (data, total) = (text.get(at(start)..at(end)).unwrap_or_default(), text.len() as u64);
     let (mime, data) = (PLAYLIST_MIME.to_owned(), data.to_vec());
-    FetchedRange { player, request, status: 200, total: Some(total), mime, data }
+    FetchedRange { player, request, status: 200, total: Some(total), mime, data, ..FetchedRange::default() }
+}
+
+/// An address on the web without a name and a password in it.
+fn is_plain(url: &str) -> bool {
+    let authority =
+        url.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#', '\\']).next().unwrap_or_default());
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('@'))
 }
 
 /// First byte and length of the whole of `bytes a-b/total`.
@@ -232,7 +313,7 @@ mod tests {
     const URL: &str = "https://a.example/film.mp4";
 
     fn range(request: u32, resource: u32, start: u64, end: u64) -> FetchRange {
-        FetchRange { player: 1, request, resource, start, end }
+        FetchRange { player: 1, request, resource, start, end, refused: 0 }
     }
 
     fn got(request: u32, status: u32, range: &str, data: &[u8]) -> FetchedEvent {
@@ -323,5 +404,60 @@ mod tests {
         let Next::Fetch(order) = files.ask(&range(3, 1, 0, 500)) else { panic!("not fetched") };
         assert_eq!((order.url.as_str(), order.end), ("https://a.example/v/low/list", None));
         assert!(matches!(files.ask(&range(4, 0, 0, 500)), Next::Fetch(_)), "a live playlist is read anew");
+    }
+
+    fn offered() -> Files {
+        let mut files = Files::new(URL, true).unwrap();
+        files.offer_to_device("https://page.example");
+        files
+    }
+
+    #[test]
+    fn the_device_is_sent_to_a_file_of_which_the_session_sees_the_length() {
+        let mut files = offered();
+        let probe = Order { request: 7, url: URL.into(), start: 0, end: Some(PROBE), way: Way::Page };
+        assert_eq!(files.ask(&range(7, 0, 500, 900)), Next::Fetch(probe));
+        let moved = "https://cdn.example/secret".to_owned();
+        let answer =
+            answered(files.take(1, FetchedEvent { url: moved, ..got(7, 206, "bytes 0-7/1000", &[1; 8]) }));
+        let location = (answer.status, answer.location.as_str(), answer.referer.as_str(), answer.total);
+        assert_eq!(location, (307, URL, "https://page.example/", Some(1000)), "never where its cookies lead");
+        let Next::Answer(again) = files.ask(&range(8, 0, 0, 9)) else { panic!("looked at again") };
+        assert_eq!((again.location.as_str(), again.total), (URL, Some(1000)));
+        assert!(files.keep_from_device() && !files.keep_from_device());
+        let Next::Fetch(order) = files.ask(&range(9, 0, 0, 9)) else { panic!("not fetched") };
+        assert_eq!((order.start, order.end), (0, Some(9)));
+    }
+
+    #[test]
+    fn what_the_device_can_not_have_is_fetched_by_the_session() {
+        for (status, range_text) in [(206, "bytes 0-7/*"), (206, "bytes 1-8/9"), (200, ""), (403, "")] {
+            let mut files = offered();
+            files.ask(&range(7, 0, 5, 9));
+            let Some(Next::Fetch(order)) = files.take(1, got(7, status, range_text, &[1; 8])) else {
+                panic!("not fetched: {status} {range_text}")
+            };
+            assert_eq!((order.start, order.end), (5, Some(9)));
+            assert!(!files.keep_from_device(), "asked once");
+        }
+        for url in ["blob:https://a.example/1", "https://me@a.example/1", "https://me:x@a.example/1"] {
+            let mut files = Files::new(url, true).unwrap();
+            files.offer_to_device("https://a.example");
+            let Next::Fetch(order) = files.ask(&range(7, 0, 5, 9)) else { panic!("not fetched") };
+            assert_eq!((order.start, order.end), (5, Some(9)), "{url}");
+        }
+    }
+
+    #[test]
+    fn playlists_are_the_sessions_and_their_segments_the_devices() {
+        let mut files = offered();
+        files.ask(&range(1, 0, 0, 400));
+        let Some(Next::Fetch(order)) = files.take(1, got(1, 206, "bytes 0-7/30", b"#EXTM3U\n")) else {
+            panic!("not fetched")
+        };
+        assert_eq!(order.end, None, "whole");
+        answered(files.take(1, got(1, 200, "", b"#EXTM3U\n#EXTINF:1,\nseg.ts\n")));
+        let Next::Answer(answer) = files.ask(&range(2, 1, 0, 400)) else { panic!("fetched") };
+        assert_eq!((answer.location.as_str(), answer.total), ("https://a.example/seg.ts", None));
     }
 }

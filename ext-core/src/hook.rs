@@ -146,6 +146,8 @@ pub struct FileEvent {
     pub url: String,
     /// Whether scripts of the document may most likely read it.
     pub reads: bool,
+    /// Whether the page did not ask for cookies with `crossorigin`.
+    pub plain: bool,
     pub width: f64,
     pub height: f64,
     pub audio: bool,

@@ -18,6 +18,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::doctor;
 use crate::engine::supervisor::EngineConfig;
+use crate::fetch::guard::Guard;
+use crate::fetch::guard::Network;
 use crate::run;
 use crate::run::RunConfig;
 use crate::run::Windows;
@@ -58,6 +60,16 @@ struct RunArgs {
     /// Where pictures are drawn. `none` runs the engine without a head and draws nowhere.
     #[arg(long, value_enum, default_value_t = WindowsArg::Auto)]
     windows: WindowsArg,
+    /// Who fetches the files of videos. `device` lets this device fetch them from the public internet where the policy of the
+    /// session's browser wants it; `session` never does.
+    #[arg(long, value_enum, default_value_t = FetchArg::Session, env = "OFFSTAGE_FETCH")]
+    fetch: FetchArg,
+    /// A network that --fetch=device may reach although it is not public, as 10.1.0.0/16; may be repeated, or separated by commas.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "OFFSTAGE_FETCH_NETWORKS")]
+    fetch_network: Vec<Network>,
+    /// A port that --fetch=device may use besides 80 and 443; may be repeated, or separated by commas.
+    #[arg(long, value_name = "PORT", value_delimiter = ',', env = "OFFSTAGE_FETCH_PORTS")]
+    fetch_port: Vec<u16>,
     /// One more argument for the engine; may be repeated.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     engine_arg: Vec<OsString>,
@@ -122,6 +134,12 @@ enum WindowsArg {
     None,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FetchArg {
+    Session,
+    Device,
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
@@ -173,6 +191,8 @@ impl RunArgs {
                 extra_arguments: self.engine_arg,
             },
             windows,
+            fetch: (self.fetch == FetchArg::Device)
+                .then_some(Guard { networks: self.fetch_network, ports: self.fetch_port }),
         }
     }
 }
@@ -228,6 +248,21 @@ mod tests {
             panic!("not run");
         };
         assert_eq!(args.engine_arg, ["--mute-audio", "--x"]);
+    }
+
+    #[test]
+    fn the_device_fetches_nothing_unless_it_is_told_to() {
+        let fetch = |more: &[&str]| {
+            let cli = Cli::try_parse_from(["offstage-client", "run"].iter().chain(more)).ok()?;
+            let Command::Run(args) = cli.command else { return None };
+            Some(args.config().fetch)
+        };
+        assert_eq!(fetch(&["--fetch-port=81"]), Some(None));
+        let networks = vec!["10.0.0.0/8".parse().unwrap()];
+        let guard = Guard { networks, ports: vec![81, 82] };
+        let all = ["--fetch=device", "--fetch-network=10.0.0.0/8", "--fetch-port=81,82"];
+        assert_eq!(fetch(&all), Some(Some(guard)));
+        assert_eq!(fetch(&["--fetch-network=10.0.0.1/8"]), None, "not a network");
     }
 
     #[test]

@@ -44,10 +44,14 @@ use crate::window::WindowQueue;
 
 use self::devices::Device;
 pub use self::devices::EngineState;
+use self::fetches::Asked;
 pub use self::fetches::Fetch;
 pub use self::fetches::Fetched;
 use self::fetches::Fetches;
 pub use self::fetches::MAX_FETCH;
+use self::fetches::Offer;
+pub use self::fetches::OwnCommand;
+pub use self::fetches::OwnFetch;
 use self::picture::Picture;
 use self::picture::Step;
 use self::session::Session;
@@ -136,7 +140,8 @@ impl Client {
 
     pub fn session_opened(&mut self, now: Monotonic, session: u64, peer: Peer) {
         let mut config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
-        config.hello.features.push(offstage_protocol::FEATURE_FILES.to_owned());
+        let features = [offstage_protocol::FEATURE_FILES, offstage_protocol::FEATURE_FETCH];
+        config.hello.features.extend(features.map(str::to_owned));
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
             mux.close(ErrorCode::CLIENT_BUSY, "too many sessions");
@@ -312,10 +317,27 @@ impl Client {
         self.fetches.poll()
     }
 
+    /// Lets the device fetch by itself what sessions offer.
+    pub fn allow_fetch(&mut self) {
+        self.fetches.own_allowed = true;
+    }
+
+    /// What is to be fetched from the web, or not any more.
+    pub fn poll_own_fetch(&mut self) -> Option<OwnCommand> {
+        self.fetches.poll_own()
+    }
+
+    /// An [`OwnFetch`] has given bytes, or could not.
+    pub fn own_fetched(&mut self, request: u32, fetched: Result<Fetched, ErrorCode>) {
+        self.fetches.own_done(request, fetched);
+        self.start_fetches();
+    }
+
     fn start_fetches(&mut self) {
-        while let Some((request, Fetch { player, resource, start, end, .. })) = self.fetches.start() {
+        while let Some(Asked { request, fetch, refused }) = self.fetches.start() {
+            let Fetch { player, resource, start, end, .. } = fetch;
             if let Some(state) = self.players.get(&player) {
-                let range = FetchRange { player: state.name, request, resource, start, end };
+                let range = FetchRange { player: state.name, request, resource, start, end, refused };
                 self.tell(state.session, FromDeviceKind::FetchRange(range));
             }
         }
@@ -470,8 +492,13 @@ impl Client {
                 }
                 self.tell_stage(ToDeviceKind::OpenFile(open));
             }
-            ToDeviceKind::FetchedRange(FetchedRange { request, status, total, mime, data, .. }) => {
-                self.fetches.answer(player, request, Fetched { status, total, mime, data });
+            ToDeviceKind::FetchedRange(fetched) => {
+                let FetchedRange { request, status, total, mime, data, location, referer, .. } = fetched;
+                if location.is_empty() {
+                    self.fetches.answer(player, request, Fetched { status, total, mime, data });
+                } else {
+                    self.fetches.offered(player, request, Offer { url: location, referer, total });
+                }
                 self.start_fetches();
             }
             kind @ (ToDeviceKind::OpenPlayer(_)

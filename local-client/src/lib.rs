@@ -2,7 +2,7 @@
 //! page shows it.
 //!
 //! [`client`] decides and does no I/O; [`channel`] brings sessions, [`engine`] runs the device's own
-//! browser, [`stage_server`] serves the page that plays in it, [`window`] places the pictures, [`run`]
+//! browser, [`fetch`] what policy lets the device fetch by itself, [`stage_server`] serves the page that plays in it, [`window`] places the pictures, [`run`]
 //! ties them together.
 
 pub mod channel;
@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod doctor;
 pub mod engine;
+pub mod fetch;
 pub mod run;
 pub mod stage_server;
 pub mod window;

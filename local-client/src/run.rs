@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
@@ -27,10 +28,15 @@ use crate::channel::unix::Listener;
 use crate::client::Client;
 use crate::client::EngineState;
 use crate::client::Fetched;
+use crate::client::OwnCommand;
 use crate::engine::supervisor;
 use crate::engine::supervisor::EngineConfig;
 use crate::engine::supervisor::EngineEvent;
 use crate::engine::supervisor::Wishes;
+use crate::fetch::FetchError;
+use crate::fetch::Fetcher;
+use crate::fetch::Limits;
+use crate::fetch::guard::Guard;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
 use crate::stage_server::checks::Refusal;
@@ -70,6 +76,8 @@ pub struct RunConfig {
     pub stage_folder: PathBuf,
     pub engine: EngineConfig,
     pub windows: Windows,
+    /// Lets the device fetch files by itself where a session's policy wants it; none refuses.
+    pub fetch: Option<Guard>,
 }
 
 /// Why the client could not run.
@@ -125,8 +133,18 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
 
+    let mut client = Client::new();
+    if config.fetch.is_some() {
+        client.allow_fetch();
+    }
+    let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let mut driver = Driver {
-        client: Client::new(),
+        client,
+        own: OwnFetches {
+            fetcher: config.fetch.map(|guard| Arc::new(Fetcher::new(guard, Limits::default()))),
+            tasks: BTreeMap::new(),
+            sender: own_sender,
+        },
         origin: Instant::now(),
         outputs: BTreeMap::new(),
         stage: None,
@@ -152,6 +170,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             Some(event) = window_events.recv() => driver.window(event),
             Some(event) = stage_events.recv() => driver.stage(event),
             Some(event) = channel_events.recv() => driver.channel(event),
+            Some((request, fetched)) = own_fetched.recv() => driver.own_fetched(request, fetched),
             () = drained.notified() => {}
             () = tokio::time::sleep_until(deadline) => driver.timeout(),
         }
@@ -184,9 +203,18 @@ struct Driver {
     stage: Option<StageOutput>,
     /// Who waits for bytes of a session's file.
     fetches: BTreeMap<u64, oneshot::Sender<Fetched>>,
+    own: OwnFetches,
     windows: Option<mpsc::Sender<WindowCommand>>,
     wishes: watch::Sender<Wishes>,
     report: Report,
+}
+
+/// What the device fetches by itself; the machine bounds how much at a time.
+#[derive(Debug)]
+struct OwnFetches {
+    fetcher: Option<Arc<Fetcher>>,
+    tasks: BTreeMap<u32, AbortHandle>,
+    sender: mpsc::Sender<(u32, Result<Fetched, FetchError>)>,
 }
 
 #[derive(Debug)]
@@ -228,6 +256,9 @@ impl Driver {
         while let Some((token, fetched)) = self.client.poll_fetched() {
             // Who has gone away meanwhile needs no answer.
             self.fetches.remove(&token).and_then(|reply| reply.send(fetched).ok());
+        }
+        while let Some(command) = self.client.poll_own_fetch() {
+            self.own.carry_out(command);
         }
         while let Some(stage) = &self.stage {
             let Ok(permit) = stage.sender.try_reserve() else {
@@ -345,6 +376,11 @@ impl Driver {
         }
     }
 
+    fn own_fetched(&mut self, request: u32, fetched: Result<Fetched, FetchError>) {
+        self.own.tasks.remove(&request);
+        self.client.own_fetched(request, fetched.map_err(FetchError::code));
+    }
+
     fn stage_lost(&mut self, now: Monotonic) {
         self.stage = None;
         self.report.done = false;
@@ -387,6 +423,28 @@ impl Driver {
         let mut out = std::io::stdout().lock();
         // Nobody may be listening; that is no reason to stop.
         writeln!(out, "READY {report}").and_then(|()| out.flush()).ok();
+    }
+}
+
+impl OwnFetches {
+    fn carry_out(&mut self, command: OwnCommand) {
+        match command {
+            OwnCommand::Fetch(order) => {
+                let Some(fetcher) = self.fetcher.clone() else { return };
+                let (request, sender) = (order.request, self.sender.clone());
+                let task = tokio::spawn(async move {
+                    let fetched = fetcher.fetch(&order).await;
+                    // The client is ending if nobody listens.
+                    sender.send((order.request, fetched)).await.ok();
+                });
+                self.tasks.insert(request, task.abort_handle());
+            }
+            OwnCommand::Cancel(request) => {
+                if let Some(task) = self.tasks.remove(&request) {
+                    task.abort();
+                }
+            }
+        }
     }
 }
 

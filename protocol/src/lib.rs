@@ -31,3 +31,5 @@ pub const PROTOCOL_MIN: u32 = 1;
 pub const PROTOCOL_MAX: u32 = 1;
 /// The feature of an end that knows `OpenFile` and what belongs to it.
 pub const FEATURE_FILES: &str = "files";
+/// The feature of a device that understands `FetchedRange.location`; whether it follows one is its own policy's business.
+pub const FEATURE_FETCH: &str = "fetch";

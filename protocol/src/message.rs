@@ -470,7 +470,7 @@ pub struct FetchedRange {
     pub player: u32,
     #[prost(uint32, tag = "2")]
     pub request: u32,
-    /// 200 for bytes, else the HTTP status that the media element is to be given.
+    /// 200 for bytes, 307 for a `location`, else the HTTP status that the media element is to be given.
     #[prost(uint32, tag = "3")]
     pub status: u32,
     /// Bytes of the whole resource; absent while its end is not known.
@@ -481,6 +481,13 @@ pub struct FetchedRange {
     /// From the asked start on; fewer than asked for only at the resource's end.
     #[prost(bytes = "vec", tag = "6")]
     pub data: Vec<u8>,
+    /// The device may fetch the resource by itself: this address, if its own policy allows that. Only to a device that knows the
+    /// feature `fetch`.
+    #[prost(string, tag = "7")]
+    pub location: String,
+    /// The Referer of such requests; nothing sends none.
+    #[prost(string, tag = "8")]
+    pub referer: String,
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -666,6 +673,10 @@ pub struct FetchRange {
     /// The byte after the last one.
     #[prost(uint64, tag = "5")]
     pub end: u64,
+    /// Why the device does not fetch the player's resources by itself, as `OFS-` codes have it; 0 before it was offered. The session
+    /// is to fetch this one, and to offer none any more.
+    #[prost(uint32, tag = "6")]
+    pub refused: u32,
 }
 
 /// The answer to a [`FetchRange`] is not wanted any more; it may come all the same.

@@ -39,6 +39,8 @@ pub struct SessionOptions {
     pub redirect: bool,
     /// Match patterns in place of the extension's own list.
     pub sites: Option<Vec<String>>,
+    /// What an administrator manages, as `chrome.storage.managed` gives it: policies of the machine would be everybody's.
+    pub managed: Option<Value>,
     /// More arguments for the browser; they come last and so win.
     pub browser_args: Vec<String>,
     /// More arguments for the client, such as `--engine-arg`.
@@ -56,6 +58,7 @@ impl Default for SessionOptions {
             screen: None,
             redirect: true,
             sites: None,
+            managed: None,
             browser_args: Vec::new(),
             client_args: Vec::new(),
             faulty_link: false,
@@ -468,6 +471,11 @@ fn copy_extension(installation: &Installation, options: &SessionOptions, folder:
     if let Some(sites) = &options.sites {
         let list = serde_json::to_string_pretty(&json!({ "sites": sites }))?;
         std::fs::write(copy.join("sites/sites.json"), list)?;
+    }
+    if let Some(managed) = &options.managed {
+        let worker = copy.join("background.js");
+        let text = std::fs::read_to_string(&worker)?;
+        std::fs::write(worker, format!("chrome.storage.managed.get = async () => ({managed});\n{text}"))?;
     }
     Ok(copy)
 }

@@ -60,7 +60,7 @@ function moveFile(m) {
   toWorker({ file: {
     ms: m.id, url: web ? native.split(current, '#')[0] : '', reads: !web || begins(current, pageOrigin) || native.crossOrigin.get(e) !== null,
     width: isVideo(e) ? native.videoWidth(e) : 0, height: isVideo(e) ? native.videoHeight(e) : 0,
-    audio: native.soundBytes(e) > 0, duration: seekableTo(e),
+    audio: native.soundBytes(e) > 0, duration: seekableTo(e), plain: native.crossOrigin.get(e) !== 'use-credentials',
   } });
 }
 

@@ -7,7 +7,7 @@ use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
     BufferChanged, FetchCancelled, FetchRange, OpenFile, PlayerState, ToDeviceKind, Tracks,
 };
-use offstage_protocol::{ErrorCode, FEATURE_FILES, Monotonic, Ranges};
+use offstage_protocol::{ErrorCode, FEATURE_FETCH, FEATURE_FILES, Monotonic, Ranges, SortedMap};
 
 use super::Output;
 use super::players::{Players, send_wish};
@@ -70,11 +70,12 @@ impl FilePlayer {
 }
 
 impl Players {
-    /// The page's element plays a file that the device may have.
+    /// The page's element plays a file that the device may have; `origin` is the document's, if the device is to fetch the file.
     pub(super) fn open_file(
         &mut self,
         key: (u32, u32),
         event: &FileEvent,
+        origin: Option<&str>,
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
@@ -88,10 +89,18 @@ impl Players {
         let Some(duration) = event.duration.filter(|duration| *duration > 0.0) else {
             return self.revert(key, ErrorCode::NOTHING_TO_SEEK, false, link, out);
         };
-        let Some(files) = Files::new(&event.url, event.reads).filter(|_| link.peer_knows(FEATURE_FILES))
+        let Some(mut files) = Files::new(&event.url, event.reads).filter(|_| link.peer_knows(FEATURE_FILES))
         else {
             return self.revert(key, ErrorCode::SOURCE_NOT_SUPPORTED, false, link, out);
         };
+        self.fetch_refused.remove(&key.0);
+        if let Some(origin) = origin.filter(|_| event.plain) {
+            if link.peer_knows(FEATURE_FETCH) {
+                files.offer_to_device(origin);
+            } else {
+                note_refusal(&mut self.fetch_refused, key.0, ErrorCode::FETCH_NOT_ALLOWED, out);
+            }
+        }
         let side = |value: f64| u32::try_from(to_u64(value)).unwrap_or(u32::MAX);
         let (width, height) = (side(event.width), side(event.height));
         let tracks = Tracks { width, height, has_audio: event.audio, duration_us: None };
@@ -114,6 +123,10 @@ impl Players {
     ) {
         let Some(key) = self.by_id.get(&range.player).copied() else { return };
         let Some(file) = self.players.get_mut(&key).and_then(|player| player.file.as_mut()) else { return };
+        if range.refused != 0 && file.files.keep_from_device() {
+            let code = ErrorCode::from_u32(range.refused).unwrap_or(ErrorCode::FETCH_REFUSED);
+            note_refusal(&mut self.fetch_refused, key.0, code, out);
+        }
         let next = file.files.ask(range);
         self.go_on(key, next, link, out);
     }
@@ -250,6 +263,18 @@ impl FilePlayer {
     pub(super) fn duration(&self) -> f64 {
         seconds(self.duration_us)
     }
+}
+
+/// Policy has the device fetch a document's file, and the session does.
+fn note_refusal(
+    refused: &mut SortedMap<u32, ErrorCode>,
+    relay: u32,
+    code: ErrorCode,
+    out: &mut VecDeque<Output>,
+) {
+    refused.insert(relay, code);
+    let text = format!("{code}: {}", code.sentence());
+    out.push_back(Output::Log { level: "info", text });
 }
 
 /// The device's word on a buffer; what it says of a file is made to fit.

@@ -48,6 +48,8 @@ pub(super) struct Document<'a> {
     pub(super) origin: &'a str,
     /// Its tab is muted.
     pub(super) muted: bool,
+    /// Policy has the device fetch its files.
+    pub(super) device_fetches: bool,
 }
 
 /// The players by document and by the page's number.
@@ -57,6 +59,8 @@ pub(super) struct Players {
     pub(super) by_id: SortedMap<u32, (u32, u32)>,
     /// Why the document's last player that went back to the session did so.
     reasons: SortedMap<u32, ErrorCode>,
+    /// Why the device didn't fetch a file of the document's, although policy has it so.
+    pub(super) fetch_refused: SortedMap<u32, ErrorCode>,
     last_id: u32,
     pub(super) last_stream: u32,
     readers: Readers,
@@ -139,6 +143,7 @@ impl Players {
         let free = self.readers.forget(relay);
         give_back(free, out);
         self.reasons.remove(&relay);
+        self.fetch_refused.remove(&relay);
         self.rests.forget(relay);
         let mine = self.numbers_of(relay);
         for ms in mine {
@@ -154,7 +159,7 @@ impl Players {
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
-        let Document { relay, origin, muted } = document;
+        let Document { relay, origin, muted, device_fetches } = document;
         if let HookEvent::Sharing { live } = event {
             return self.share(relay, live, link, out);
         }
@@ -185,7 +190,7 @@ impl Players {
             return;
         }
         if let HookEvent::File(file) = &event {
-            return self.open_file(key, file, link, out);
+            return self.open_file(key, file, device_fetches.then_some(origin), link, out);
         }
         if let HookEvent::Fetched(got) = event {
             return self.fetched(key, got, link, out);

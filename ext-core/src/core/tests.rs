@@ -6,7 +6,9 @@ use offstage_protocol::message::{
     FromDeviceKind, Hello, PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
 };
 use offstage_protocol::prost::Message as _;
-use offstage_protocol::{ErrorCode, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent};
+use offstage_protocol::{
+    ErrorCode, FEATURE_FETCH, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
+};
 use serde_bytes::ByteBuf;
 
 use super::*;
@@ -588,7 +590,7 @@ impl World {
             ..Hello::default()
         }));
         let mut config = MuxConfig::of_component("client", "1.2.3");
-        config.hello.features.push(FEATURE_FILES.to_owned());
+        config.hello.features.extend([FEATURE_FILES, FEATURE_FETCH].map(str::to_owned));
         self.device = Some(Mux::new(self.now, config));
         self.bridge(BridgeKind::ChannelUp(ChannelUp { kind: "unix".into(), epoch: self.epoch }));
         self.device(FromDeviceKind::DeviceChanged(DeviceChanged { ready: true, ..DeviceChanged::default() }));

@@ -10,6 +10,9 @@ use super::fetches::MAX_FETCH;
 
 /// Longest MIME type; real ones stay below 200 bytes.
 const MAX_MIME: usize = 1024;
+/// Longest address that is fetched from, and longest origin.
+const MAX_ADDRESS: usize = 16 * 1024;
+const MAX_REFERER: usize = 512;
 /// Longest extension of a file's name.
 const MAX_EXTENSION: usize = 8;
 /// The number under which a player's file has its ranges and its stream.
@@ -92,7 +95,10 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
             (stream == PLAYER_STREAM, letters && message.extension.len() <= MAX_EXTENSION)
         }
         ToDeviceKind::FetchedRange(message) => {
-            let sensible = message.data.len() as u64 <= MAX_FETCH && message.mime.len() <= MAX_MIME;
+            let sensible = message.data.len() as u64 <= MAX_FETCH
+                && message.mime.len() <= MAX_MIME
+                && message.location.len() <= MAX_ADDRESS
+                && message.referer.len() <= MAX_REFERER;
             (stream >= FIRST_BUFFER_STREAM, sensible)
         }
         ToDeviceKind::OpenPlayer(_)

@@ -101,8 +101,9 @@ impl World {
                         FromDeviceKind::PlayerState(state) => format!("player {} state", state.player),
                         FromDeviceKind::FramePresented(frame) => format!("player {} frame", frame.player),
                         FromDeviceKind::FetchRange(range) => {
-                            let FetchRange { player, request, resource, start, end } = range;
-                            format!("player {player} fetch {request}: {resource} {start}-{end}")
+                            let FetchRange { player, request, resource, start, end, refused } = range;
+                            let why = if refused == 0 { String::new() } else { format!(" {refused}") };
+                            format!("player {player} fetch {request}: {resource} {start}-{end}{why}")
                         }
                         FromDeviceKind::FetchCancelled(cancelled) => {
                             format!("player {} drops {}", cancelled.player, cancelled.request)
@@ -400,4 +401,35 @@ fn bytes_of_a_file_are_asked_of_its_own_session_and_of_no_player_without_one() {
     world.send(2, PLAYER_STREAM, ToDeviceKind::ClosePlayer(ClosePlayer { player: 9 }));
     assert_eq!(world.client.poll_fetched().map(|(token, got)| (token, got.status)), Some((4, 410)));
     assert_eq!(world.received(1), [""; 0]);
+}
+
+#[test]
+fn an_offered_address_is_fetched_from_only_where_the_device_allows_it() {
+    for allowed in [false, true] {
+        let mut world = World::new(&[1]);
+        if allowed {
+            world.client.allow_fetch();
+        }
+        world.open(1, 9);
+        let device = *world.client.players.keys().next().unwrap();
+        world.send(1, PLAYER_STREAM, ToDeviceKind::OpenFile(OpenFile { player: 9, ..OpenFile::default() }));
+        world.received(1);
+        world.client.fetch(Fetch { token: 5, player: device, resource: 0, start: 0, end: 8 });
+        world.exchange();
+        assert_eq!(world.received(1), ["player 9 fetch 1: 0 0-8"]);
+        let location = "https://a.example/film.mp4".to_owned();
+        let offer = FetchedRange { player: 9, request: 1, status: 307, location, ..FetchedRange::default() };
+        world.send(1, 16, ToDeviceKind::FetchedRange(offer));
+        let own = world.client.poll_own_fetch();
+        if allowed {
+            let Some(OwnCommand::Fetch(own)) = own else { panic!("not fetched") };
+            assert_eq!((own.url.as_str(), own.start, own.end), ("https://a.example/film.mp4", 0, 8));
+            world.client.own_fetched(own.request, Err(ErrorCode::FETCH_REFUSED));
+            world.exchange();
+            assert_eq!(world.received(1), ["player 9 fetch 3: 0 0-8 1355"]);
+        } else {
+            assert_eq!(own, None);
+            assert_eq!(world.received(1), ["player 9 fetch 2: 0 0-8 1350"]);
+        }
+    }
 }

@@ -231,6 +231,33 @@ table! {
     1340 SOURCE_IN_WORKER:
         "The page feeds this video from a worker, which can't be moved to your device.",
         "Switch off workers in the page's player, or report the site; it plays in the session.";
+    1350 FETCH_NOT_ALLOWED:
+        "Policy has your device fetch this site's files, and your device does not allow that, so the session fetches them.",
+        "Start offstage-client with --fetch=device, or take the site out of the policy.";
+    1351 FETCH_PRIVATE_ADDRESS:
+        "A video's file is inside your device's own network, where no page may reach; the session fetches it.",
+        "If it may be fetched from there, name the network with offstage-client's --fetch-network.";
+    1352 FETCH_ADDRESS_REFUSED:
+        "The address of a video's file is none that your device fetches from; the session fetches it.",
+        "If its port is the reason, name that with offstage-client's --fetch-port.";
+    1353 FETCH_REDIRECTED:
+        "A video's file has moved too often, or to where your device does not follow; the session fetches it.",
+        "Nothing to do.";
+    1354 FETCH_UNREACHABLE:
+        "Your device can't reach the server of a video's file; the session fetches it.",
+        "Check the device's network; a device that needs a proxy can't fetch by itself.";
+    1355 FETCH_REFUSED:
+        "The server of a video's file does not give it to your device; the session fetches it.",
+        "Nothing to do: it may want cookies, or another address. Take the site out of the policy if it happens always.";
+    1356 FETCH_DIFFERS:
+        "Your device gets another file from its server than the session does; the session fetches it.",
+        "Nothing to do. Take the site out of the policy if it happens always.";
+    1357 FETCH_TOO_SLOW:
+        "The server of a video's file answers your device too slowly; the session fetches it.",
+        "Check the device's network.";
+    1358 FETCH_GARBLED:
+        "The server of a video's file answers your device with what is no HTTP; the session fetches it.",
+        "Nothing to do.";
 
     // 14xx: the page and the hook in it.
     1401 PAGE_FLOOD:

@@ -130,6 +130,8 @@ fn to_device() -> Vec<ToDeviceKind> {
             total: Some(5_000_000_000),
             mime: "video/mp4".into(),
             data: vec![0, 1, 2, 0xff],
+            location: "https://a.example/film.mp4?k=1".into(),
+            referer: "https://b.example/".into(),
         }),
     ]
 }
@@ -191,7 +193,14 @@ fn from_device() -> Vec<FromDeviceKind> {
             height: 1080,
             processing_us: 4_000,
         }),
-        FromDeviceKind::FetchRange(FetchRange { player, request: 7, resource: 1, start: 5, end: 524_293 }),
+        FromDeviceKind::FetchRange(FetchRange {
+            player,
+            request: 7,
+            resource: 1,
+            start: 5,
+            end: 524_293,
+            refused: 1350,
+        }),
         FromDeviceKind::FetchCancelled(FetchCancelled { player, request: 7 }),
     ]
 }

@@ -2,6 +2,8 @@
 //!
 //! `127.0.0.1` is covered and `localhost` is not, so one browser shows both.
 
+use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use offstage_tests::cdp::Page;
@@ -14,23 +16,23 @@ use serde_json::{Value, json};
 use crate::fidelity::{native_url, repository, untimed};
 
 /// How long anything may take on a busy machine before the test says that it does not happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A page that plays a file of one kind.
-struct Play {
+pub(crate) struct Play {
     page: Page,
     kind: &'static str,
 }
 
 impl Play {
-    fn begin(session: &Session, url: &str, kind: &'static str) -> Self {
+    pub(crate) fn begin(session: &Session, url: &str, kind: &'static str) -> Self {
         let page = session.open(url).unwrap();
         let begun = page.evaluate_within(&format!("begin({}).then(() => 0)", json!(kind)), PATIENCE);
         begun.unwrap_or_else(|error| panic!("{kind} at {url} does not begin: {error:#}"));
         Self { page, kind }
     }
 
-    fn run(&self, session: &Session, what: &str) {
+    pub(crate) fn run(&self, session: &Session, what: &str) {
         let rest = self.page.evaluate_within(&format!("{what}().then(() => 0)"), PATIENCE);
         rest.unwrap_or_else(|error| {
             panic!("{}: {error:#}; {} {:?}", self.kind, self.state(), session.status())
@@ -87,6 +89,34 @@ fn a_file_of_a_server_without_ranges_plays_in_the_session() {
     session.close();
 }
 
+/// A live playlist is nothing to go back to unseen: it stays where it is.
+#[test]
+fn a_live_playlist_plays_in_the_session_as_natively() {
+    let (server, session) = (serve(), session());
+    let path = "/pages/files.html";
+    // What comes after that depends on when a segment comes.
+    let beginning = |play: &Play| {
+        let (mut log, records) = play.told();
+        log.retain(|event| event["event"] != "plays");
+        let end = log.iter().position(|event| event["event"] == "oncanplaythrough").expect("it can play");
+        log.truncate(end);
+        (log, records)
+    };
+    let native = Play::begin(&session, &native_url(&server, path), "live");
+    native.page.wait_until("log.some((e) => e.event === 'oncanplaythrough')", PATIENCE).unwrap();
+    let expected = beginning(&native);
+    native.page.close().unwrap();
+    let play = Play::begin(&session, &server.url(path), "live");
+    play.page.wait_until("log.some((e) => e.event === 'oncanplaythrough')", PATIENCE).unwrap();
+    assert_eq!(beginning(&play), expected);
+    wait("the reason", || session.status().unwrap()["in_session"][0]["code"] == "OFS-1331");
+    play.page
+        .wait_until("video.duration === Infinity && video.currentTime > 4 && !video.paused", PATIENCE)
+        .unwrap();
+    assert_eq!(session.status().unwrap()["redirected"], 0);
+    session.close();
+}
+
 /// The other origin's own check: what a browser sends for an element of a page of ours.
 fn refers(request: &Request) -> bool {
     request.header("referer").is_some_and(|referer| {
@@ -95,7 +125,7 @@ fn refers(request: &Request) -> bool {
 }
 
 /// A film as HLS: the segments of a clip by byte ranges.
-fn hls(file: &str) -> Response {
+pub(crate) fn hls(file: &str) -> Response {
     let clips = repository().join("tests/clips");
     let playlist = |text: String| Response::new("application/vnd.apple.mpegurl", text);
     match file {
@@ -103,27 +133,39 @@ fn hls(file: &str) -> Response {
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=200000,CODECS=\"avc1.4d401e,mp4a.40.2\"\nmedia.m3u8\n"
                 .to_owned(),
         ),
-        "media.m3u8" => {
-            let index: Value =
-                serde_json::from_slice(&std::fs::read(clips.join("index.json")).unwrap()).unwrap();
-            let clip = &index["h264-aac.mp4"];
-            let range = |part: &Value| {
-                let [start, end] = ["start", "end"].map(|key| part[key].as_u64().unwrap());
-                format!("{}@{start}", end - start)
-            };
-            let mut text = format!(
-                "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n\
-                 #EXT-X-MAP:URI=\"clip.mp4\",BYTERANGE=\"{}\"\n",
-                range(&clip["init"])
-            );
-            for segment in clip["segments"].as_array().unwrap() {
-                text.push_str(&format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{}\nclip.mp4\n", range(segment)));
-            }
-            playlist(text + "#EXT-X-ENDLIST\n")
+        "media.m3u8" => playlist(media_playlist(0..usize::MAX) + "#EXT-X-ENDLIST\n"),
+        "live.m3u8" => {
+            // A second for each second, from the first request on.
+            static BEGIN: OnceLock<Instant> = OnceLock::new();
+            let passed = usize::try_from(BEGIN.get_or_init(Instant::now).elapsed().as_secs()).unwrap();
+            playlist(media_playlist(passed..passed + 6))
         }
         "clip.mp4" => Response::file(&clips, "h264-aac.mp4"),
         _ => Response::not_found(),
     }
+}
+
+/// These segments of the clip, as far as it has them.
+fn media_playlist(wanted: Range<usize>) -> String {
+    let index = std::fs::read(repository().join("tests/clips/index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let clip = &index["h264-aac.mp4"];
+    let range = |part: &Value| {
+        let [start, end] = ["start", "end"].map(|key| part[key].as_u64().unwrap());
+        format!("{}@{start}", end - start)
+    };
+    let segments = clip["segments"].as_array().unwrap();
+    let kind = if wanted.end == usize::MAX { "#EXT-X-PLAYLIST-TYPE:VOD\n" } else { "" };
+    let mut text = format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n{kind}\
+         #EXT-X-MAP:URI=\"clip.mp4\",BYTERANGE=\"{}\"\n",
+        wanted.start,
+        range(&clip["init"])
+    );
+    for segment in segments.iter().take(wanted.end).skip(wanted.start) {
+        text.push_str(&format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{}\nclip.mp4\n", range(segment)));
+    }
+    text
 }
 
 fn session() -> Session {
@@ -138,7 +180,7 @@ fn session() -> Session {
     session
 }
 
-fn wait(what: &str, mut ready: impl FnMut() -> bool) {
+pub(crate) fn wait(what: &str, mut ready: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !ready() {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -146,7 +188,7 @@ fn wait(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
-fn wait_redirected(session: &Session, play: &Play) {
+pub(crate) fn wait_redirected(session: &Session, play: &Play) {
     let end = Instant::now() + PATIENCE;
     while session.status().unwrap()["redirected"] != 1 {
         let state = play.state();
@@ -156,7 +198,7 @@ fn wait_redirected(session: &Session, play: &Play) {
 }
 
 /// Two runs of a kind, which must not differ.
-fn compare(
+pub(crate) fn compare(
     session: &Session,
     server: &Server,
     other: &Server,

@@ -14,6 +14,7 @@ mod clips;
 mod corners;
 mod element;
 mod faults;
+mod fetch;
 mod fidelity;
 mod files;
 mod frames;

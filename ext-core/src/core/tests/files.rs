@@ -3,16 +3,21 @@
 use offstage_protocol::message::FetchRange;
 
 use super::*;
+use crate::config::FetchSource;
 use crate::hook::{FetchedEvent, FileEvent};
 
 /// A player of a file on its way to the device.
 fn moving_file(duration: Option<f64>) -> World {
-    let mut world = World::new(&["https://*/*"]);
+    moving_file_in(World::new(&["https://*/*"]), duration)
+}
+
+fn moving_file_in(mut world: World, duration: Option<f64>) -> World {
     world.connect();
     world.open(true);
     let url = "https://a.example/film.mp4".to_owned();
     let (width, height) = (640.0, 360.0);
-    world.hook(HookEvent::File(FileEvent { ms: 1, url, reads: true, width, height, audio: true, duration }));
+    let (reads, plain, audio) = (true, true, true);
+    world.hook(HookEvent::File(FileEvent { ms: 1, url, reads, plain, width, height, audio, duration }));
     world.hook(HookEvent::Playback(PlaybackEvent { position: 4.0, ..wish(1, false) }));
     world
 }
@@ -30,7 +35,7 @@ fn a_file_moves_when_the_device_is_ready_and_has_what_comes_next() {
             .iter()
             .any(|kind| matches!(kind, ToDeviceKind::OpenFile(file) if file.extension == "mp4"))
     );
-    let range = FetchRange { player: 1, request: 7, resource: 0, start: 0, end: 3 };
+    let range = FetchRange { player: 1, request: 7, resource: 0, start: 0, end: 3, refused: 0 };
     world.device(FromDeviceKind::FetchRange(range));
     let Some(HookCommand::Fetch { request: 7, end: Some(3.0), .. }) = world.last_command() else {
         panic!("no fetch")
@@ -78,6 +83,7 @@ fn a_file_that_cannot_be_wound_or_fetched_stays_in_the_session() {
         resource: 0,
         start: 0,
         end: 3,
+        refused: 0,
     }));
     let got = FetchedEvent {
         ms: 1,
@@ -98,4 +104,65 @@ fn a_file_that_cannot_be_wound_or_fetched_stays_in_the_session() {
     world.core.handle_fetched(world.now, 0, 1, got);
     world.run();
     assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1330, retry: false }));
+}
+
+/// A world in which policy has the device fetch the files of some documents.
+fn fetching(pattern: &str) -> World {
+    let mut world = World::new(&["https://*/*"]);
+    let fetch = Some(FetchSource { device: vec![pattern.to_owned()] });
+    let managed = Source { sites: Some(vec!["https://*/*".to_owned()]), fetch, ..Source::default() };
+    world.core.handle_config(&Sources { managed, ..Sources::default() });
+    moving_file_in(world, Some(30.0))
+}
+
+fn ask(world: &mut World, request: u32, refused: u32) {
+    world.device(FromDeviceKind::FetchRange(FetchRange {
+        player: 1,
+        request,
+        resource: 0,
+        start: 100,
+        end: 300,
+        refused,
+    }));
+}
+
+fn probed(request: u32) -> HookEvent {
+    let (url, range, mime) = (String::new(), "bytes 0-7/900".to_owned(), "video/mp4".to_owned());
+    let data = ByteBuf::from(vec![1; 8]);
+    HookEvent::Fetched(FetchedEvent { ms: 1, request, status: 206, url, range, length: None, mime, data })
+}
+
+#[test]
+fn where_policy_says_so_the_device_is_sent_to_the_file_and_its_refusal_is_told() {
+    let mut world = fetching("https://example.org/*");
+    ask(&mut world, 7, 0);
+    let Some(HookCommand::Fetch { request: 7, end: Some(8.0), .. }) = world.last_command() else {
+        panic!("the session doesn't look at it")
+    };
+    world.hook(probed(7));
+    let sent = world.received.iter().any(|kind| {
+        matches!(kind, ToDeviceKind::FetchedRange(got) if got.location == "https://a.example/film.mp4"
+            && got.referer == "https://example.org/" && got.total == Some(900) && got.data.is_empty())
+    });
+    assert!(sent, "{:?}", world.received);
+    assert_eq!(world.core.status().fetch_refused, []);
+    ask(&mut world, 8, 1350);
+    let Some(HookCommand::Fetch { request: 8, start: 100.0, .. }) = world.last_command() else {
+        panic!("the session doesn't fetch")
+    };
+    let refused: Vec<String> = world.core.status().fetch_refused.into_iter().map(|why| why.code).collect();
+    assert_eq!(refused, ["OFS-1350"]);
+    let told = |output: &&Output| matches!(output, Output::Log { text, .. } if text.starts_with("OFS-1350"));
+    assert_eq!(world.log.iter().filter(told).count(), 1);
+    ask(&mut world, 9, 1350);
+    assert_eq!(world.log.iter().filter(told).count(), 1, "said once");
+    world.core.handle_relay_closed(1);
+    assert_eq!(world.core.status().fetch_refused, []);
+}
+
+#[test]
+fn other_documents_files_are_fetched_by_the_session() {
+    let mut world = fetching("https://example.com/*");
+    ask(&mut world, 7, 0);
+    assert!(matches!(world.last_command(), Some(HookCommand::Fetch { request: 7, start: 100.0, .. })));
 }
