@@ -116,7 +116,7 @@ const native = {
   onFrame: bound(HTMLVideoElement.prototype.requestVideoFrameCallback), offFrame: bound(HTMLVideoElement.prototype.cancelVideoFrameCallback),
   onTick: window.requestAnimationFrame.bind(window), report: window.reportError.bind(window),
   play: bound(ME.play), pause: bound(ME.pause), src: accessor(ME, 'src'), crossOrigin: accessor(ME, 'crossOrigin'),
-  elementDuration: accessor(ME, 'duration'), seekable: accessor(ME, 'seekable'), keys: optional(ME, 'mediaKeys'), soundBytes: optional(ME, 'webkitAudioDecodedByteCount'),
+  elementDuration: accessor(ME, 'duration'), seekable: accessor(ME, 'seekable'), keys: optional(ME, 'mediaKeys'),
   MediaSource, createUrl: URL.createObjectURL.bind(URL), revokeUrl: URL.revokeObjectURL.bind(URL),
   attribute: bound(Element.prototype.getAttribute), setAttribute: bound(Element.prototype.setAttribute),
   removeAttribute: bound(Element.prototype.removeAttribute), within: bound(Element.prototype.querySelectorAll),

@@ -38,15 +38,13 @@ native.listen(window, 'playing', onPlaying, true);
 /** The length of a file in which one can go anywhere. */
 function seekableTo(e) {
   const [ranges, duration] = list(native.seekable.get(e), native.elementDuration.get(e));
-  return native.rangesLength(ranges) === 1 && native.rangeStart(ranges, 0) === 0 &&
-    native.rangeEnd(ranges, 0) === duration ? finite(duration) : undefined;
+  return native.rangesLength(ranges) === 1 && native.rangeStart(ranges, 0) === 0 && native.rangeEnd(ranges, 0) === duration ? finite(duration) : undefined;
 }
 
 /** What can be moved: a file that is known, not encrypted, and still the element's own. */
 function movable(m) {
   const e = m.element;
-  return native.currentSrc.get(e) === m.file.current && !native.error.get(e) && !native.keys(e) &&
-    native.mediaState.get(e) >= 1;
+  return native.currentSrc.get(e) === m.file.current && !native.error.get(e) && !native.keys(e) && native.mediaState.get(e) >= 1;
 }
 
 function moveFile(m) {
@@ -60,7 +58,7 @@ function moveFile(m) {
   toWorker({ file: {
     ms: m.id, url: web ? native.split(current, '#')[0] : '', reads: !web || begins(current, pageOrigin) || native.crossOrigin.get(e) !== null,
     width: isVideo(e) ? native.videoWidth(e) : 0, height: isVideo(e) ? native.videoHeight(e) : 0,
-    audio: native.soundBytes(e) > 0, duration: seekableTo(e), plain: native.crossOrigin.get(e) !== 'use-credentials',
+    audio: native.audioBytes(e) > 0, duration: seekableTo(e), plain: native.crossOrigin.get(e) !== 'use-credentials',
   } });
 }
 
@@ -240,11 +238,9 @@ for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
 }
 
 /** A muted stand-in's clock is at the end some 200 ms ahead of `ended`; dash.js takes that for an end of which it is never told, and pauses. */
-const END_S = 1e-4;
-function shortOfEnd(m, now) {
-  const e = m.element;
-  const early = m.mode === 'device' && now >= native.elementDuration.get(e) && !native.paused.get(e) && !native.seeking.get(e);
-  return early ? now - END_S : now;
+function shortOfEnd({ mode, element: e }, now) {
+  const early = mode === 'device' && now >= native.elementDuration.get(e) && !native.paused.get(e) && !native.seeking.get(e);
+  return early ? now - 1e-4 : now;
 }
 
 patchMethod(ME, 'play', (target, self, args) => {
