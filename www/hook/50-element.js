@@ -100,17 +100,15 @@ function onElementEvent(m, event) {
     else if (m.hideAfter.includes(type)) { m.hideAfter = m.hideAfter.filter((other) => other !== type); native.stop(event); return; }
   }
   if (m.mode !== 'device' && !(m.file && m.mode === 'moving')) return;
-  if (type === 'seeking') {
-    m.seekId++;
+  if (type === 'seeking' || type === 'play') {
+    if (type === 'seeking') m.seekId++;
     hold(m);
     sendPlayback(m);
-  } else if (type === 'play') {
-    hold(m);
-    sendPlayback(m);
-  } else if (type === 'pause' || type === 'volumechange') {
-    sendPlayback(m);
-    // Nobody may ever hear of an element again that has been taken out.
-    if (m.file && type === 'pause' && !native.connected.get(m.element)) revert(m);
+  } else if (type === 'pause' || type === 'volumechange') sendPlayback(m);
+  // Nobody may ever hear of an element again that has been taken out; of its end the page hears before.
+  const atEnd = native.currentTime.get(m.element) >= native.elementDuration.get(m.element);
+  if (m.file && type === (atEnd ? 'ended' : 'pause') && !native.connected.get(m.element)) {
+    native.later(() => { if (native.paused.get(m.element)) revert(m); }, 0);
   }
 }
 

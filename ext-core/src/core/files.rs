@@ -25,6 +25,9 @@ const AHEAD_US: u64 = 1_000_000;
 const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// A file whose end is so near counts as loaded to its end: what is told of it is estimated from bytes.
 const NEAR_END_US: u64 = 150_000;
+/// The same for a playlist: Chromium tells of an MPEG-TS segment's last frames (233 ms of 30 a second were seen) when it plays them. Less
+/// than a segment, so the last one is there.
+const NEAR_END_OF_PLAYLIST_US: u64 = 1_000_000;
 
 /// What a player of a file has beyond one of a MediaSource.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ impl FilePlayer {
         }
         let duration = self.duration_us;
         ranges = ranges.intersect(&Ranges::single(0, duration));
-        if let Some(end) = ranges.end().filter(|end| end.saturating_add(NEAR_END_US) >= duration) {
+        let near = if self.files.is_playlist() { NEAR_END_OF_PLAYLIST_US } else { NEAR_END_US };
+        if let Some(end) = ranges.end().filter(|end| end.saturating_add(near) >= duration) {
             ranges.insert(end, duration);
         }
         if let Some(seen) = changed.tracks {
