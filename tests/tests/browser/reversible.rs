@@ -105,7 +105,9 @@ fn a_paused_video_that_has_ended_its_stream_survives_as_well() {
             PATIENCE,
         )
         .unwrap();
-    assert_eq!(stage.heard(), Value::from(Vec::<String>::new()));
+    let heard = stage.heard();
+    let heard = heard.as_array().unwrap();
+    assert!(heard.iter().all(|event| event == "durationchange"), "{heard:?}");
     stage.page.evaluate("goTo(28.5).then(() => video.play())").unwrap();
     stage.wait_redirected("plays on to the end");
     stage.page.wait_until("video.ended", PATIENCE).unwrap();
