@@ -54,8 +54,14 @@ pub(crate) struct Options {
 impl Options {
     /// What continuous integration plays of what has been built: one case of each kind.
     pub(crate) fn of_each_kind() -> Self {
-        let patterns =
-            ["mse h264-aac mp4", "hls.js ts", "shaka dash h264", "video.js hls", "file webm", "file new Audio"];
+        let patterns = [
+            "mse h264-aac mp4",
+            "hls.js ts",
+            "shaka dash h264",
+            "video.js hls",
+            "file webm",
+            "file new Audio",
+        ];
         Self {
             patterns: patterns.map(str::to_owned).into(),
             no_build: true,
