@@ -52,7 +52,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What continuous integration plays of what has been built: one case of each kind.
+    /// What continuous integration plays of what has been built: cases of each way in which media come.
     pub(crate) fn of_each_kind() -> Self {
         let patterns = [
             "mse h264-aac mp4",
