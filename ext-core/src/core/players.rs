@@ -41,6 +41,9 @@ const LOST: Duration = Duration::from_secs(4);
 /// may be on both sides of a frame's edge.
 const PAUSED_DRIFT_US: f64 = 1_000.0;
 
+/// How far apart the ends of a muxed buffer's tracks may be: a sound frame and a picture of 10 a second.
+const TRACKS_END_APART_US: u64 = 150_000;
+
 /// Whose word it is, as the browser says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Document<'a> {
@@ -606,6 +609,13 @@ impl Players {
             // What the session could play and the device can't would be lost.
             if !buffer.native.is_empty() && buffer.device.is_empty() {
                 bad = bad.or(Some(ErrorCode::RETAINED_BYTES_LOST));
+            }
+            // The device is told of the end with the swap, and then has the longer track's end as well.
+            if let (true, Some(here), Some(there)) = (ended, buffer.native.end(), buffer.device.end())
+                && there < here
+                && here - there <= TRACKS_END_APART_US
+            {
+                buffer.device.insert(there, here);
             }
             match buffer.swap_orders() {
                 Ok(Orders { r#type, steps, .. }) => swaps.push(SwapBuffer { sb: *sb, r#type, steps }),

@@ -172,6 +172,26 @@ fn kept_bytes_move_to_the_device_and_the_swap_covers_its_ranges() {
 }
 
 #[test]
+fn an_ended_stream_that_moves_keeps_the_end_of_its_longer_track() {
+    let fixed = |ended, device_end| {
+        let mut world = World::new(&["https://*/*"]);
+        world.connect();
+        world.open(true);
+        world.hook(HookEvent::AddBuffer { ms: 1, sb: 1, mime: "video/webm".into() });
+        world.append(1, &[7; 100]);
+        world.device(changed(1, &[0, device_end]));
+        let buffers = vec![NativeRanges { sb: 1, ranges: vec![0.0, 8e6] }];
+        world.hook(HookEvent::Caught { ms: 1, buffers, ended });
+        world.hook(HookEvent::Swapped { ms: 1 });
+        world.native(&[0, 8_000_000]);
+        world.commands().iter().any(|command| matches!(command, HookCommand::Fix { .. }))
+    };
+    assert!(!fixed(true, 7_950_000));
+    assert!(fixed(false, 7_950_000), "only the end of a stream joins the tracks");
+    assert!(fixed(true, 7_800_000), "more is missing than a frame");
+}
+
+#[test]
 fn what_the_device_lost_is_not_swapped_in() {
     let mut world = World::new(&["https://*/*"]);
     world.connect();

@@ -11,10 +11,14 @@ fn moving_file(duration: Option<f64>) -> World {
     moving_file_in(World::new(&["https://*/*"]), duration)
 }
 
-fn moving_file_in(mut world: World, duration: Option<f64>) -> World {
+fn moving_file_in(world: World, duration: Option<f64>) -> World {
+    moving_file_at(world, "https://a.example/film.mp4", duration)
+}
+
+fn moving_file_at(mut world: World, url: &str, duration: Option<f64>) -> World {
     world.connect();
     world.open(true);
-    let url = "https://a.example/film.mp4".to_owned();
+    let url = url.to_owned();
     let (width, height) = (640.0, 360.0);
     let (reads, plain, audio) = (true, true, true);
     world.hook(HookEvent::File(FileEvent { ms: 1, url, reads, plain, width, height, audio, duration }));
@@ -70,6 +74,25 @@ fn a_file_moves_when_the_device_is_ready_and_has_what_comes_next() {
         1,
         "to its very end"
     );
+}
+
+#[test]
+fn a_playlist_is_loaded_to_its_end_before_its_last_frames_are_told() {
+    let swaps = |url| {
+        let mut world = moving_file_at(World::new(&["https://*/*"]), url, Some(6.0));
+        world.device(loaded(&[0, 5_767_000]));
+        let told = world.last_playback();
+        let (seq, seek_id) = (told.seq, told.seek_id);
+        let there = PlayerState { player: 1, seq, seek_id, ready_state: 4, ..PlayerState::default() };
+        world.device(FromDeviceKind::PlayerState(there));
+        world.hook(HookEvent::Swapped { ms: 1 });
+        world.native(&[0, 6_000_000]);
+        let commands = world.commands();
+        let count = |wanted: fn(&HookCommand) -> bool| commands.iter().filter(|c| wanted(c)).count();
+        (count(|c| matches!(c, HookCommand::Swap { .. })), count(|c| matches!(c, HookCommand::Fix { .. })))
+    };
+    assert_eq!(swaps("https://a.example/film.m3u8"), (1, 0));
+    assert_eq!(swaps("https://a.example/film.mp4"), (1, 1), "a part is missing");
 }
 
 #[test]
