@@ -104,6 +104,8 @@ pub struct Buffer {
     /// What the native buffer has been prepared for; none while it is as the page made it.
     given: Option<StandInConfig>,
     fixes: u8,
+    /// Where the last append of orders ended, in µs.
+    appended_to: u64,
     /// Operations of the page that the device has not answered.
     pub unanswered: u32,
     /// Since when the device owes an answer.
@@ -129,6 +131,7 @@ impl Buffer {
             tracks: None,
             given: None,
             fixes: 0,
+            appended_to: 0,
             unanswered: 0,
             asked_at: None,
         }
@@ -169,7 +172,7 @@ impl Buffer {
     pub fn handle_native(&mut self, native: Ranges) -> bool {
         self.native = native;
         let config = self.config();
-        let equal = reconcile_for(&config, &self.native, &self.device).is_empty();
+        let equal = reconcile_for(&config, &self.native, &self.device, self.appended_to).is_empty();
         if self.unanswered > 0 || equal || self.fixes >= MOST_FIXES {
             return false;
         }
@@ -183,7 +186,7 @@ impl Buffer {
     /// [`ErrorCode::STAND_IN_FAILED`] if the device buffers media of which it never said what it is, or more than can be.
     pub fn orders(&mut self) -> Result<Orders, ErrorCode> {
         let config = self.config();
-        let steps = reconcile_for(&config, &self.native, &self.device);
+        let steps = reconcile_for(&config, &self.native, &self.device, self.appended_to);
         let appended = steps.iter().fold(0_u64, |sum, step| match *step {
             Step::Append { start_us, end_us } => sum.saturating_add(end_us.saturating_sub(start_us)),
             Step::Remove { .. } => sum,
@@ -199,6 +202,9 @@ impl Buffer {
                 Ok(Orders { r#type: None, steps, duration: None })
             };
         };
+        if let Some(Step::Append { end_us, .. }) = steps.last() {
+            self.appended_to = *end_us;
+        }
         let mime = standin::mime(&config);
         let new_type = self.given.as_ref().is_none_or(|given| standin::mime(given) != mime);
         let mut out = Vec::new();

@@ -21,7 +21,7 @@ pub enum Step {
 #[must_use]
 pub fn reconcile(native: &Ranges, device: &Ranges) -> Vec<Step> {
     let config = StandInConfig { video: Some((16, 16)), audio: true, duration_us: None };
-    reconcile_for(&config, native, device)
+    reconcile_for(&config, native, device, 0)
 }
 
 /// The steps that lead from the native ranges to the device's: removes first, then appends, each in order of time.
@@ -29,8 +29,14 @@ pub fn reconcile(native: &Ranges, device: &Ranges) -> Vec<Step> {
 /// A buffer that holds nothing but stand-in media is right after one pass. One that holds other media may lose
 /// more by a remove than it was asked for (frames up to the next key frame): a second pass repairs that. Gaps too
 /// small for the browser to show count as closed, so the result is `with_gaps_closed(device)`.
+/// `appended_to` is where the last append ended; 0 if there was none.
 #[must_use]
-pub fn reconcile_for(config: &StandInConfig, native: &Ranges, device: &Ranges) -> Vec<Step> {
+pub fn reconcile_for(
+    config: &StandInConfig,
+    native: &Ranges,
+    device: &Ranges,
+    appended_to: u64,
+) -> Vec<Step> {
     let device = &with_gaps_closed(config, device);
     let mut steps = Vec::new();
     let mut missing = device.subtract(native);
@@ -48,18 +54,24 @@ pub fn reconcile_for(config: &StandInConfig, native: &Ranges, device: &Ranges) -
             missing.insert(from, if to.saturating_sub(seam) < SEAM_US { to } else { seam });
         }
     }
-    let pieces = joined(config, &missing, &native.intersect(device));
+    let pieces = joined(config, &missing, &native.intersect(device), appended_to);
     let pieces = pieces.iter().flat_map(|(start, end)| pieces_of(start, end));
     steps.extend(pieces.take(MAX_APPENDS).map(|(start_us, end_us)| Step::Append { start_us, end_us }));
     steps
 }
 
 /// The stretches to append, grown over what little lies between one's end and the next one, or the end of the range that
-/// it becomes part of. Else the next append there would look to the browser like a continuation with a long step between
+/// it becomes part of; so is the first one over what little lies behind the append before. Else the next append there would look to the browser like a continuation with a long step between
 /// two samples, and it bridges gaps of twice the longest step that it has ever seen.
-fn joined(config: &StandInConfig, missing: &Ranges, kept: &Ranges) -> Ranges {
+fn joined(config: &StandInConfig, missing: &Ranges, kept: &Ranges, appended_to: u64) -> Ranges {
     let little = config.smallest_gap_us();
     let mut joined = Ranges::new();
+    if let Some((start, _)) = missing.iter().next()
+        && start.checked_sub(appended_to).is_some_and(|step| step < little)
+        && appended_to.checked_sub(1).and_then(|last| kept.range_at(last)).is_some_and(|(_, to)| start <= to)
+    {
+        joined.insert(appended_to, start);
+    }
     let mut next = missing.iter().map(|(start, _)| start).skip(1);
     for (start, end) in missing.iter() {
         let held_to = kept.range_at(end).map_or(end, |(_, to)| to);

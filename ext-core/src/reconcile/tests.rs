@@ -68,12 +68,13 @@ impl Track {
 struct Model {
     config: StandInConfig,
     tracks: [Track; 2],
+    appended_to: u64,
 }
 
 impl Model {
     fn new(video: bool, audio: bool) -> Self {
         let config = StandInConfig { video: video.then_some((640, 360)), audio, duration_us: None };
-        Self { config, tracks: Default::default() }
+        Self { config, tracks: Default::default(), appended_to: 0 }
     }
 
     fn apply(&mut self, steps: &[Step]) {
@@ -85,6 +86,7 @@ impl Model {
                     }
                 }
                 Step::Append { start_us, end_us } => {
+                    self.appended_to = end_us;
                     assert!(start_us < end_us && end_us - start_us <= MAX_APPEND_US, "{step:?}");
                     for run in parse(&media_segments(&self.config, start_us, end_us)) {
                         self.tracks[run.track - 1].append(&run);
@@ -105,12 +107,12 @@ impl Model {
 
     /// Brings the buffer to what the device holds and checks that one pass did it.
     fn follow(&mut self, device: &Ranges) {
-        let steps = reconcile_for(&self.config, &self.buffered(), device);
+        let steps = reconcile_for(&self.config, &self.buffered(), device, self.appended_to);
         let appends = steps.iter().skip_while(|s| matches!(s, Step::Remove { .. }));
         assert!(appends.clone().all(|s| matches!(s, Step::Append { .. })), "{steps:?}");
         self.apply(&steps);
         assert_eq!(self.buffered(), with_gaps_closed(&self.config, device), "after {steps:?}");
-        assert_eq!(reconcile_for(&self.config, &self.buffered(), device), []);
+        assert_eq!(reconcile_for(&self.config, &self.buffered(), device, self.appended_to), []);
     }
 }
 
