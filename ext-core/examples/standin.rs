@@ -40,7 +40,7 @@ fn run(words: &[&str]) -> std::io::Result<Option<String>> {
             write(file, config.zip(times).map(|(c, (start, end))| media_segments(&c, start, end)))
         }
         ["reconcile", video, audio, native, device] => Ok(config(video, audio, "-").map(|config| {
-            let steps = reconcile_for(&config, &ranges(native), &ranges(device));
+            let steps = reconcile_for(&config, &ranges(native), &ranges(device), 0);
             let words = steps.iter().map(|step| match step {
                 Step::Remove { start_us, end_us } => format!("remove {start_us} {end_us}"),
                 Step::Append { start_us, end_us } => format!("append {start_us} {end_us}"),
