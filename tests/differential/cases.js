@@ -52,45 +52,45 @@ const hls = (url, config = {}, what = watch) => ({
   },
 });
 
-const dash = (folder) => ({
+const dash = (url, settings = {}, what = watch) => ({
   async run(run) {
     await load('/players/dashjs/dist/modern/umd/dash.all.min.js');
     const player = dashjs.MediaPlayer().create();
-    player.updateSettings({ debug: { logLevel: 0 }, streaming: { abr: { autoSwitchBitrate: { video: false } }, buffer: { fastSwitchEnabled: true } } });
+    player.updateSettings({ debug: { logLevel: 0 }, streaming: { utcSynchronization: { enabled: false }, abr: { autoSwitchBitrate: { video: false } }, buffer: { fastSwitchEnabled: true }, ...settings } });
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => run.errors.push(`dash.js ${error.code}`));
-    player.initialize(run.video, `/media/${folder}/manifest.mpd`, false);
+    player.initialize(run.video, url, false);
     const other = () => {
       const all = player.getRepresentationsByType('video');
       player.setRepresentationForTypeById('video', all.find((r) => r.height !== run.video.videoHeight).id, true);
     };
-    await watch(run, { quality: other });
+    await what(run, { quality: other });
     player.destroy();
     run.step('destroyed');
   },
 });
 
-const shaka = (url) => ({
+const shaka = (url, config = {}, what = watch) => ({
   async run(run) {
     await load('/players/shaka-player/dist/shaka-player.compiled.js');
     const player = new window.shaka.Player();
     await player.attach(run.video);
-    player.configure({ abr: { enabled: false } });
+    player.configure({ abr: { enabled: false }, ...config });
     player.addEventListener('error', ({ detail }) => run.errors.push(`shaka ${detail.code}`));
     await run.answer('load', player.load(url));
     const other = () => player.selectVariantTrack(player.getVariantTracks().find((t) => t.height !== run.video.videoHeight), true);
-    await watch(run, { quality: other });
+    await what(run, { quality: other });
     await player.destroy();
     run.step('destroyed');
   },
 });
 
-const videojs = (url, type) => ({
+const videojs = (url, type, what = watch) => ({
   async run(run) {
     await load('/players/video.js/dist/video.min.js');
     const player = window.videojs(run.video, { controls: true, preload: 'auto', html5: { vhs: { overrideNative: true } } });
     player.on('error', () => run.errors.push(`video.js ${player.error()?.code}`));
     player.src({ src: url, type });
-    await watch(run);
+    await what(run);
     player.pause();
     run.step('done');
   },
@@ -106,14 +106,14 @@ const plyr = (attach) => ({
   },
 });
 
-const mpegts = (file, type) => ({
+const mpegts = (url, type, isLive = false) => ({
   async run(run) {
     await load('/players/mpegts.js/dist/mpegts.js');
-    const player = window.mpegts.createPlayer({ type, url: `/media/${file}`, isLive: false }, { enableWorker: false, lazyLoad: false });
+    const player = window.mpegts.createPlayer({ type, url, isLive }, { enableWorker: false, lazyLoad: false });
     player.on(window.mpegts.Events.ERROR, (kind, detail) => run.errors.push(`mpegts.js ${kind} ${detail}`));
     player.attachMediaElement(run.video);
     player.load();
-    await watch(run);
+    await (isLive ? watchLive : watch)(run);
     player.destroy();
     run.step('destroyed');
   },
@@ -270,14 +270,24 @@ const cases = {
   'hls.js live': hls('/live/live.m3u8', {}, watchLive),
   'hls.js missing segment': hls('/missing/0.m3u8', { maxBufferLength: 2, maxMaxBufferLength: 2, fragLoadPolicy: { default: { maxTimeToFirstByteMs: 5000, maxLoadTimeMs: 5000, timeoutRetry: null, errorRetry: null } } },
     (run) => fails(run, () => run.errors.length > 0)),
-  'dash.js h264': dash('dash-h264'),
-  'dash.js vp9': dash('dash-vp9'),
+  'dash.js h264': dash('/media/dash-h264/manifest.mpd'),
+  'dash.js vp9': dash('/media/dash-vp9/manifest.mpd'),
+  'dash.js live': dash('/dash-live/manifest.mpd', {}, watchLive),
+  'dash.js low latency': dash('/dash-low/manifest.mpd', { delay: { liveDelay: 2 } }, watchLive),
+  'dash.js missing segment': dash('/dash-missing/manifest.mpd', { retryAttempts: { MediaSegment: 0 } }, (run) => fails(run, () => run.errors.length > 0)),
   'shaka dash h264': shaka('/media/dash-h264/manifest.mpd'),
   'shaka dash vp9': shaka('/media/dash-vp9/manifest.mpd'),
   'shaka hls': shaka('/media/hls-fmp4/master.m3u8'),
+  'shaka live': shaka('/live/live.m3u8', {}, watchLive),
+  'shaka dash live': shaka('/dash-live/manifest.mpd', {}, watchLive),
+  'shaka low latency': shaka('/dash-low/manifest.mpd', { streaming: { lowLatencyMode: true } }, watchLive),
+  'shaka missing segment': shaka('/dash-missing/manifest.mpd', { streaming: { retryParameters: { maxAttempts: 1 }, failureCallback() {} } },
+    (run) => fails(run, () => run.errors.length > 0)),
   'video.js hls': videojs('/media/hls-ts/master.m3u8', 'application/x-mpegURL'),
   'video.js dash': videojs('/media/dash-h264/manifest.mpd', 'application/dash+xml'),
   'video.js file': videojs('/media/file.mp4', 'video/mp4'),
+  'video.js live': videojs('/live/live.m3u8', 'application/x-mpegURL', watchLive),
+  'video.js missing segment': videojs('/missing/0.m3u8', 'application/x-mpegURL', (run) => fails(run, () => run.errors.length > 0)),
   'plyr file': plyr((run) => { run.video.src = '/media/file.mp4'; }),
   'plyr hls.js': plyr(async (run) => {
     await load('/players/hls.js/dist/hls.min.js');
@@ -309,8 +319,9 @@ const cases = {
       run.errors.push(...theirs.errors);
     },
   },
-  'mpegts.js flv': mpegts('h264-aac.flv', 'flv'),
-  'mpegts.js ts': mpegts('h264-aac.ts', 'mpegts'),
+  'mpegts.js flv': mpegts('/media/h264-aac.flv', 'flv'),
+  'mpegts.js flv live': mpegts('/flv-live/h264-aac.flv', 'flv', true),
+  'mpegts.js ts': mpegts('/media/h264-aac.ts', 'mpegts'),
   'p2p-media-loader': {
     async run(run) {
       await load('/players/hls.js/dist/hls.min.js');

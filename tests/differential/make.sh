@@ -73,3 +73,8 @@ dash() { # folder, video, small video, audio
 dash dash-h264 h264.mp4 h264-small.mp4 aac.mp4
 dash dash-vp9 vp9.webm vp9-small.webm opus.webm
 
+
+# A minute of live stream, each segment in four chunks.
+mkdir -p "$to/dash-live"
+ffmpeg "${quiet[@]}" -stream_loop 3 -i "$to/h264-aac.mp4" -map 0:v -map 0:a -c copy -f dash -seg_duration 2 -use_template 1 -use_timeline 0 \
+  -ldash 1 -streaming 1 -frag_type duration -frag_duration 0.5 -adaptation_sets "id=0,streams=v id=1,streams=a" "$to/dash-live/manifest.mpd"

@@ -114,8 +114,11 @@ async function watch(run, player = {}) {
   const { duration } = video;
   await run.seek(duration - 1.3);
   await run.until('the end', () => video.ended);
-  run.step('at the end', { moves: false });
+  run.step('at the end', { moves: false, frames: shows(video) });
 }
+
+/** Whether so many pictures have been seen that it is no standing one. */
+const shows = (video) => video.getVideoPlaybackQuality?.().totalVideoFrames > 30;
 
 /** The live edge: plays on for a while, falls behind, comes back. */
 async function watchLive(run, player = {}) {
@@ -132,7 +135,7 @@ async function watchLive(run, player = {}) {
   await run.answer('play on', video.play());
   await run.passes(from + 5);
   await player.stop?.();
-  run.step('stopped', { moves: true });
+  run.step('stopped', { moves: true, frames: shows(video) });
 }
 
 /** A player that fails: what it says, and the element's own error. */

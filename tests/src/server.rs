@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -43,6 +43,8 @@ pub struct Response {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     ranges: bool,
+    /// Where the body is held up, in bytes from its start, and until when.
+    gates: Vec<(usize, Instant)>,
 }
 
 impl Response {
@@ -50,7 +52,7 @@ impl Response {
     #[must_use]
     pub fn new(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self { status: 200, headers, body: body.into(), ranges: true }
+        Self { status: 200, headers, body: body.into(), ranges: true, gates: Vec::new() }
     }
 
     /// A page.
@@ -96,6 +98,36 @@ impl Response {
     pub fn without_ranges(mut self) -> Self {
         self.ranges = false;
         self
+    }
+
+    /// As a live source answers: in chunks (RFC 9112, 7.1), of which each is sent when it exists. `gates` say from which byte on the
+    /// body comes into being when, in order.
+    #[must_use]
+    pub fn coming_into_being(mut self, gates: Vec<(usize, Instant)>) -> Self {
+        self.gates = gates;
+        self.without_ranges()
+    }
+
+    /// Sends the body in chunks, the part behind each gate not before its time.
+    fn send_chunks(&self, mut stream: &TcpStream) -> Result<()> {
+        let ends = self.gates.iter().skip(1).map(|(from, _)| *from).chain([self.body.len()]);
+        for ((from, at), end) in self.gates.iter().zip(ends) {
+            let chunk = self.body.get(*from..end).context("the gates are not in order")?;
+            #[expect(clippy::disallowed_methods, reason = "what the server plays happens at a time")]
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            if !chunk.is_empty() {
+                let head = format!("{:x}\r\n", chunk.len());
+                stream.write_all(&[head.as_bytes(), chunk, b"\r\n"].concat())?;
+            }
+        }
+        stream.write_all(b"0\r\n\r\n")?;
+        Ok(())
+    }
+
+    /// Its body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// Cuts the body to what a single `Range: bytes=a-b` asks for.
@@ -175,8 +207,13 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         {
             response = response.ranged(range);
         }
-        let mut answer =
-            format!("HTTP/1.1 {} .\r\nContent-Length: {}\r\n", response.status, response.body.len());
+        let in_chunks = !response.gates.is_empty();
+        let length = if in_chunks {
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {}", response.body.len())
+        };
+        let mut answer = format!("HTTP/1.1 {} .\r\n{length}\r\n", response.status);
         for (name, value) in &response.headers {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -185,11 +222,14 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         }
         answer.push_str("Cache-Control: no-cache\r\n\r\n");
         let mut bytes = answer.into_bytes();
-        if request.method != "HEAD" {
+        if request.method != "HEAD" && !in_chunks {
             bytes.extend_from_slice(&response.body);
         }
         let mut stream = stream;
         stream.write_all(&bytes)?;
+        if in_chunks && request.method != "HEAD" {
+            response.send_chunks(stream)?;
+        }
     }
     Ok(())
 }
@@ -259,6 +299,20 @@ fn content_type(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_live_answer_comes_in_chunks() {
+        let now = Instant::now();
+        let later = now + Duration::from_millis(20);
+        let server = Server::start(move |_| {
+            Response::new("video/x-flv", "onetwo").coming_into_being(vec![(0, now), (3, later)])
+        })
+        .unwrap();
+        let answer = fetch(&server, "GET / HTTP/1.1\r\n\r\n");
+        assert!(answer.contains("Transfer-Encoding: chunked\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"), "{answer}");
+        assert!(Instant::now() >= later);
+    }
 
     fn fetch(server: &Server, request: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();

@@ -17,6 +17,9 @@ use crate::machine::event::{Command, Event, Exception, PlaySettings};
 use crate::machine::window::Layout;
 use crate::table::Table;
 
+/// Later than any media, in seconds.
+const END_OF_TIME: f64 = 1e11;
+
 /// The document of every popup, next to the engine's page.
 const POPUP: &str = "popup.html";
 
@@ -69,8 +72,15 @@ impl LivePlayer {
         let loaded = EventListener::new(&popup, "load", move |_| {
             with_shell_later(player);
         });
-        let opened =
-            EventListener::once(&source, "sourceopen", move |_| happened(Event::SourceOpen { player }));
+        let opened = EventListener::once(&source, "sourceopen", {
+            let source = source.clone();
+            move |_| {
+                // Without a duration only what is buffered could be sought, and other seeks would be ignored without an event; where the
+                // page may seek, the session's element knows.
+                source.set_live_seekable_range(0.0, END_OF_TIME).ok();
+                happened(Event::SourceOpen { player });
+            }
+        });
         Some(Self {
             player,
             popup,

@@ -107,15 +107,6 @@ impl Playback {
         }
         let seekable = self.seen.ready_state >= HAVE_METADATA;
         let to = if wish.seek_to.is_finite() { wish.seek_to.max(0.0) } else { 0.0 };
-        // Without a duration and with nothing buffered Chromium ignores a seek, without an event: at the beginning none is needed.
-        if self.seek_id != self.seek_done
-            && !self.seek_issued
-            && self.seen.ready_state == HAVE_METADATA
-            && to == 0.0
-            && self.seen.current_time == 0.0
-        {
-            self.seek_done = self.seek_id;
-        }
         if self.seek_id != self.seek_done && !self.seek_issued && seekable {
             self.seek_issued = true;
             self.seen.ended = false;

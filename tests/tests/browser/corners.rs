@@ -437,3 +437,30 @@ fn a_read_by_webgpu_brings_the_player_back_to_the_session() {
     }
     session.close();
 }
+
+#[test]
+fn a_live_stream_whose_clock_began_in_1970_plays_from_where_it_was_sought_before_any_data() {
+    const SINCE: f64 = 1_795_410_400.25;
+    let server = serve();
+    let options = SessionOptions {
+        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+        client_args: StageProbe::client_args(),
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let stage = StageProbe::connect(&session).unwrap();
+    for kind in ["h264 demuxed", "h264 muxed", "vp9 demuxed", "vp9 muxed"] {
+        let page = session.open(&server.url(PATH)).unwrap();
+        run(&page, &format!("playLater('{kind}', {SINCE})"));
+        wait_redirected(&session, 1);
+        page.wait_until(&format!("video.currentTime > {SINCE} + 3"), PATIENCE).unwrap();
+        let device = stage.player().unwrap();
+        device
+            .wait_until(&format!("document.querySelector('video').currentTime > {SINCE} + 3"), PATIENCE)
+            .unwrap();
+        page.close().unwrap();
+        stage.wait_players(0).unwrap();
+    }
+    session.close();
+}

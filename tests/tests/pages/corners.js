@@ -172,3 +172,22 @@ async function fillUp(most) {
   }
   return { count: most };
 }
+
+// ---- a live stream whose clock has begun in 1970 ---------------------------------------------------------------------
+
+/** Plays a clip with all its times so many seconds later, sought before anything of it is there. */
+async function playLater(kind, offset) {
+  await make(kind);
+  video.muted = true;
+  const r = recorder;
+  await r.open();
+  r.source.duration = Infinity;
+  r.source.setLiveSeekableRange(offset, offset + 30);
+  for (const sb of r.source.sourceBuffers) sb.timestampOffset = offset;
+  const known = once(video, 'loadedmetadata');
+  await r.fill(0, 0);
+  await known;
+  video.currentTime = offset + 1;
+  await r.fill(0, r.files[0].segments.length, false);
+  await r.play();
+}
