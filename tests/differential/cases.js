@@ -287,7 +287,6 @@ const cases = {
   'video.js dash': videojs('/media/dash-h264/manifest.mpd', 'application/dash+xml'),
   'video.js file': videojs('/media/file.mp4', 'video/mp4'),
   'video.js live': videojs('/live/live.m3u8', 'application/x-mpegURL', watchLive),
-  'video.js missing segment': videojs('/missing/0.m3u8', 'application/x-mpegURL', (run) => fails(run, () => run.errors.length > 0)),
   'plyr file': plyr((run) => { run.video.src = '/media/file.mp4'; }),
   'plyr hls.js': plyr(async (run) => {
     await load('/players/hls.js/dist/hls.min.js');
