@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 
+use crate::hook::to_u64;
+
 /// What counts is what has happened in so long a time.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Fewer pictures than that say nothing about how many are dropped.
@@ -34,6 +36,8 @@ pub struct Look {
     pub starving: bool,
     /// The link's newest round trip.
     pub round_trip: Option<Duration>,
+    /// How fast the page plays; the same in all looks since the last interruption.
+    pub rate: f64,
 }
 
 /// What has been seen of one player on the device.
@@ -64,9 +68,12 @@ impl Choice {
         }
         self.looks.push_back((now, look.presented, look.dropped));
         let (_, presented, dropped) = *self.looks.front()?;
-        let dropped = look.dropped.saturating_sub(dropped);
-        let all = dropped.saturating_add(look.presented.saturating_sub(presented));
-        (all >= ENOUGH && dropped.saturating_mul(100) > all.saturating_mul(MOST_DROPPED))
+        let shown = look.presented.saturating_sub(presented);
+        let all = shown.saturating_add(look.dropped.saturating_sub(dropped));
+        // Played fast, more pictures are due than any display shows: as many a second as at the usual rate are enough.
+        let percent = if look.rate > 1.0 { to_u64(look.rate * 100.0) } else { 100 };
+        let due = all.saturating_mul(100) / percent;
+        (due >= ENOUGH && shown.saturating_mul(100) < due.saturating_mul(100 - MOST_DROPPED))
             .then_some(ErrorCode::PICTURES_DROPPED)
     }
 
@@ -155,8 +162,13 @@ impl Rests {
 mod tests {
     use super::*;
 
-    const FINE: Look =
-        Look { presented: 0, dropped: 0, starving: false, round_trip: Some(Duration::from_millis(40)) };
+    const FINE: Look = Look {
+        presented: 0,
+        dropped: 0,
+        starving: false,
+        round_trip: Some(Duration::from_millis(40)),
+        rate: 1.0,
+    };
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(seconds * 1_000_000)
@@ -170,6 +182,18 @@ mod tests {
             choice.look(at(second), look).map(|code| (second, code))
         });
         assert_eq!(code, Some((5, ErrorCode::PICTURES_DROPPED)));
+    }
+
+    #[test]
+    fn what_no_display_can_show_of_fast_play_is_not_the_devices_fault() {
+        for (shown, code) in [(30, None), (22, None), (20, Some(ErrorCode::PICTURES_DROPPED))] {
+            let mut choice = Choice::default();
+            let found = (1..60).find_map(|second| {
+                let dropped = second * (120 - shown);
+                choice.look(at(second), Look { presented: second * shown, dropped, rate: 4.0, ..FINE })
+            });
+            assert_eq!(found, code, "{shown} a second are shown");
+        }
     }
 
     #[test]

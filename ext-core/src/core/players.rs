@@ -550,6 +550,7 @@ impl Players {
             dropped: state.frames_dropped,
             starving: !wish.paused && !state.ended && state.ready_state < 3 && waits,
             round_trip: link.round_trip(),
+            rate: wish.rate,
         };
         if let Some(code) = player.choice.look(now, look) {
             self.rests.begin(now, (relay, ms), code);
