@@ -187,6 +187,12 @@ pub fn memory_bytes_of_tree(pid: u32) -> u64 {
     pids.iter().filter_map(pss).sum::<u64>() * 1024
 }
 
+/// How many files and sockets a process holds open.
+#[must_use]
+pub fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// Process ids of the descendants of `pid` whose command line contains `part`.
 #[must_use]
 pub fn descendants_with(pid: u32, part: &str) -> Vec<u32> {

@@ -8,8 +8,7 @@ const DURATION = 30;
 const live = { appends: 0, removes: 0, end: 0, error: null };
 
 const ended = (buffer, call) => new Promise((done, failed) => {
-  buffer.addEventListener('updateend', done, { once: true });
-  buffer.addEventListener('error', () => failed(new Error('refused')), { once: true });
+  [buffer.onupdateend, buffer.onerror] = [done, () => failed(new Error('refused'))];
   call();
 });
 
