@@ -240,8 +240,17 @@ fn parse_stat(pid: u32, stat: &str) -> Option<Row> {
 
 /// Kills the single process `pid`, which need not be a child of ours (a bridge that the browser started, say).
 pub fn kill_pid(pid: u32) {
+    signal_pid(pid, Signal::KILL);
+}
+
+/// Gives a process no time any more, or again.
+pub fn freeze_pid(pid: u32, frozen: bool) {
+    signal_pid(pid, if frozen { Signal::STOP } else { Signal::CONT });
+}
+
+fn signal_pid(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        rustix::process::kill_process(pid, Signal::KILL).ok();
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 
