@@ -144,13 +144,13 @@ impl Drop for Weak {
 fn a_link_below_the_streams_rate_gives_the_player_to_the_session_for_a_while() {
     let mut play = Play::start("?rate=2");
     // Far, and not much more than the stream needs: nothing happens.
-    play.session.link().unwrap().shape(Some(1_500_000), Duration::from_millis(75));
+    play.session.link().unwrap().shape(Some(1_500_000), Duration::from_millis(20));
     for _ in 0..10 {
         play.plays_on(2.0);
         let status = play.session.status().unwrap();
         assert_eq!(status["redirected"], 1, "{status}");
     }
-    play.session.link().unwrap().shape(Some(200_000), Duration::from_millis(75));
+    play.session.link().unwrap().shape(Some(200_000), Duration::from_millis(20));
     let began = play.goes_back("OFS-1322", "The connection to your device is too slow for this video.");
     play.session.link().unwrap().shape(None, Duration::ZERO);
     play.rests_and_returns(began);
