@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 
+use crate::hook::to_u64;
+
 /// What counts is what has happened in so long a time.
 const WINDOW: Duration = Duration::from_secs(10);
 /// Fewer pictures than that say nothing about how many are dropped.
@@ -14,6 +16,8 @@ const ENOUGH: u64 = 100;
 const MOST_DROPPED: u64 = 30;
 /// So often in the window, the device may have run out of data that were on their way to it.
 const MOST_STARVED: usize = 3;
+/// And for so long in all.
+const LONGEST_STARVED: Duration = Duration::from_secs(5);
 /// Above that round trip a page's commands are felt to be late.
 const LONG_TRIP: Duration = Duration::from_millis(1500);
 /// So long a player stays in the session at first, and at most.
@@ -30,10 +34,14 @@ pub struct Look {
     /// Counted by the device since the player began.
     pub presented: u64,
     pub dropped: u64,
-    /// It should play and has nothing to play, while bytes for it wait for the link.
-    pub starving: bool,
+    /// It should play and has nothing to play.
+    pub out_of_data: bool,
+    /// What the page has appended is still on its way to the device.
+    pub waits: bool,
     /// The link's newest round trip.
     pub round_trip: Option<Duration>,
+    /// How fast the page plays; the same in all looks since the last interruption.
+    pub rate: f64,
 }
 
 /// What has been seen of one player on the device.
@@ -42,8 +50,10 @@ pub struct Choice {
     looks: VecDeque<(Monotonic, u64, u64)>,
     /// Since when the round trip has been too long.
     long_since: Option<Monotonic>,
+    /// It starves: the last of `starved` is not over.
     starving: bool,
-    starved: VecDeque<Monotonic>,
+    /// From when to when it had run out of data that were on their way.
+    starved: VecDeque<(Monotonic, Monotonic)>,
 }
 
 impl Choice {
@@ -64,21 +74,30 @@ impl Choice {
         }
         self.looks.push_back((now, look.presented, look.dropped));
         let (_, presented, dropped) = *self.looks.front()?;
-        let dropped = look.dropped.saturating_sub(dropped);
-        let all = dropped.saturating_add(look.presented.saturating_sub(presented));
-        (all >= ENOUGH && dropped.saturating_mul(100) > all.saturating_mul(MOST_DROPPED))
+        let shown = look.presented.saturating_sub(presented);
+        let all = shown.saturating_add(look.dropped.saturating_sub(dropped));
+        // Played fast, more pictures are due than any display shows: as many a second as at the usual rate are enough.
+        let percent = if look.rate > 1.0 { to_u64(look.rate * 100.0) } else { 100 };
+        let due = all.saturating_mul(100) / percent;
+        (due >= ENOUGH && shown.saturating_mul(100) < due.saturating_mul(100 - MOST_DROPPED))
             .then_some(ErrorCode::PICTURES_DROPPED)
     }
 
     fn starves(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
-        while self.starved.front().is_some_and(|at| at.after(WINDOW) < now) {
+        if self.starving
+            && let Some((_, end)) = self.starved.back_mut()
+        {
+            *end = now;
+        } else if look.out_of_data && look.waits {
+            self.starved.push_back((now, now));
+            self.starving = true;
+        }
+        self.starving &= look.out_of_data;
+        while self.starved.front().is_some_and(|(_, end)| end.after(WINDOW) < now) {
             self.starved.pop_front();
         }
-        if look.starving && !std::mem::replace(&mut self.starving, look.starving) {
-            self.starved.push_back(now);
-        }
-        self.starving = look.starving;
-        (self.starved.len() > MOST_STARVED).then_some(ErrorCode::LINK_TOO_SLOW)
+        let all: Duration = self.starved.iter().map(|(start, end)| end.since(*start)).sum();
+        (self.starved.len() > MOST_STARVED || all > LONGEST_STARVED).then_some(ErrorCode::LINK_TOO_SLOW)
     }
 
     fn waits(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
@@ -155,8 +174,14 @@ impl Rests {
 mod tests {
     use super::*;
 
-    const FINE: Look =
-        Look { presented: 0, dropped: 0, starving: false, round_trip: Some(Duration::from_millis(40)) };
+    const FINE: Look = Look {
+        presented: 0,
+        dropped: 0,
+        out_of_data: false,
+        waits: false,
+        round_trip: Some(Duration::from_millis(40)),
+        rate: 1.0,
+    };
 
     fn at(seconds: u64) -> Monotonic {
         Monotonic(seconds * 1_000_000)
@@ -173,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn what_no_display_can_show_of_fast_play_is_not_the_devices_fault() {
+        for (shown, code) in [(30, None), (22, None), (20, Some(ErrorCode::PICTURES_DROPPED))] {
+            let mut choice = Choice::default();
+            let found = (1..60).find_map(|second| {
+                let dropped = second * (120 - shown);
+                choice.look(at(second), Look { presented: second * shown, dropped, rate: 4.0, ..FINE })
+            });
+            assert_eq!(found, code, "{shown} a second are shown");
+        }
+    }
+
+    #[test]
     fn a_burst_of_drops_after_a_seek_is_forgiven() {
         let mut choice = Choice::default();
         for second in 0..600 {
@@ -184,20 +221,45 @@ mod tests {
         }
     }
 
+    const STARVING: Look = Look { out_of_data: true, waits: true, ..FINE };
+
     #[test]
     fn starving_again_and_again_while_bytes_wait_is_a_slow_link() {
         let mut choice = Choice::default();
         let mut looks = (0..40).map(|half| {
-            let look = Look { starving: half % 2 == 1, ..FINE };
+            let look = if half % 2 == 1 { STARVING } else { FINE };
             choice.look(Monotonic(half * 500_000), look)
         });
         assert_eq!(looks.find_map(|code| code), Some(ErrorCode::LINK_TOO_SLOW));
         let mut choice = Choice::default();
         for minute in 0..100 {
             let now = at(minute * 60);
-            assert_eq!(choice.look(now, Look { starving: true, ..FINE }), None, "now and then is nothing");
+            assert_eq!(choice.look(now, STARVING), None, "now and then is nothing");
             assert_eq!(choice.look(now.after(Duration::from_secs(1)), FINE), None);
         }
+    }
+
+    #[test]
+    fn starving_for_half_of_the_time_is_a_slow_link() {
+        let mut choice = Choice::default();
+        let looks = [(0, STARVING), (3, FINE), (4, STARVING), (5, Look { waits: false, ..STARVING })];
+        for (second, look) in looks {
+            assert_eq!(choice.look(at(second), look), None);
+        }
+        assert_eq!(choice.look(at(7), FINE), Some(ErrorCode::LINK_TOO_SLOW));
+    }
+
+    #[test]
+    fn a_page_that_has_nothing_to_append_says_nothing_about_the_link() {
+        let mut choice = Choice::default();
+        for second in 0..100 {
+            let out = Look { out_of_data: second % 2 == 0, ..FINE };
+            assert_eq!(choice.look(at(second), out), None);
+        }
+        // What comes at last plays at once.
+        assert_eq!(choice.look(at(100), Look { out_of_data: true, ..FINE }), None);
+        assert_eq!(choice.look(at(108), STARVING), None);
+        assert_eq!(choice.look(at(109), FINE), None);
     }
 
     #[test]

@@ -454,7 +454,10 @@ impl Core {
         let playing: Vec<i32> =
             self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
         let bound: Vec<i32> = relays.values().filter(|relay| relay.bound).map(|relay| relay.tab).collect();
-        self.tabs.update(&self.link, &playing, &bound, &mut self.outputs);
+        let reasons = self.players.reasons();
+        let reasons: Vec<(i32, ErrorCode)> =
+            reasons.filter_map(|(relay, code)| Some((relays.get(&relay)?.tab, code))).collect();
+        self.tabs.update(&self.link, &playing, &bound, &reasons, &mut self.outputs);
     }
 
     /// A bucket of messages for each document: a page that floods loses its own messages and nobody else's.

@@ -187,6 +187,12 @@ pub fn memory_bytes_of_tree(pid: u32) -> u64 {
     pids.iter().filter_map(pss).sum::<u64>() * 1024
 }
 
+/// How many files and sockets a process holds open.
+#[must_use]
+pub fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// Process ids of the descendants of `pid` whose command line contains `part`.
 #[must_use]
 pub fn descendants_with(pid: u32, part: &str) -> Vec<u32> {
@@ -234,8 +240,17 @@ fn parse_stat(pid: u32, stat: &str) -> Option<Row> {
 
 /// Kills the single process `pid`, which need not be a child of ours (a bridge that the browser started, say).
 pub fn kill_pid(pid: u32) {
+    signal_pid(pid, Signal::KILL);
+}
+
+/// Gives a process no time any more, or again.
+pub fn freeze_pid(pid: u32, frozen: bool) {
+    signal_pid(pid, if frozen { Signal::STOP } else { Signal::CONT });
+}
+
+fn signal_pid(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        rustix::process::kill_process(pid, Signal::KILL).ok();
+        rustix::process::kill_process(pid, signal).ok();
     }
 }
 

@@ -80,6 +80,19 @@ impl Camera {
         self.capture_part(0, 0, self.size.0, self.size.1)
     }
 
+    /// How many windows there are, those in windows and the hidden ones included.
+    pub fn windows(&self) -> Result<usize> {
+        let mut open = vec![self.root];
+        let mut count = 0;
+        while let Some(window) = open.pop() {
+            // One may close while it is looked at.
+            let Ok(tree) = self.connection.query_tree(window)?.reply() else { continue };
+            count += tree.children.len();
+            open.extend(tree.children);
+        }
+        Ok(count)
+    }
+
     /// A part of the screen; an error if it is not inside.
     pub fn capture_part(&self, x: i16, y: i16, width: u16, height: u16) -> Result<Picture> {
         let request =

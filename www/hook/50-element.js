@@ -164,9 +164,9 @@ function slew(m, factor, forMs) {
   if (forMs > 0) m.slewTimer = native.later(() => setFactor(m, 1), forMs);
 }
 
-/** Answers where the stand-in's clock is, compared with the device's as it was at `wallMs`. */
+/** Answers where the stand-in's clock is, compared with the device's as it was at `wallMs`; on its way elsewhere, it is not compared. */
 function sync(m, { media, wallMs, rate, advancing }) {
-  if (m.mode !== 'device' || !m.element) return;
+  if (m.mode !== 'device' || !m.element || native.seeking.get(m.element)) return;
   const expected = media + (advancing ? (wall() - wallMs) / 1000 * rate : 0);
   const drift = native.currentTime.get(m.element) - expected;
   toWorker({ drift: { ms: m.id, driftUs: native.round(drift * 1e6), paused: native.paused.get(m.element), seekId: m.seekId } });

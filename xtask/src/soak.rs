@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: hours of live playback in minutes, and what has grown meanwhile.
+//! `cargo xtask soak`: hours of live playback in minutes, and what has grown meanwhile. Figures: docs/soak.md.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use offstage_tests::cdp::{Cdp, Page};
-use offstage_tests::process::memory_bytes_of_tree;
+use offstage_tests::process::{memory_bytes_of_tree, open_files};
 use offstage_tests::server::{Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::stage_probe::StageProbe;
@@ -16,10 +16,11 @@ use crate::build;
 use crate::run::{print, say};
 use crate::workspace::Workspace;
 
-/// Plays a live stream for an hour's worth of media, fast, and looks at what has grown: memory, elements, players.
+/// Plays a live stream for an hour's worth of media, fast, and looks at what has grown: memory, elements, ports, files, windows, players.
 ///
 /// The page appends small parts of a clip again and again, takes old ranges out, and plays at --rate. After a tenth of the time the
-/// first look is taken, at the end the last one. It is an error if something has leaked or memory has grown more than stated below.
+/// first look is taken, at the end the last one. It is an error if something has leaked, memory has grown more than stated below, or
+/// page and device were more than 40 ms apart at the 99th percentile of the last minutes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Minutes of media.
@@ -36,15 +37,24 @@ pub(crate) struct Options {
     no_build: bool,
 }
 
-/// What may be found grown, as bytes: so much at any time (caches, heaps that grow in steps), and so much more an hour of media.
-const LIMITS: [(&str, u64, u64); 6] = [
+/// What may be found grown, as bytes or a count: so much at any time (caches, heaps that grow in steps), and so much more an hour of media.
+const LIMITS: [(&str, u64, u64); 10] = [
     ("page_heap", 4_000_000, 4_000_000),
     ("worker_heap", 4_000_000, 4_000_000),
     ("browser", 60_000_000, 40_000_000),
     ("bridge", 4_000_000, 2_000_000),
     ("client", 8_000_000, 2_000_000),
     ("engine", 60_000_000, 40_000_000),
+    // Counts: what comes and goes, and nothing an hour.
+    ("nodes", 50, 0),
+    ("listeners", 50, 0),
+    ("bridge_files", 2, 0),
+    ("client_files", 2, 0),
 ];
+/// Microseconds that page and device may be apart at the 99th percentile, as a person's clock measures them; and how many seconds of
+/// play the extension's figure is of.
+const MOST_APART: u64 = 40_000;
+const DRIFTS_OF: u64 = 130;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -59,6 +69,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         None => Response::file(&pages, request.path.strip_prefix("/pages/").unwrap_or_default()),
     })?;
     let session = SessionOptions {
+        // A screen of its own, so that the windows on it can be counted.
+        headless: false,
+        screen: Some((1280, 1024)),
         sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
         client_args: StageProbe::client_args(),
         ..SessionOptions::default()
@@ -82,7 +95,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     session.close();
-    let grown = judge(&before, &after, options.minutes);
+    let mut grown = judge(&before, &after, options.minutes);
+    if end * 9 / 10 / options.rate > DRIFTS_OF {
+        grown.extend(apart(&after, options.rate));
+    }
     ensure!(grown.is_empty(), "{}", grown.join("; "));
     print("nothing has leaked");
     Ok(())
@@ -103,6 +119,8 @@ fn look(session: &mut Session, page: &Page, probe: &StageProbe) -> Result<Value>
     let worker = cdp.wait_target(PATIENCE, |target| target.kind == "service_worker")?;
     let attached = cdp.attach(&worker.id)?;
     let [page_heap, worker_heap] = [heap(&cdp, page.session())?, heap(&cdp, &attached)?];
+    let [page_ports, worker_ports] = [ports(&cdp, page.session())?, ports(&cdp, &attached)?];
+    let held = cdp.call_in(page.session(), "Memory.getDOMCounters", json!({}), PATIENCE)?;
     cdp.call("Target.detachFromTarget", json!({ "sessionId": attached }))?;
     let status = session.status()?;
     let seen = page.evaluate(
@@ -111,6 +129,8 @@ fn look(session: &mut Session, page: &Page, probe: &StageProbe) -> Result<Value>
     let bridges = session.bridge_pids();
     let engine = session.engine_pid().context("there is no engine")?;
     let client = session.client().context("there is no client")?.pid();
+    let screen = session.screen().context("there is no screen")?.camera()?;
+    let client_files = open_files(client);
     let [browser, client, engine] = [session.browser().pid(), client, engine].map(memory_bytes_of_tree);
     Ok(json!({
         "page_heap": page_heap,
@@ -121,6 +141,13 @@ fn look(session: &mut Session, page: &Page, probe: &StageProbe) -> Result<Value>
         "client": client.saturating_sub(engine),
         "engine": engine,
         "bridges": bridges.len(),
+        "page_ports": page_ports,
+        "worker_ports": worker_ports,
+        "bridge_files": bridges.iter().copied().map(open_files).sum::<usize>(),
+        "client_files": client_files,
+        "nodes": held["nodes"],
+        "listeners": held["jsEventListeners"],
+        "x_windows": screen.windows()?,
         "elements": seen["elements"],
         "players": probe.players()?,
         "windows": probe.windows()?,
@@ -140,6 +167,26 @@ fn heap(cdp: &Cdp, session: &str) -> Result<Value> {
     Ok(cdp.call_in(session, "Runtime.getHeapUsage", json!({}), PATIENCE)?["usedSize"].clone())
 }
 
+/// Message ports that live in a page or a worker.
+fn ports(cdp: &Cdp, session: &str) -> Result<Value> {
+    let call = |method: &str, with: Value| cdp.call_in(session, method, with, PATIENCE);
+    let group = "ports";
+    let kind =
+        call("Runtime.evaluate", json!({ "expression": "MessagePort.prototype", "objectGroup": group }))?;
+    let of = json!({ "prototypeObjectId": kind["result"]["objectId"], "objectGroup": group });
+    let all = call("Runtime.queryObjects", of)?["objects"]["objectId"].clone();
+    let count = json!({ "objectId": all, "functionDeclaration": "function() { return this.length; }", "returnByValue": true });
+    let count = call("Runtime.callFunctionOn", count)?["result"]["value"].clone();
+    call("Runtime.releaseObjectGroup", json!({ "objectGroup": group }))?;
+    Ok(count)
+}
+
+/// Whether page and device were too far apart.
+fn apart(look: &Value, rate: u64) -> Option<String> {
+    let most = look["drift_us"][1].as_u64().map(|media| media / rate);
+    most.is_none_or(|most| most > MOST_APART).then(|| format!("page and device are {most:?} µs apart"))
+}
+
 /// What is more than it may be.
 fn judge(before: &Value, after: &Value, minutes: u64) -> Vec<String> {
     let mut grown = Vec::new();
@@ -149,10 +196,21 @@ fn judge(before: &Value, after: &Value, minutes: u64) -> Vec<String> {
         let limit = (once + hourly * minutes / 60) as f64;
         // What could not be measured is no number, and that is an error as well.
         if (to - from).is_nan() || to - from > limit {
-            grown.push(format!("{name} has grown from {from} to {to} bytes"));
+            grown.push(format!("{name} has grown from {from} to {to}"));
         }
     }
-    for name in ["bridges", "elements", "players", "windows", "documents", "redirected"] {
+    let counted = [
+        "bridges",
+        "page_ports",
+        "worker_ports",
+        "elements",
+        "players",
+        "windows",
+        "x_windows",
+        "documents",
+        "redirected",
+    ];
+    for name in counted {
         if before[name] != after[name] {
             grown.push(format!("{name}: {} at first, {} at the end", before[name], after[name]));
         }
@@ -163,6 +221,14 @@ fn judge(before: &Value, after: &Value, minutes: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drift_is_judged_as_it_lasts_and_must_be_there() {
+        let look = |most: u64| json!({ "drift_us": [9_000, most] });
+        assert_eq!(apart(&look(80_000), 2), None);
+        assert!(apart(&look(80_002), 2).is_some());
+        assert!(apart(&json!({ "drift_us": null }), 2).is_some());
+    }
 
     #[test]
     fn what_grows_beyond_its_slope_or_is_not_measured_is_told() {

@@ -544,12 +544,18 @@ impl Players {
         if seeking {
             return;
         }
-        let waits = player.buffers.values().any(|buffer| link.queued_bytes_on(buffer.stream) > 0);
+        // A page that appends little at once has nothing queued: it waits for each answer.
+        let waits = player
+            .buffers
+            .values()
+            .any(|buffer| buffer.unanswered > 0 || link.queued_bytes_on(buffer.stream) > 0);
         let look = Look {
             presented: state.frames_presented,
             dropped: state.frames_dropped,
-            starving: !wish.paused && !state.ended && state.ready_state < 3 && waits,
+            out_of_data: !wish.paused && !state.ended && state.ready_state < 3,
+            waits,
             round_trip: link.round_trip(),
+            rate: wish.rate,
         };
         if let Some(code) = player.choice.look(now, look) {
             self.rests.begin(now, (relay, ms), code);

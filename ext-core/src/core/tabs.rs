@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use offstage_protocol::SortedMap;
+use offstage_protocol::{ErrorCode, SortedMap};
 
 use super::Output;
 use crate::config::Config;
@@ -85,12 +85,14 @@ impl Tabs {
         self.tabs.remove(&tab);
     }
 
-    /// `playing`: tabs in which the device plays; `frames`: tabs with a covered frame that has media.
+    /// `playing`: tabs in which the device plays; `frames`: tabs with a covered frame that has media; `reasons`: tabs whose video went
+    /// back to the session, and why.
     pub(super) fn update(
         &mut self,
         link: &DeviceLink,
         playing: &[i32],
         frames: &[i32],
+        reasons: &[(i32, ErrorCode)],
         outputs: &mut VecDeque<Output>,
     ) {
         for (id, tab) in self.tabs.iter_mut() {
@@ -98,11 +100,12 @@ impl Tabs {
                 (IconState::Video, "Offstage: video plays on your device".to_owned())
             } else if !tab.covered && !frames.contains(id) {
                 (IconState::Grey, "Offstage: this page is not redirected".to_owned())
-            } else if link.is_ready() {
-                (IconState::Ready, "Offstage: ready; video on this page will play on your device".to_owned())
+            } else if !link.is_ready() {
+                (IconState::Off, title(link.status()))
+            } else if let Some((_, code)) = reasons.iter().find(|(tab, _)| tab == id) {
+                (IconState::Ready, title(*code))
             } else {
-                let code = link.status();
-                (IconState::Off, format!("Offstage: {} {} ({code})", code.sentence(), code.remedy()))
+                (IconState::Ready, "Offstage: ready; video on this page will play on your device".to_owned())
             };
             if tab.shown.as_ref() != Some(&wanted) {
                 outputs.push_back(Output::SetIcon { tab: *id, state: wanted.0, title: wanted.1.clone() });
@@ -110,4 +113,8 @@ impl Tabs {
             }
         }
     }
+}
+
+fn title(code: ErrorCode) -> String {
+    format!("Offstage: {} {} ({code})", code.sentence(), code.remedy())
 }

@@ -4,18 +4,18 @@
 const query = new URLSearchParams(location.search);
 /** Seconds kept ahead of the position and behind it; how fast it plays. */
 const [AHEAD, BEHIND, RATE] = [['ahead', 6], ['behind', 10], ['rate', 1]].map(([name, usual]) => Number(query.get(name) ?? usual));
+const CLIP = query.get('clip') ?? 'h264-aac.mp4';
 const DURATION = 30;
 const live = { appends: 0, removes: 0, end: 0, error: null };
 
 const ended = (buffer, call) => new Promise((done, failed) => {
-  buffer.addEventListener('updateend', done, { once: true });
-  buffer.addEventListener('error', () => failed(new Error('refused')), { once: true });
+  [buffer.onupdateend, buffer.onerror] = [done, () => failed(new Error('refused'))];
   call();
 });
 
 async function playLive() {
-  const index = (await (await fetch('/clips/index.json')).json())['h264-aac.mp4'];
-  const bytes = new Uint8Array(await (await fetch('/clips/h264-aac.mp4')).arrayBuffer());
+  const index = (await (await fetch('/clips/index.json')).json())[CLIP];
+  const bytes = new Uint8Array(await (await fetch(`/clips/${CLIP}`)).arrayBuffer());
   const source = new MediaSource();
   video.src = URL.createObjectURL(source);
   await new Promise((done) => source.addEventListener('sourceopen', done, { once: true }));
