@@ -181,7 +181,7 @@ async function revertFile(m) {
   unwatchElement(m.id);
   native.forget(m.slewTimer);
   for (const job of file.jobs.values()) native.abortFetch(job);
-  if (m.mode === 'moving' && !m.shadow) { m.mode = 'session'; return; }
+  if (m.mode === 'moving' && !m.shadow) { m.mode = 'session'; tryLater(m); return; }
   m.mode = 'reverting';
   const turn = ++file.turn;
   if (!m.shadow) hide(m);

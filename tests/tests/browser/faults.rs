@@ -411,3 +411,25 @@ fn an_extension_that_is_reloaded_or_disabled_leaves_the_page_playing() {
     }
     play.session.close();
 }
+
+/// Wherever a move is when the line breaks again, at the latest the next one ends on the device.
+#[test]
+fn a_line_that_breaks_again_and_again_leaves_the_player_on_the_device() {
+    for kind in [Kind::Demuxed, Kind::File] {
+        let mut play = Play::start(kind);
+        for step in 0..16 {
+            let when = format!("{kind:?}, breaks again after {} ms", step * 40);
+            play.begin();
+            play.session.link().unwrap().hang_up();
+            play.wait_in_session(&when);
+            wait(&when, || play.session.status().is_ok_and(|status| status["ready"] == true));
+            play.lasts(Duration::from_millis(step * 40));
+            play.session.link().unwrap().hang_up();
+            play.lasts(Duration::from_millis(20));
+            play.wait_redirected(&when);
+            play.plays_on(&when);
+            play.check(&when);
+        }
+        play.session.close();
+    }
+}

@@ -172,3 +172,13 @@ async function fillUp(most) {
   }
   return { count: most };
 }
+
+/** Aborts the append that is under way: whether one is then, what is heard of it, whether it left nothing behind. */
+async function abortUnderWay() {
+  const { buffers: [sb], log: { 'source.0': heard } } = recorder;
+  const [from, end, before] = [heard.length, once(sb, 'updateend'), ranges(sb.buffered)];
+  sb.abort();
+  const { updating } = sb;
+  await end;
+  return [updating, heard.slice(from).map(({ event }) => event), ranges(sb.buffered) === before];
+}
