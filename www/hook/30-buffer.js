@@ -88,12 +88,7 @@ async function runJobs(b) {
 
 /** Takes the page's settings out of the way of stand-in bytes; `restore` puts them back. */
 function neutral(b) {
-  const { sb } = b;
-  b.shadow = {
-    __proto__: null,
-    offset: native.offset.get(sb), windowStart: native.windowStart.get(sb), windowEnd: native.windowEnd.get(sb),
-    mode: native.mode.get(sb), buffered: native.buffered.get(sb),
-  };
+  b.shadow = { __proto__: null, ...settingsOf(b), buffered: native.buffered.get(b.sb) };
   applySettings(b, { offset: 0, windowStart: 0, windowEnd: Infinity, mode: 'segments' });
 }
 

@@ -10,6 +10,8 @@ let lastPlayer = 0;
 
 /** How long a new player waits to hear whether a device is there before it plays in the session. */
 const ASK_MS = 1500;
+/** How long after a move that came to nothing the next one begins. */
+const RETRY_MS = 1000;
 /** How long the device may take for one operation before playback goes on in the session. */
 const ANSWER_MS = 15000;
 /** Most object URLs of MediaSources that are remembered. */
@@ -17,7 +19,7 @@ const MOST_URLS = 1000;
 
 const makePlayer = (ms) => ({
   __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
-  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
+  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, turn: 0, replayed: 0, seekDone: null,
   file: null, shadow: null, // of players of files: see 70-files.js
   grey: false,            // only the stand-in can be seen and heard in the element
   readAt: -1e9, black: null, settled: list(), // of 80-readers.js
@@ -74,11 +76,8 @@ const FULL = "Failed to execute 'appendBuffer' on 'SourceBuffer': The SourceBuff
 const fullError = () => (native.QuotaExceededError ? new native.QuotaExceededError(FULL) : new native.DOMException(FULL, 'QuotaExceededError'));
 
 function settingsOf(b) {
-  const s = b.shadow || {
-    offset: native.offset.get(b.sb), windowStart: native.windowStart.get(b.sb),
-    windowEnd: native.windowEnd.get(b.sb), mode: native.mode.get(b.sb),
-  };
-  return { offset: s.offset, windowStart: s.windowStart, windowEnd: s.windowEnd, mode: s.mode };
+  const now = (key) => (b.shadow ? b.shadow[key] : native[key].get(b.sb));
+  return { __proto__: null, offset: now('offset'), windowStart: now('windowStart'), windowEnd: now('windowEnd'), mode: now('mode') };
 }
 
 const isNumeric = (x) => typeof x !== 'symbol' && typeof x !== 'bigint';
@@ -214,8 +213,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
     native.forget(p.timer);
     if (p.entry && (!p.sent || p.waits)) b.log.splice(b.log.indexOf(p.entry), 1);
     else if (p.entry) p.entry.ended = true;
-    const head = b.expected[b.expected.length - 1];
-    const events = list('abort', 'updateend');
+    const [head, events] = list(b.expected[b.expected.length - 1], list('abort', 'updateend'));
     if (b.busy) {
       if (head) head.show = list(); // the stand-in's append that was to end the operation
       hidden(b, async () => {
@@ -237,8 +235,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
 patchMethod(SB, 'changeType', (target, self, args) => {
   const b = native.get(buffers, self);
   if (!b) return apply(target, self, args);
-  const { player: m } = b;
-  const mime = args.length ? `${args[0]}` : '';
+  const [m, mime] = list(b.player, args.length ? `${args[0]}` : '');
   const supported = native.supported(mime);
   if (b.pending && mime) throw busyError("execute 'changeType'");
   // What the stand-in is made of doesn't change with the page's type.

@@ -54,19 +54,18 @@ function move(m) {
   if (m.mode !== 'session' || !m.buffers.length || !m.buffers.every((b) => b.whole)) return;
   findElement(m);
   if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element)) return;
-  m.due = false;
-  m.mode = 'moving';
+  [m.due, m.mode, m.turn] = list(false, 'moving', m.turn + 1);
   for (const b of m.buffers) for (const entry of b.log) entry.sent = false;
   askFor(m, true);
   for (const b of m.buffers) toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.log[0] ? b.log[0].mime : b.mime } });
 }
 
 /** One kept append after the other; the worker acknowledges each. */
-async function sendKept(b) {
+async function sendKept(b, turn) {
   let mime = b.log[0] ? b.log[0].mime : b.mime;
   for (;;) {
     const entry = b.log.find((e) => e.ended && !e.sent);
-    if (!entry || b.player.mode !== 'moving') return;
+    if (!entry || b.player.mode !== 'moving' || b.player.turn !== turn) return;
     entry.sent = true;
     if (entry.mime !== mime) {
       mime = entry.mime;
@@ -78,16 +77,20 @@ async function sendKept(b) {
 
 async function replay(m) {
   if (m.file) { sendPlayback(m); return; }
+  // A device that went and came back may have said it before as well.
+  if (m.replayed === m.turn) return;
+  const turn = m.replayed = m.turn;
+  const over = () => m.mode !== 'moving' || m.turn !== turn;
   sendDuration(m);
-  await Promise.all(m.buffers.map(sendKept));
-  if (m.mode !== 'moving') return;
+  await Promise.all(m.buffers.map((b) => sendKept(b, turn)));
+  if (over()) return;
   // From here the page's operations wait: nothing may come between the last bytes and the swap.
   let arrived = 0;
   const ranges = list();
   m.swapGo = new Promise((go) => { m.swap = go; });
   const all = m.buffers;
   const done = Promise.all(all.map((b) => hidden(b, async () => {
-    await sendKept(b);
+    await sendKept(b, turn);
     m.ended = native.readyState.get(m.ms) === 'ended';
     ranges.push({ sb: b.id, ranges: rangesOf(b) });
     if (++arrived === all.length) {
@@ -96,17 +99,19 @@ async function replay(m) {
     }
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
-    if (!mine) return false;
+    if (!mine) return !m.buffers.includes(b);
     if (!m.grey) setGrey(m, true);
+    for (const entry of b.log) entry.native = false;
     await reopen(b);
     await runSteps(b, mine.steps, mine.type);
-    for (const entry of b.log) entry.native = false;
     toWorker({ native: { ms: m.id, sb: b.id, ranges: rangesOf(b) } });
     return true;
   })));
   const swapped = (await done).every(Boolean);
+  if (over()) return;
+  // What could not be exchanged plays in the session; with a buffer that came meanwhile it begins again.
+  if (!swapped || !m.buffers.every((b) => all.includes(b))) { m.retry = swapped; revert(m); return; }
   m.swap = null;
-  if (!swapped || m.mode !== 'moving') return;
   endAgain(m);
   m.mode = 'device';
   m.base = native.rate.get(m.element);
@@ -138,15 +143,14 @@ function endAgain(m) {
 /** The real bytes replace the stand-in at the same position; nothing of it is seen by the page. */
 async function revert(m) {
   if (m.mode === 'session' || m.mode === 'reverting') return;
-  const was = m.mode;
   native.forget(m.waiting);
   if (m.file) { revertFile(m); return; }
-  m.mode = was === 'moving' && !m.swap ? 'session' : 'reverting';
+  m.mode = m.mode === 'moving' && !m.swap ? 'session' : 'reverting';
   unwatchElement(m.id);
-  if (m.swap) m.swap(null);
+  if (m.swap) { m.swap(null); m.swap = null; }
   for (const b of m.buffers) if (b.acknowledged) b.acknowledged();
   toWorker({ close: { ms: m.id } });
-  if (m.mode === 'session') return;
+  if (m.mode === 'session') { tryLater(m); return; }
   setFactor(m, 1);
   m.ended = native.readyState.get(m.ms) === 'ended';
   const standIns = m.buffers.some((b) => b.standIn);
@@ -156,15 +160,19 @@ async function revert(m) {
   m.mode = 'session';
   played(m);
   m.buffers.forEach(resumeInSession);
-  if (deviceReady && (m.due || (was === 'device' && m.retry))) move(m);
+  if (deviceReady && !m.late && (m.due || m.retry)) move(m);
+}
+
+/** A device that has gone and come back before this was heard says nothing more of it. */
+function tryLater(m) {
+  native.later(() => { if (deviceReady && m.retry && players.get(m.id) === m) move(m); }, RETRY_MS);
 }
 
 /** Appends to the native buffer what it doesn't have; ranges end up as they were. An append that the page waits for is left
  * to resumeInSession: its events are the page's. */
 async function putBack(b) {
   const m = b.player;
-  const target = rangesOf(b);
-  const hadStandIn = b.standIn !== null;
+  const [target, hadStandIn] = list(rangesOf(b), b.standIn !== null);
   let mime = b.standIn || b.mime;
   await reopen(b);
   if (hadStandIn) native.abort(b.sb);

@@ -118,16 +118,17 @@ async function reload(m, src, fill) {
   await new Promise((go) => { native.later(go, 0); });
   if (m.shadow !== shadow) return 'cancelled';
   shadow.loaded = false;
-  const ended = new Promise((settle) => { shadow.settled = settle; native.later(() => settle('late'), RELOAD_MS); });
+  let settle; // what ends this reload; another may have begun before it has failed
+  const ended = new Promise((go) => { settle = shadow.settled = go; native.later(() => go('late'), RELOAD_MS); });
   m.file.written = src;
   writeSrc(e, src);
   if (paused) native.pause(e);
-  else safe(native.play(e)).then(() => {}, (error) => { if (error.name === 'NotAllowedError') shadow.settled('failed'); });
+  else safe(native.play(e)).then(() => {}, (error) => { if (error.name === 'NotAllowedError') settle('failed'); });
   if (currentTime > 0) native.currentTime.set(e, currentTime);
   native.rate.set(e, limited(m.base));
-  if (fill) fill().then((filled) => { if (!filled) shadow.settled('failed'); });
+  if (fill) fill().then((filled) => { if (!filled) settle('failed'); });
   const how = await ended;
-  shadow.settled = null;
+  if (shadow.settled === settle) shadow.settled = null;
   return m.shadow === shadow ? how : 'cancelled';
 }
 
@@ -181,7 +182,7 @@ async function revertFile(m) {
   unwatchElement(m.id);
   native.forget(m.slewTimer);
   for (const job of file.jobs.values()) native.abortFetch(job);
-  if (m.mode === 'moving' && !m.shadow) { m.mode = 'session'; return; }
+  if (m.mode === 'moving' && !m.shadow) { m.mode = 'session'; tryLater(m); return; }
   m.mode = 'reverting';
   const turn = ++file.turn;
   if (!m.shadow) hide(m);

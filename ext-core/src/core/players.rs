@@ -448,7 +448,8 @@ impl Players {
         } else {
             link.status()
         };
-        let command = HookCommand::Revert { ms, code: code.number(), retry: true };
+        // Only a lost link says when it is time again.
+        let command = HookCommand::Revert { ms, code: code.number(), retry: !link.is_ready() };
         out.push_back(Output::ToHook { relay, command });
     }
 
@@ -634,7 +635,7 @@ impl Players {
         player.phase = Phase::Swapping;
         let id = player.id;
         if ended && !link.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: id, ended })) {
-            return self.revert(key, ErrorCode::QUEUE_FULL, true, link, out);
+            return self.revert(key, ErrorCode::QUEUE_FULL, !link.is_ready(), link, out);
         }
         out.push_back(Output::ToHook { relay, command: HookCommand::Swap { ms, buffers: swaps } });
     }

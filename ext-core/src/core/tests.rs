@@ -357,7 +357,7 @@ fn players_and_buffers_of_a_page_are_bounded() {
     for ms in 2..100 {
         world.hook(HookEvent::Open { ms, replay: false });
     }
-    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 99, code: 1402, retry: true }));
+    assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 99, code: 1402, retry: false }));
     for sb in 2..100 {
         world.hook(HookEvent::AddBuffer { ms: 1, sb, mime: "video/mp4".into() });
     }

@@ -233,15 +233,34 @@ fn what_the_device_finds_too_much_waits_in_the_session_until_there_is_room() {
     };
     let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
     session.wait_connected(PATIENCE).unwrap();
-    let page = session.open(&server.url(PATH)).unwrap();
-    run(&page, "openFor('aac.mp4')");
-    run(&page, "fillUp(100).then((how) => { globalThis.how = how; }); recorder.play()");
-    wait("the reason", &session, |status| status["in_session"][0]["code"] == "OFS-1304");
-    page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
-    assert_eq!(run(&page, "[how, recorder.buffers[0].updating]"), json!([null, true]));
+    let open = || {
+        let page = session.open(&server.url(PATH)).unwrap();
+        run(&page, "openFor('aac.mp4')");
+        run(&page, "fillUp(100).then((how) => { globalThis.how = how; }); recorder.play()");
+        wait("the reason", &session, |status| status["in_session"][0]["code"] == "OFS-1304");
+        page.wait_until("video.currentTime > 1", PATIENCE).unwrap();
+        assert_eq!(run(&page, "[how, recorder.buffers[0].updating]"), json!([null, true]));
+        page
+    };
+    let page = open();
     run(&page, "recorder.seek(100)");
     page.wait_until("how?.error === 'QuotaExceededError' && video.buffered.start(0) > 0", PATIENCE).unwrap();
     page.wait_until("video.currentTime > 101", PATIENCE).unwrap();
+    page.close().unwrap();
+    wait("the first page is gone", &session, |status| status["in_session"] == json!([]));
+
+    let native = session.open(&native_url(&server, PATH)).unwrap();
+    run(&native, "openFor('aac.mp4')");
+    let abort = "(() => { fillUp(1).catch(() => 0); return once(recorder.buffers[0], 'updatestart').then(abortUnderWay); })()";
+    let aborted = run(&native, abort);
+    native.close().unwrap();
+    let page = open();
+    assert_eq!(run(&page, "abortUnderWay()"), aborted);
+    // The next one is the session's: it is refused at once, and taken when there is room.
+    page.wait_until("how?.error === 'QuotaExceededError' && !how.updating", PATIENCE).unwrap();
+    run(&page, "recorder.remove(0, 10, Infinity)");
+    assert_eq!(run(&page, "at = 10, fillUp(1)"), json!({ "count": 1 }));
+    page.wait_until("video.currentTime > 3", PATIENCE).unwrap();
     session.close();
 }
 

@@ -211,7 +211,7 @@ impl Play {
         let frames = "document.querySelectorAll('iframe').length";
         assert_eq!(self.page.evaluate(frames).unwrap(), 0, "{when}: frames are left in the page");
         assert_eq!(self.top.evaluate(frames).unwrap(), u64::from(self.kind == Kind::Framed), "{when}");
-        self.probe.wait_players(1).unwrap_or_else(|error| panic!("{when}: {error:#}"));
+        self.probe.wait_players(1).unwrap_or_else(|error| panic!("{when}: {error:#} {}", self.state()));
     }
 
     /// The page has seen no more than natively.
@@ -410,4 +410,34 @@ fn an_extension_that_is_reloaded_or_disabled_leaves_the_page_playing() {
         play.page.evaluate(&format!("{WATCH}; globalThis.kept = true; 0")).unwrap();
     }
     play.session.close();
+}
+
+/// Wherever a move is when the line breaks again, the player ends on the device.
+fn survives_breaks(kind: Kind) {
+    let mut play = Play::start(kind);
+    for step in 0..12 {
+        let when = format!("{kind:?}, breaks again after {} ms", step * 40);
+        play.begin();
+        play.session.link().unwrap().hang_up();
+        play.wait_in_session(&when);
+        wait(&when, || play.session.status().is_ok_and(|status| status["ready"] == true));
+        play.lasts(Duration::from_millis(step * 40));
+        play.session.link().unwrap().hang_up();
+        // What was redirected before must have heard of it.
+        play.lasts(Duration::from_millis(200));
+        play.wait_redirected(&when);
+        play.plays_on(&when);
+        play.check(&when);
+    }
+    play.session.close();
+}
+
+#[test]
+fn a_line_that_breaks_in_the_middle_of_a_move_leaves_the_player_on_the_device() {
+    survives_breaks(Kind::Demuxed);
+}
+
+#[test]
+fn a_line_that_breaks_in_the_middle_of_a_move_leaves_a_file_on_the_device() {
+    survives_breaks(Kind::File);
 }

@@ -191,3 +191,14 @@ async function playLater(kind, offset) {
   await r.fill(0, r.files[0].segments.length, false);
   await r.play();
 }
+
+/** Aborts the append that is under way: whether one is then, what is heard of it, whether it left nothing behind. */
+async function abortUnderWay() {
+  const { buffers: [sb], log: { 'source.0': heard } } = recorder;
+  const reach = () => ranges(sb.buffered).split('-').pop(); // what has been played may go any time
+  const [from, end, before] = [heard.length, once(sb, 'updateend'), reach()];
+  sb.abort();
+  const { updating } = sb;
+  await end;
+  return [updating, heard.slice(from).map(({ event }) => event), reach() === before];
+}
