@@ -181,6 +181,7 @@ patchMethod(SB, 'appendBuffer', (target, self, args) => {
     }
   }
   b.offsetWritten = false;
+  b.cut = Infinity;
   return undefined;
 });
 
@@ -194,6 +195,7 @@ patchMethod(SB, 'remove', (target, self, args) => {
   } else {
     const from = +args[0];
     const to = +args[1];
+    if (to >= lastEnd(b)) b.cut = from;
     pend(b, 'remove', () => native.remove(b.sb, from, to), ({ op }) =>
       toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: from, end: finite(to) } })).range = list(from, to);
   }
@@ -229,6 +231,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
       native.abort(b.sb);
     }
   }
+  b.parsing = false;
   if (b.shadow) { b.shadow.windowStart = 0; b.shadow.windowEnd = Infinity; }
   toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
   return undefined;
@@ -254,6 +257,7 @@ patchMethod(SB, 'changeType', (target, self, args) => {
     }
   }
   b.mime = mime;
+  b.parsing = false;
   if (!inSession(b)) toWorker({ changeType: { ms: m.id, sb: b.id, op: ++b.op, mime } });
   return undefined;
 });
@@ -281,6 +285,10 @@ for (const [name, key] of [['timestampOffset', 'offset'], ['appendWindowStart', 
     const wanted = key === 'mode' ? `${args[0]}` : +args[0];
     if (key === 'mode' ? wanted !== 'segments' && wanted !== 'sequence' : key !== 'windowEnd' && !isFinite(wanted)) return apply(target, self, list(wanted));
     if (b.pending) throw busyError(`set the '${name}' property`);
+    if (b.parsing && !inSession(b) && begins(key, 'offset', 'mode')) {
+      throw new native.DOMException(`Failed to set the '${name}' property on 'SourceBuffer': The ${key === 'mode' ? key : 'timestamp offset'
+      } may not be set while the SourceBuffer's append state is 'PARSING_MEDIA_SEGMENT'.`, 'InvalidStateError');
+    }
     if (b.shadow) b.shadow[key] = wanted;
     else apply(target, self, list(wanted));
     if (key === 'offset') b.offsetWritten = true;
@@ -341,7 +349,11 @@ patchAccessor(MS, 'duration', null, (target, self, args) => {
   if (!m || !isNumeric(args[0])) return apply(target, self, args);
   const wanted = +args[0];
   if (wanted >= 0 && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
-  apply(target, self, list(wanted));
+  try { apply(target, self, list(wanted)); } catch (error) {
+    // The last sample of the stand-in may begin later than the real one, which the page has spared.
+    if (m.mode !== 'device' || !m.buffers.every((b) => b.cut <= wanted || lastEnd(b) <= wanted)) throw error;
+    apply(target, self, list(m.buffers.reduce((end, b) => (lastEnd(b) > end ? lastEnd(b) : end), wanted)));
+  }
   m.given = false;
   if (m.mode !== 'session') sendDuration(m);
   return undefined;

@@ -222,7 +222,7 @@ async function flushPicture(m) {
   const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
   // A seek of the page's that has not ended is made anew: its end is the page's, and so is the end of a wait for data.
   m.hideSeek = !native.seeking.get(m.element); m.hideSeeking = true;
-  m.starved = !native.paused.get(m.element) && native.mediaState.get(m.element) < 3;
+  m.starved = native.mediaState.get(m.element) < 3;
   native.currentTime.set(m.element, native.currentTime.get(m.element));
   let shown;
   const frame = new Promise((go) => { shown = go; });
@@ -256,6 +256,7 @@ function fromWorker(message) {
     case 'revert': m.late = false; m.retry = body.retry; revert(m); break;
     case 'done':
       if (!b) break;
+      b.parsing = body.parsing;
       if (b.acknowledged && m.mode === 'moving') { const go = b.acknowledged; b.acknowledged = null; go(); break; }
       if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
       break;

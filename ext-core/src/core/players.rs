@@ -492,8 +492,9 @@ impl Players {
             Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
             Ok(Orders { r#type, steps, duration }) => {
                 let duration = player.file.as_ref().map_or(duration, |file| Some(file.duration()));
-                let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
-                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
+                let (sb, op, offset, parsing) =
+                    (changed.buffer, changed.op, changed.timestamp_offset, changed.parsing);
+                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration, parsing };
                 out.push_back(Output::ToHook { relay, command });
             }
             Err(code) => {

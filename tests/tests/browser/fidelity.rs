@@ -256,6 +256,8 @@ fn a_page_sees_the_events_and_values_of_native_playback() {
         ("exceptions", false),
         ("second", true),
         ("duration", true),
+        ("cut", true),
+        ("parsing", true),
         ("garbage", false),
     ] {
         if only.is_empty() || only == scenario {
