@@ -130,8 +130,6 @@ const native = {
   abortFetch: bound(AbortController.prototype.abort),
   part: bound(getPrototypeOf(Uint8Array.prototype).subarray), recordTarget: accessor(MutationRecord.prototype, 'target').get,
   recordName: accessor(MutationRecord.prototype, 'attributeName').get, arrays: Array.prototype,
-  textTracks: accessor(ME, 'textTracks').get, tracksLength: accessor(TextTrackList.prototype, 'length').get, cues: accessor(TextTrack.prototype, 'cues').get,
-  activeCues: accessor(TextTrack.prototype, 'activeCues').get, cuesLength: accessor(TextTrackCueList.prototype, 'length').get,
   ...viewsOf(),
 };
 

@@ -16,7 +16,7 @@ const ANSWER_MS = 15000;
 const MOST_URLS = 1000;
 
 const makePlayer = (ms) => ({
-  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
+  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false, length: null,
   base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, seekDone: null,
   file: null, shadow: null, // of players of files: see 70-files.js
   grey: false,            // only the stand-in can be seen and heard in the element
@@ -334,35 +334,54 @@ const updatingError = (what) => new native.DOMException(
 patchMethod(MS, 'endOfStream', (target, self, args) => {
   const m = native.get(sources, self);
   if (m && m.buffers.some((b) => b.pending)) throw updatingError("execute 'endOfStream'");
-  if (m && (m.mode === 'reverting' || m.swap)) {
-    // Hidden appends have the source open for a moment; it is ended when they are done.
-    m.ended = true;
-    return undefined;
-  }
-  const result = apply(target, self, args);
+  // Hidden appends have the source open for a moment; it is ended when they are done.
+  const opened = m && isOpened(m);
+  if (opened) m.ended = m.ended || 'now';
+  const result = opened ? undefined : apply(target, self, args);
   if (m && m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
   return result;
 });
 
-patchAccessor(MS, 'duration', null, (target, self, args) => {
+patchAccessor(MS, 'duration', (target, self) => {
+  const m = native.get(sources, self);
+  const now = apply(target, self, []);
+  return m && m.length !== null ? m.length : now;
+}, (target, self, args) => {
   const m = native.get(sources, self);
   if (!m || !isNumeric(args[0])) return apply(target, self, args);
   const wanted = +args[0];
   if (wanted >= 0 && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
   try { apply(target, self, list(wanted)); } catch (error) {
-    // The last sample of the stand-in may begin later than the real one, which the page has spared.
+    // The last sample of the stand-in may begin later than the real one, which the page has spared; and hidden work may be under way.
     if (m.mode !== 'device' || !m.buffers.every((b) => b.cut <= wanted || lastEnd(b) <= wanted)) throw error;
-    apply(target, self, list(m.buffers.reduce((end, b) => (lastEnd(b) > end ? lastEnd(b) : end), wanted)));
+    shorten(m, wanted);
   }
   m.given = false;
   if (m.mode !== 'session') sendDuration(m);
   return undefined;
 });
 
+/** Sets the duration as soon as the stand-in lets it; until then the page reads it here. */
+async function shorten(m, seconds) {
+  m.length = seconds;
+  await Promise.all(m.buffers.map((b) => hidden(b, async () => {
+    if (lastEnd(b) > seconds) await start(b, list(), () => native.remove(b.sb, seconds, Infinity));
+  })));
+  for (let busy = m.buffers; busy.length; busy = m.buffers.filter((b) => b.expected.length)) for (const b of busy) await idle(b);
+  if (m.length !== seconds) return;
+  succeeds(() => native.duration.set(m.ms, seconds));
+  m.length = null;
+  if (m.mode !== 'device') return;
+  sendDuration(m);
+  for (const b of m.buffers) toWorker({ native: { ms: m.id, sb: b.id, ranges: rangesOf(b) } });
+}
+
+const isOpened = (m) => m.mode === 'reverting' || m.swap || m.fixing > 0;
+
 patchAccessor(MS, 'readyState', (target, self) => {
   const m = native.get(sources, self);
   const state = apply(target, self, []);
-  return m && (m.mode === 'reverting' || m.swap) && m.ended && state === 'open' ? 'ended' : state;
+  return m && isOpened(m) && m.ended && state === 'open' ? 'ended' : state;
 });
 
 function sendDuration(m) {

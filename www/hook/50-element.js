@@ -210,6 +210,7 @@ patchAccessor(ME, 'seeking', (target, self) => {
 patchAccessor(ME, 'duration', (target, self) => {
   const m = native.get(elements, self);
   if (m && m.shadow) return m.shadow.duration;
+  if (m && m.length !== null) return m.length;
   return m && m.given && native.mediaState.get(self) === 0 ? NaN : apply(target, self, []);
 });
 

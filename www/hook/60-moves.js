@@ -129,8 +129,9 @@ async function reopen(b) {
 /** The end of a source that had ended is said again, unseen. */
 function endAgain(m) {
   if (!m.ended || native.readyState.get(m.ms) !== 'open') return;
-  m.hideSource++;
-  try { native.end(m.ms); } catch { m.hideSource--; }
+  const hides = m.ended === 'now' ? 0 : 1; // unless the page has said it meanwhile
+  m.hideSource += hides;
+  try { native.end(m.ms); } catch { m.hideSource -= hides; }
 }
 
 // ---- device → session ---------------------------------------------------------------------------------------------

@@ -77,27 +77,6 @@ function hide(m) {
   shadow.videoWidth = isVideo(e) ? native.videoWidth(e) : 0;
   shadow.videoHeight = isVideo(e) ? native.videoHeight(e) : 0;
   m.shadow = shadow;
-  hush(m);
-}
-
-/** Of the cues that the reload ends and begins again nothing is told: those that last go on to their end. */
-function hush(m) {
-  const [{ shadow }, tracks, elements, lasting] = list(m, native.textTracks(m.element), native.within(m.element, 'track'), list());
-  const types = list('enter', 'exit', 'cuechange');
-  const filter = (target) => {
-    const heard = (event) => {
-      if (m.shadow === shadow || (native.type(event) === 'enter' && lasting.includes(target))) native.stop(event);
-      else for (const type of types) native.unlisten(target, type, heard, true);
-    };
-    for (const type of types) native.listen(target, type, heard, true);
-  };
-  const all = (cues, call) => { for (let i = 0, n = cues ? native.cuesLength(cues) : 0; i < n; i++) call(cues[i]); };
-  for (let i = 0, n = native.nodesLength(elements); i < n; i++) filter(native.node(elements, i));
-  for (let i = 0, n = native.tracksLength(tracks); i < n; i++) {
-    all(native.activeCues(tracks[i]), (cue) => { lasting.push(cue); });
-    filter(tracks[i]);
-    all(native.cues(tracks[i]), filter);
-  }
 }
 
 /** Nothing differs any more: what the page has asked for meanwhile is done now. */

@@ -269,6 +269,13 @@ impl Players {
                 link.send(PLAYER_STREAM, ToDeviceKind::WatchFrames(WatchFrames { player: id, on }))
             }
             HookEvent::Duration { seconds, .. } => {
+                // The browser shows nothing beyond it, and counts in whole microseconds.
+                if let Some(seconds) = seconds {
+                    let all = Ranges::single(0, to_u64((seconds * 1e6).floor()));
+                    for buffer in player.buffers.values_mut() {
+                        buffer.device = buffer.device.intersect(&all);
+                    }
+                }
                 link.send(PLAYER_STREAM, ToDeviceKind::SetDuration(SetDuration { player: id, seconds }))
             }
             HookEvent::End { ended, .. } => {
