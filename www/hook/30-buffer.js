@@ -47,10 +47,7 @@ function start(b, show, call, before) {
   b.expected.push(entry);
   try {
     call();
-  } catch (error) {
-    b.expected.splice(b.expected.indexOf(entry), 1);
-    throw error;
-  }
+  } catch (error) { b.expected.splice(b.expected.indexOf(entry), 1); throw error; }
   return new Promise((resolve) => { entry.resolve = resolve; });
 }
 
@@ -130,10 +127,7 @@ async function runSteps(b, steps, type, duration, last) {
   const anew = type && b.standIn !== type;
   neutral(b, anew);
   try {
-    if (anew) {
-      native.changeType(b.sb, type);
-      b.standIn = type;
-    }
+    if (anew) { native.changeType(b.sb, type); b.standIn = type; }
     for (let i = 0; i < steps.length; i++) {
       const { remove } = steps[i];
       let { append } = steps[i];

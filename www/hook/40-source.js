@@ -61,9 +61,7 @@ function copyOf(data) {
     if (native.detached(buffer)) return nothing();
     return new native.Uint8Array(view
       ? new native.Uint8Array(buffer, native.viewOffset(data), native.viewLength(data)) : new native.Uint8Array(buffer));
-  } catch {
-    return null;
-  }
+  } catch { return null; }
 }
 
 const busyError = (what) => new native.DOMException(
@@ -111,10 +109,7 @@ function pend(b, kind, begin, tell) {
   const go = () => {
     try {
       start(b, list('updatestart'), begin).then(started);
-    } catch (error) {
-      b.pending = null;
-      throw error;
-    }
+    } catch (error) { b.pending = null; throw error; }
   };
   if (b.busy || b.jobs.length || b.player.mode === 'reverting') p.begin = () => { try { go(); } catch { /* the buffer went away meanwhile */ } };
   else go();
@@ -251,10 +246,7 @@ patchMethod(SB, 'changeType', (target, self, args) => {
   }
   if (!asItIs && !(b.busy && mime)) {
     apply(target, self, args.length ? list(mime) : args);
-    if (b.standIn) {
-      native.changeType(b.sb, b.standIn);
-      b.wantsInit = true;
-    }
+    if (b.standIn) { native.changeType(b.sb, b.standIn); b.wantsInit = true; }
   }
   b.mime = mime;
   b.parsing = false;
@@ -396,9 +388,6 @@ patchAccessor(MediaSource, 'canConstructInDedicatedWorker', (target, self, args)
 
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);
-  if (isSource(args[0])) {
-    byUrl.set(url, playerOf(args[0]));
-    byUrl.limit(MOST_URLS);
-  }
+  if (isSource(args[0])) { byUrl.set(url, playerOf(args[0])); byUrl.limit(MOST_URLS); }
   return url;
 });

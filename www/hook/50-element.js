@@ -50,11 +50,7 @@ function linkElement(m, element) {
     for (const type of SEEN) native.listen(element, type, onAnyElement, true);
   }
   if (m.mode !== 'session' && readerOf(m)) reads(element, readerOf(m));
-  if (m.mode === 'device') {
-    m.watched = watchElement(m.id, element);
-    sendPlayback(m);
-    watchFrames(m);
-  }
+  if (m.mode === 'device') { m.watched = watchElement(m.id, element); sendPlayback(m); watchFrames(m); }
   if (m.due) move(m);
 }
 

@@ -35,12 +35,7 @@ function accept(m) {
   setGrey(m, true);
   findElement(m);
   sendDuration(m);
-  if (m.element) {
-    m.watched = watchElement(m.id, m.element);
-    hold(m);
-    sendPlayback(m);
-    watchFrames(m);
-  }
+  if (m.element) { m.watched = watchElement(m.id, m.element); hold(m); sendPlayback(m); watchFrames(m); }
 }
 
 // ---- session → device ---------------------------------------------------------------------------------------------
@@ -68,10 +63,7 @@ async function sendKept(b) {
     const entry = b.log.find((e) => e.ended && !e.sent);
     if (!entry || b.player.mode !== 'moving') return;
     entry.sent = true;
-    if (entry.mime !== mime) {
-      mime = entry.mime;
-      toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } });
-    }
+    if (entry.mime !== mime) { mime = entry.mime; toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } }); }
     await new Promise((acknowledged) => { b.acknowledged = acknowledged; sendAppend(b, ++b.op, entry, true); });
   }
 }
@@ -90,10 +82,7 @@ async function replay(m) {
     await sendKept(b);
     m.ended = native.readyState.get(m.ms) === 'ended';
     ranges.push({ sb: b.id, ranges: rangesOf(b) });
-    if (++arrived === all.length) {
-      sendPlayback(m);
-      toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } });
-    }
+    if (++arrived === all.length) { sendPlayback(m); toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } }); }
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
     if (!mine) return false;
@@ -213,9 +202,7 @@ function resumeInSession(b) {
 
 async function removeExcess(b, target) {
   const excess = subtract(rangesOf(b), target);
-  for (let i = 0; i < excess.length; i += 2) {
-    await start(b, list(), () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6));
-  }
+  for (let i = 0; i < excess.length; i += 2) { await start(b, list(), () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6)); }
 }
 
 /** Makes the decoder start again at the position, so that the picture changes now and not at the next key frame. */

@@ -108,10 +108,7 @@ function tellFrame(m, now) {
   const all = requestsOf(m.element);
   const told = all.values();
   m.idle = told.length ? 0 : m.idle + 1;
-  if (m.watching && m.idle > IDLE) {
-    m.watching = false;
-    toWorker({ watchFrames: { ms: m.id, on: false } });
-  }
+  if (m.watching && m.idle > IDLE) { m.watching = false; toWorker({ watchFrames: { ms: m.id, on: false } }); }
   const presentedFrames = presented(m, count);
   const presentationTime = wallMs - native.origin;
   for (const { id, native: handle, callback } of told) {
