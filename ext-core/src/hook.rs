@@ -213,7 +213,8 @@ pub enum HookCommand {
         ms: u32,
     },
     /// Answers the operation `op`: the steps that make the native buffer equal to the device's.
-    /// `offset`: seconds, what `timestampOffset` has become; `duration`: seconds, for a MediaSource that has none yet.
+    /// `offset`: seconds, what `timestampOffset` has become; `duration`: seconds, for a MediaSource that has none yet; `parsing`: the
+    /// device's buffer is in the middle of a media segment.
     Done {
         ms: u32,
         sb: u32,
@@ -222,6 +223,7 @@ pub enum HookCommand {
         steps: Vec<HookStep>,
         offset: f64,
         duration: Option<f64>,
+        parsing: bool,
     },
     /// Steps outside any operation of the page's.
     Fix {

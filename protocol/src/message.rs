@@ -570,6 +570,9 @@ pub struct BufferChanged {
     /// The name of the DOMException that the operation gave, e.g. `QuotaExceededError`.
     #[prost(string, tag = "8")]
     pub exception: String,
+    /// The buffer is in the middle of a media segment: `mode` and `timestampOffset` can't be written.
+    #[prost(bool, tag = "9")]
+    pub parsing: bool,
 }
 
 /// What an initialization segment promises.

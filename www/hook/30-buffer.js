@@ -7,21 +7,16 @@ const ALL = list('updatestart', 'update', 'updateend', 'error', 'abort');
 function makeBuffer(player, sb, id, mime) {
   const b = {
     __proto__: null, id, player, sb, mime,
-    standIn: null,          // MIME type of the stand-in while one is in, else null
-    init: null,             // its initialization segment
-    wantsInit: false,       // a native changeType has made the buffer wait for one
-    op: 0,                  // counts the operations told to the worker
-    pending: null,          // the page's operation that has not ended: {op, kind, …}
-    jobs: list(),               // hidden work that waits its turn
-    busy: false,            // a hidden job runs
-    expected: list(),           // native operations whose events are still to come
-    drained: list(),            // called when there are none left
-    shadow: null,           // attributes as the page sees them while hidden work changes them
-    offsetWritten: false,   // the page wrote timestampOffset since the last append
-    log: list(),                // what was appended: see keep()
-    kept: 0,                // bytes in the log
-    acknowledged: null,     // called when the device has taken a kept append
-    whole: true,            // false once bytes had to be dropped that are still buffered
+    standIn: null, init: null, wantsInit: false, // the stand-in's type while one is in; its initialization segment; changeType has made the buffer wait for it
+    op: 0, pending: null, // counts what the worker was told; the page's operation that has not ended: {op, kind, …}
+    jobs: list(), busy: false, // hidden work that waits its turn; one job runs
+    expected: list(), drained: list(), // native operations whose events are still to come; called when there are none left
+    shadow: null, // attributes as the page sees them while hidden work changes them
+    offsetWritten: false, // the page wrote timestampOffset since the last append
+    parsing: false, // the device's buffer is in the middle of a media segment
+    cut: Infinity, // seconds: the page has removed all from there on, and appended nothing since
+    log: list(), kept: 0, whole: true, // what was appended (see keep()), its bytes; false once some had to go that are still buffered
+    acknowledged: null, // called when the device has taken a kept append
   };
   native.set(buffers, sb, b);
   for (const type of ALL) native.listen(sb, type, (event) => onBufferEvent(b, event), true);
@@ -52,15 +47,15 @@ function start(b, show, call, before) {
   b.expected.push(entry);
   try {
     call();
-  } catch (error) {
-    b.expected.splice(b.expected.indexOf(entry), 1);
-    throw error;
-  }
+  } catch (error) { b.expected.splice(b.expected.indexOf(entry), 1); throw error; }
   return new Promise((resolve) => { entry.resolve = resolve; });
 }
 
 const nothing = () => new native.Uint8Array(0);
 const rangesOf = (b) => { try { return microseconds(native.buffered.get(b.sb)); } catch { return list(); } };
+
+/** Where what is buffered ends, in seconds. */
+const lastEnd = (b) => { const all = rangesOf(b); return all.length ? all[all.length - 1] / 1e6 : 0; };
 
 /** Runs hidden work on a buffer, one job at a time; the page sees the attributes as they were. */
 function hidden(b, job) {
@@ -86,9 +81,11 @@ async function runJobs(b) {
   beginPending(b);
 }
 
-/** Takes the page's settings out of the way of stand-in bytes; `restore` puts them back. */
-function neutral(b) {
+/** Takes the page's settings out of the way of stand-in bytes; `restore` puts them back. `anew`: a media segment that has only begun,
+ * in which they can't be written, is forgotten. */
+function neutral(b, anew) {
   b.shadow = { __proto__: null, ...settingsOf(b), buffered: native.buffered.get(b.sb) };
+  if (anew) succeeds(() => native.abort(b.sb));
   applySettings(b, { offset: 0, windowStart: 0, windowEnd: Infinity, mode: 'segments' });
 }
 
@@ -122,12 +119,10 @@ async function giveDuration(m, seconds) {
  * last step's: {wanted(), ended()}; so what the element tells of new media comes after it, as it does natively. */
 async function runSteps(b, steps, type, duration, last) {
   if (typeof duration === 'number') await giveDuration(b.player, duration);
-  neutral(b);
+  const anew = type && b.standIn !== type;
+  neutral(b, anew);
   try {
-    if (type && b.standIn !== type) {
-      native.changeType(b.sb, type);
-      b.standIn = type;
-    }
+    if (anew) { native.changeType(b.sb, type); b.standIn = type; }
     for (let i = 0; i < steps.length; i++) {
       const { remove } = steps[i];
       let { append } = steps[i];

@@ -18,7 +18,7 @@ const ANSWER_MS = 15000;
 const MOST_URLS = 1000;
 
 const makePlayer = (ms) => ({
-  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false,
+  __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false, length: null,
   base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, ended: false, swap: null, swapGo: null, turn: 0, replayed: 0, seekDone: null,
   file: null, shadow: null, // of players of files: see 70-files.js
   grey: false,            // only the stand-in can be seen and heard in the element
@@ -63,9 +63,7 @@ function copyOf(data) {
     if (native.detached(buffer)) return nothing();
     return new native.Uint8Array(view
       ? new native.Uint8Array(buffer, native.viewOffset(data), native.viewLength(data)) : new native.Uint8Array(buffer));
-  } catch {
-    return null;
-  }
+  } catch { return null; }
 }
 
 const busyError = (what) => new native.DOMException(
@@ -110,10 +108,7 @@ function pend(b, kind, begin, tell) {
   const go = () => {
     try {
       start(b, list('updatestart'), begin).then(started);
-    } catch (error) {
-      b.pending = null;
-      throw error;
-    }
+    } catch (error) { b.pending = null; throw error; }
   };
   if (b.busy || b.jobs.length || b.player.mode === 'reverting') p.begin = () => { try { go(); } catch { /* the buffer went away meanwhile */ } };
   else go();
@@ -180,6 +175,7 @@ patchMethod(SB, 'appendBuffer', (target, self, args) => {
     }
   }
   b.offsetWritten = false;
+  b.cut = Infinity;
   return undefined;
 });
 
@@ -193,6 +189,7 @@ patchMethod(SB, 'remove', (target, self, args) => {
   } else {
     const from = +args[0];
     const to = +args[1];
+    if (to >= lastEnd(b)) b.cut = from;
     pend(b, 'remove', () => native.remove(b.sb, from, to), ({ op }) =>
       toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: from, end: finite(to) } })).range = list(from, to);
   }
@@ -227,6 +224,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
       native.abort(b.sb);
     }
   }
+  b.parsing = false;
   if (b.shadow) { b.shadow.windowStart = 0; b.shadow.windowEnd = Infinity; }
   toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
   return undefined;
@@ -245,12 +243,10 @@ patchMethod(SB, 'changeType', (target, self, args) => {
   }
   if (!asItIs && !(b.busy && mime)) {
     apply(target, self, args.length ? list(mime) : args);
-    if (b.standIn) {
-      native.changeType(b.sb, b.standIn);
-      b.wantsInit = true;
-    }
+    if (b.standIn) { native.changeType(b.sb, b.standIn); b.wantsInit = true; }
   }
   b.mime = mime;
+  b.parsing = false;
   if (!inSession(b)) toWorker({ changeType: { ms: m.id, sb: b.id, op: ++b.op, mime } });
   return undefined;
 });
@@ -278,6 +274,10 @@ for (const [name, key] of [['timestampOffset', 'offset'], ['appendWindowStart', 
     const wanted = key === 'mode' ? `${args[0]}` : +args[0];
     if (key === 'mode' ? wanted !== 'segments' && wanted !== 'sequence' : key !== 'windowEnd' && !isFinite(wanted)) return apply(target, self, list(wanted));
     if (b.pending) throw busyError(`set the '${name}' property`);
+    if (b.parsing && !inSession(b) && begins(key, 'offset', 'mode')) {
+      throw new native.DOMException(`Failed to set the '${name}' property on 'SourceBuffer': The ${key === 'mode' ? key : 'timestamp offset'
+      } may not be set while the SourceBuffer's append state is 'PARSING_MEDIA_SEGMENT'.`, 'InvalidStateError');
+    }
     if (b.shadow) b.shadow[key] = wanted;
     else apply(target, self, list(wanted));
     if (key === 'offset') b.offsetWritten = true;
@@ -323,31 +323,54 @@ const updatingError = (what) => new native.DOMException(
 patchMethod(MS, 'endOfStream', (target, self, args) => {
   const m = native.get(sources, self);
   if (m && m.buffers.some((b) => b.pending)) throw updatingError("execute 'endOfStream'");
-  if (m && (m.mode === 'reverting' || m.swap)) {
-    // Hidden appends have the source open for a moment; it is ended when they are done.
-    m.ended = true;
-    return undefined;
-  }
-  const result = apply(target, self, args);
+  // Hidden appends have the source open for a moment; it is ended when they are done.
+  const opened = m && isOpened(m);
+  if (opened) m.ended = m.ended || 'now'; else if (m) m.given = false;
+  const result = opened ? undefined : apply(target, self, args);
   if (m && m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
   return result;
 });
 
-patchAccessor(MS, 'duration', null, (target, self, args) => {
+patchAccessor(MS, 'duration', (target, self) => {
+  const m = native.get(sources, self);
+  const now = apply(target, self, []);
+  return m && m.length !== null ? m.length : now;
+}, (target, self, args) => {
   const m = native.get(sources, self);
   if (!m || !isNumeric(args[0])) return apply(target, self, args);
   const wanted = +args[0];
   if (wanted >= 0 && m.buffers.some((b) => b.pending)) throw updatingError("set the 'duration' property");
-  apply(target, self, list(wanted));
+  try { apply(target, self, list(wanted)); } catch (error) {
+    // The last sample of the stand-in may begin later than the real one, which the page has spared; and hidden work may be under way.
+    if (m.mode !== 'device' || !m.buffers.every((b) => b.cut <= wanted || lastEnd(b) <= wanted)) throw error;
+    shorten(m, wanted);
+  }
   m.given = false;
   if (m.mode !== 'session') sendDuration(m);
   return undefined;
 });
 
+/** Sets the duration as soon as the stand-in lets it; until then the page reads it here. */
+async function shorten(m, seconds) {
+  m.length = seconds;
+  await Promise.all(m.buffers.map((b) => hidden(b, async () => {
+    if (lastEnd(b) > seconds) await start(b, list(), () => native.remove(b.sb, seconds, Infinity));
+  })));
+  for (let busy = m.buffers; busy.length; busy = m.buffers.filter((b) => b.expected.length)) for (const b of busy) await idle(b);
+  if (m.length !== seconds) return;
+  succeeds(() => native.duration.set(m.ms, seconds));
+  m.length = null;
+  if (m.mode !== 'device') return;
+  sendDuration(m);
+  for (const b of m.buffers) toWorker({ native: { ms: m.id, sb: b.id, ranges: rangesOf(b) } });
+}
+
+const isOpened = (m) => m.mode === 'reverting' || m.swap || m.fixing > 0;
+
 patchAccessor(MS, 'readyState', (target, self) => {
   const m = native.get(sources, self);
   const state = apply(target, self, []);
-  return m && (m.mode === 'reverting' || m.swap) && m.ended && state === 'open' ? 'ended' : state;
+  return m && isOpened(m) && m.ended && state === 'open' ? 'ended' : state;
 });
 
 function sendDuration(m) {
@@ -362,9 +385,6 @@ patchAccessor(MediaSource, 'canConstructInDedicatedWorker', (target, self, args)
 
 patchMethod(URL, 'createObjectURL', (target, self, args) => {
   const url = apply(target, self, args);
-  if (isSource(args[0])) {
-    byUrl.set(url, playerOf(args[0]));
-    byUrl.limit(MOST_URLS);
-  }
+  if (isSource(args[0])) { byUrl.set(url, playerOf(args[0])); byUrl.limit(MOST_URLS); }
   return url;
 });

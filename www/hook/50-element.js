@@ -50,11 +50,7 @@ function linkElement(m, element) {
     for (const type of SEEN) native.listen(element, type, onAnyElement, true);
   }
   if (m.mode !== 'session' && readerOf(m)) reads(element, readerOf(m));
-  if (m.mode === 'device') {
-    m.watched = watchElement(m.id, element);
-    sendPlayback(m);
-    watchFrames(m);
-  }
+  if (m.mode === 'device') { m.watched = watchElement(m.id, element); sendPlayback(m); watchFrames(m); }
   if (m.due) move(m);
 }
 
@@ -210,6 +206,7 @@ patchAccessor(ME, 'seeking', (target, self) => {
 patchAccessor(ME, 'duration', (target, self) => {
   const m = native.get(elements, self);
   if (m && m.shadow) return m.shadow.duration;
+  if (m && m.length !== null) return m.length;
   return m && m.given && native.mediaState.get(self) === 0 ? NaN : apply(target, self, []);
 });
 

@@ -35,12 +35,7 @@ function accept(m) {
   setGrey(m, true);
   findElement(m);
   sendDuration(m);
-  if (m.element) {
-    m.watched = watchElement(m.id, m.element);
-    hold(m);
-    sendPlayback(m);
-    watchFrames(m);
-  }
+  if (m.element) { m.watched = watchElement(m.id, m.element); hold(m); sendPlayback(m); watchFrames(m); }
 }
 
 // ---- session → device ---------------------------------------------------------------------------------------------
@@ -67,10 +62,7 @@ async function sendKept(b, turn) {
     const entry = b.log.find((e) => e.ended && !e.sent);
     if (!entry || b.player.mode !== 'moving' || b.player.turn !== turn) return;
     entry.sent = true;
-    if (entry.mime !== mime) {
-      mime = entry.mime;
-      toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } });
-    }
+    if (entry.mime !== mime) { mime = entry.mime; toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } }); }
     await new Promise((acknowledged) => { b.acknowledged = acknowledged; sendAppend(b, ++b.op, entry, true); });
   }
 }
@@ -93,10 +85,7 @@ async function replay(m) {
     await sendKept(b, turn);
     m.ended = native.readyState.get(m.ms) === 'ended';
     ranges.push({ sb: b.id, ranges: rangesOf(b) });
-    if (++arrived === all.length) {
-      sendPlayback(m);
-      toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } });
-    }
+    if (++arrived === all.length) { sendPlayback(m); toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } }); }
     const orders = await m.swapGo;
     const mine = orders && orders.find((o) => o.sb === b.id);
     if (!mine) return !m.buffers.includes(b);
@@ -134,8 +123,9 @@ async function reopen(b) {
 /** The end of a source that had ended is said again, unseen. */
 function endAgain(m) {
   if (!m.ended || native.readyState.get(m.ms) !== 'open') return;
-  m.hideSource++;
-  try { native.end(m.ms); } catch { m.hideSource--; }
+  const hides = m.ended === 'now' ? 0 : 1; // unless the page has said it meanwhile
+  m.hideSource += hides;
+  try { native.end(m.ms); } catch { m.hideSource -= hides; }
 }
 
 // ---- device → session ---------------------------------------------------------------------------------------------
@@ -220,9 +210,7 @@ function resumeInSession(b) {
 
 async function removeExcess(b, target) {
   const excess = subtract(rangesOf(b), target);
-  for (let i = 0; i < excess.length; i += 2) {
-    await start(b, list(), () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6));
-  }
+  for (let i = 0; i < excess.length; i += 2) { await start(b, list(), () => native.remove(b.sb, excess[i] / 1e6, excess[i + 1] / 1e6)); }
 }
 
 /** Makes the decoder start again at the position, so that the picture changes now and not at the next key frame. */
@@ -230,7 +218,7 @@ async function flushPicture(m) {
   const done = new Promise((seeked) => { m.seekDone = seeked; native.later(seeked, 2000); });
   // A seek of the page's that has not ended is made anew: its end is the page's, and so is the end of a wait for data.
   m.hideSeek = !native.seeking.get(m.element); m.hideSeeking = true;
-  m.starved = !native.paused.get(m.element) && native.mediaState.get(m.element) < 3;
+  m.starved = native.mediaState.get(m.element) < 3;
   native.currentTime.set(m.element, native.currentTime.get(m.element));
   let shown;
   const frame = new Promise((go) => { shown = go; });
@@ -264,6 +252,7 @@ function fromWorker(message) {
     case 'revert': m.late = false; m.retry = body.retry; revert(m); break;
     case 'done':
       if (!b) break;
+      b.parsing = body.parsing;
       if (b.acknowledged && m.mode === 'moving') { const go = b.acknowledged; b.acknowledged = null; go(); break; }
       if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
       break;

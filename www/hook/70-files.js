@@ -27,6 +27,7 @@ function onPlaying(event) {
   if (!m || !m.file || m.file.current !== current) {
     if (m && m.file) closeFile(m);
     m = makePlayer(null);
+    m.presented = requestsOf(element).told || 0;
     m.file = { __proto__: null, current, attribute: null, src: '', url: '', turn: 0, blob: null, written: '', jobs: table(), lengths: table() };
     linkElement(m, element);
   }

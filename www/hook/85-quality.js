@@ -70,12 +70,13 @@ function onNativeFrame(element, id, now, frame) {
   if (m && m.grey) return;
   all.delete(id);
   if (m) frame.presentedFrames = presented(m, frame.presentedFrames);
+  all.told = frame.presentedFrames;
   apply(request.callback, undefined, list(now, frame));
 }
 
 /** Counts on, wherever the frames come from. */
 function presented(m, count) {
-  if (m.skipped === null) m.skipped = m.presented + 1 - count;
+  if (m.skipped === null) m.skipped = m.presented < count ? 0 : m.presented + 1 - count;
   return (m.presented = m.skipped + count);
 }
 
@@ -107,10 +108,7 @@ function tellFrame(m, now) {
   const all = requestsOf(m.element);
   const told = all.values();
   m.idle = told.length ? 0 : m.idle + 1;
-  if (m.watching && m.idle > IDLE) {
-    m.watching = false;
-    toWorker({ watchFrames: { ms: m.id, on: false } });
-  }
+  if (m.watching && m.idle > IDLE) { m.watching = false; toWorker({ watchFrames: { ms: m.id, on: false } }); }
   const presentedFrames = presented(m, count);
   const presentationTime = wallMs - native.origin;
   for (const { id, native: handle, callback } of told) {

@@ -269,6 +269,13 @@ impl Players {
                 link.send(PLAYER_STREAM, ToDeviceKind::WatchFrames(WatchFrames { player: id, on }))
             }
             HookEvent::Duration { seconds, .. } => {
+                // The browser shows nothing beyond it, and counts in whole microseconds.
+                if let Some(seconds) = seconds {
+                    let all = Ranges::single(0, to_u64((seconds * 1e6).floor()));
+                    for buffer in player.buffers.values_mut() {
+                        buffer.device = buffer.device.intersect(&all);
+                    }
+                }
                 link.send(PLAYER_STREAM, ToDeviceKind::SetDuration(SetDuration { player: id, seconds }))
             }
             HookEvent::End { ended, .. } => {
@@ -493,8 +500,9 @@ impl Players {
             Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
             Ok(Orders { r#type, steps, duration }) => {
                 let duration = player.file.as_ref().map_or(duration, |file| Some(file.duration()));
-                let (sb, op, offset) = (changed.buffer, changed.op, changed.timestamp_offset);
-                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration };
+                let (sb, op, offset, parsing) =
+                    (changed.buffer, changed.op, changed.timestamp_offset, changed.parsing);
+                let command = HookCommand::Done { ms, sb, op, r#type, steps, offset, duration, parsing };
                 out.push_back(Output::ToHook { relay, command });
             }
             Err(code) => {

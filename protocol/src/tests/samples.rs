@@ -164,6 +164,7 @@ fn from_device() -> Vec<FromDeviceKind> {
                 duration_us: Some(634_566_000),
             }),
             exception: "QuotaExceededError".into(),
+            parsing: true,
         }),
         FromDeviceKind::PlayerState(PlayerState {
             player,

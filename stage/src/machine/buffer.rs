@@ -397,6 +397,7 @@ impl Op {
             timestamp_offset: after.timestamp_offset,
             tracks,
             exception,
+            parsing: after.parsing,
         })
     }
 }

@@ -15,6 +15,8 @@ pub struct BufferSnapshot {
     /// `buffered` in seconds.
     pub ranges: Vec<(f64, f64)>,
     pub timestamp_offset: f64,
+    /// In the middle of a media segment.
+    pub parsing: bool,
 }
 
 /// A media element read at one instant.

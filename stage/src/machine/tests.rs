@@ -23,7 +23,7 @@ fn init_segment() -> Vec<u8> {
 }
 
 fn done(player: u32, buffer: u32, end: f64) -> Event {
-    let snapshot = BufferSnapshot { ranges: vec![(0.0, end)], timestamp_offset: 0.5 };
+    let snapshot = BufferSnapshot { ranges: vec![(0.0, end)], timestamp_offset: 0.5, parsing: end > 1.5 };
     Event::BufferDone { player, buffer, snapshot, outcome: Outcome::Done }
 }
 
@@ -99,6 +99,7 @@ fn pieces_are_appended_as_they_come_and_answered_once() {
         op: 9,
         ranges_us: vec![0, 2_000_000],
         timestamp_offset: 0.5,
+        parsing: true,
         ..BufferChanged::default()
     };
     assert_eq!(bench.said(), [Said::Changed(answer)]);
@@ -278,7 +279,7 @@ fn the_end_of_the_stream_waits_for_what_came_before_and_can_be_taken_back() {
 #[test]
 fn what_the_buffers_hold_at_the_end_of_the_stream_is_told() {
     let mut bench = playing_bench();
-    let snapshot = BufferSnapshot { ranges: vec![(0.0, 30.021)], timestamp_offset: 0.0 };
+    let snapshot = BufferSnapshot { ranges: vec![(0.0, 30.021)], ..BufferSnapshot::default() };
     bench.event(Event::SourceEnded { player: 1, buffers: vec![(16, snapshot.clone()), (99, snapshot)] });
     let told =
         BufferChanged { player: 1, buffer: 16, ranges_us: vec![0, 30_021_000], ..BufferChanged::default() };

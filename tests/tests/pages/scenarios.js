@@ -336,6 +336,41 @@ const scenarios = {
     await endless;
   },
 
+  /** All that the page removes, it may cut off, wherever samples begin; in what it has left, it may not. */
+  async cut(r) {
+    await r.open();
+    await r.fill(0, 3);
+    await r.ready();
+    for (let to = 2.4; to > 1.95; to -= 0.0173) {
+      for (let i = 0; i < r.buffers.length; i++) await r.remove(i, to, Infinity);
+      r.note(`cut at ${to.toFixed(4)}`, attempt(() => { r.source.duration = to; return number(r.source.duration); }));
+    }
+    r.note('too short', attempt(() => { r.source.duration = 1; }));
+  },
+
+  /** Half of a media segment: what can't be written then, and what ends it. */
+  async parsing(r) {
+    await r.open();
+    await r.fill(0, 1);
+    await r.ready();
+    const sb = r.buffers[0];
+    const bytes = await r.segment(0, 1);
+    const half = bytes.byteLength >> 1;
+    const tried = (what) => r.note(what, [attempt(() => { sb.mode = 'segments'; return sb.mode; }),
+      attempt(() => { sb.timestampOffset = 0; return sb.timestampOffset; }), attempt(() => { sb.appendWindowEnd = 90; return sb.appendWindowEnd; })]);
+    await r.append(0, bytes.slice(0, half));
+    tried('in the middle');
+    await r.append(0, bytes.slice(half));
+    tried('after it');
+    await r.append(0, bytes.slice(0, half));
+    sb.abort();
+    tried('after abort');
+    await r.append(0, bytes.slice(0, half));
+    tried('in the middle again');
+    sb.changeType(r.files[0].mime);
+    tried('after changeType');
+  },
+
   /** What is no media ends playback with the browser's own error. */
   async garbage(r) {
     await r.open();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gloo::events::EventListener;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use web_sys::{MediaSource, SourceBuffer};
+use web_sys::{MediaSource, MediaSourceReadyState, SourceBuffer, SourceBufferAppendMode};
 
 use crate::browser::{happened, js};
 use crate::machine::event::{BufferSettings, BufferSnapshot, Command, Event, Outcome};
@@ -29,10 +29,11 @@ impl LiveBuffer {
             move |_| failed.set(true)
         });
         let on_end = EventListener::new(&inner, "updateend", {
-            let inner = inner.clone();
+            let (inner, source) = (inner.clone(), source.clone());
             move |_| {
                 let outcome = if failed.replace(false) { Outcome::Failed } else { Outcome::Done };
-                happened(Event::BufferDone { player, buffer, snapshot: read(&inner), outcome });
+                let snapshot = BufferSnapshot { parsing: is_parsing(&inner, &source), ..read(&inner) };
+                happened(Event::BufferDone { player, buffer, snapshot, outcome });
             }
         });
         Ok(Self { player, buffer, inner, _listeners: [on_error, on_end] })
@@ -135,5 +136,13 @@ fn read(inner: &SourceBuffer) -> BufferSnapshot {
                 .collect()
         },
     );
-    BufferSnapshot { ranges, timestamp_offset: inner.timestamp_offset() }
+    BufferSnapshot { ranges, timestamp_offset: inner.timestamp_offset(), parsing: false }
+}
+
+/// Whether the buffer is in the middle of a media segment, which only a write that changes nothing tells. In the mode `sequence` there is
+/// none; a source that has ended would be opened by it.
+fn is_parsing(inner: &SourceBuffer, source: &MediaSource) -> bool {
+    inner.mode() == SourceBufferAppendMode::Segments
+        && source.ready_state() == MediaSourceReadyState::Open
+        && js::write(inner, "mode", "segments").is_err()
 }
