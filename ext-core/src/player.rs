@@ -48,6 +48,8 @@ pub struct Player {
     /// The newest seek that the device has been told.
     pub seek_told: u32,
     pub advancing: bool,
+    /// The device has played to its end: the stand-in may go on to its own.
+    pub ended: bool,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
     /// Where it is in its frame, as the relay has told, and since when nobody can say where that is in the page.
@@ -80,6 +82,7 @@ impl Player {
             extra_seeks: 0,
             seek_told: 0,
             advancing: false,
+            ended: false,
             stalled_since: None,
             geometry: None,
             lost_since: None,

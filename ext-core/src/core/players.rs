@@ -543,7 +543,7 @@ impl Players {
             return;
         }
         let seeking = state.seeking || state.seek_id != player.seek_told;
-        player.advancing = state.advancing;
+        (player.advancing, player.ended) = (state.advancing, state.ended);
         let should_advance = !wish.paused && !state.ended && !seeking && state.ready_state >= 3;
         if state.advancing || !should_advance {
             player.stalled_since = None;
@@ -715,6 +715,10 @@ fn handle_drift(
         }
         player.extra_seeks += 1;
         return send_wish(player, link);
+    }
+    // An answer from before its end; nothing that the device says would let a stand-in go that is held now.
+    if player.ended {
+        return true;
     }
     let order = if player.advancing {
         player.drifts.add(drift_us);

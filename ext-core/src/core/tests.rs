@@ -235,6 +235,21 @@ fn the_stand_in_waits_for_the_device_and_is_trimmed_to_it() {
 }
 
 #[test]
+fn a_stand_in_is_not_held_any_more_once_the_device_has_played_to_its_end() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(wish(1, false)));
+    let seq = world.last_playback().seq;
+    let state = PlayerState { player: 1, seq, seek_id: 1, ready_state: 4, ..PlayerState::default() };
+    world.device(FromDeviceKind::PlayerState(PlayerState { advancing: true, ..state.clone() }));
+    world.device(FromDeviceKind::PlayerState(PlayerState { ended: true, ..state }));
+    let free = Some(HookCommand::Slew { ms: 1, factor: 1.0, for_ms: 0.0 });
+    assert_eq!(world.last_command(), free);
+    // The hook answers what it heard before.
+    world.hook(HookEvent::Drift { ms: 1, drift_us: -200_000.0, paused: false, seek_id: 0 });
+    assert_eq!(world.last_command(), free);
+}
+
+#[test]
 fn a_device_that_should_play_and_does_not_gives_the_player_back() {
     let mut world = World::ready();
     world.hook(HookEvent::Playback(wish(1, false)));
