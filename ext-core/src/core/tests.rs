@@ -240,7 +240,7 @@ fn a_stand_in_is_not_held_any_more_once_the_device_has_played_to_its_end() {
     world.hook(HookEvent::Playback(wish(1, false)));
     let seq = world.last_playback().seq;
     let state = PlayerState { player: 1, seq, seek_id: 1, ready_state: 4, ..PlayerState::default() };
-    world.device(FromDeviceKind::PlayerState(PlayerState { advancing: true, ..state.clone() }));
+    world.device(FromDeviceKind::PlayerState(PlayerState { advancing: true, ..state }));
     world.device(FromDeviceKind::PlayerState(PlayerState { ended: true, ..state }));
     let free = Some(HookCommand::Slew { ms: 1, factor: 1.0, for_ms: 0.0 });
     assert_eq!(world.last_command(), free);
