@@ -61,8 +61,9 @@ pub fn reconcile_for(
 }
 
 /// The stretches to append, grown over what little lies between one's end and the next one, or the end of the range that
-/// it becomes part of; so is the first one over what little lies behind the append before. Else the next append there would look to the browser like a continuation with a long step between
-/// two samples, and it bridges gaps of twice the longest step that it has ever seen.
+/// it becomes part of; so is the first one over what little lies behind the append before. Else the next append there
+/// would look to the browser like a continuation with a long step between two samples, and it bridges gaps of twice the
+/// longest step that it has ever seen.
 fn joined(config: &StandInConfig, missing: &Ranges, kept: &Ranges, appended_to: u64) -> Ranges {
     let little = config.smallest_gap_us();
     let mut joined = Ranges::new();

@@ -325,8 +325,9 @@ patchMethod(MS, 'endOfStream', (target, self, args) => {
   if (m && m.buffers.some((b) => b.pending)) throw updatingError("execute 'endOfStream'");
   // Hidden appends have the source open for a moment; it is ended when they are done.
   const opened = m && isOpened(m);
-  if (opened) m.ended = m.ended || 'now'; else if (m) m.given = false;
+  if (opened) m.ended = m.ended || 'now';
   const result = opened ? undefined : apply(target, self, args);
+  if (m && !opened) m.given = false;
   if (m && m.mode !== 'session') toWorker({ end: { ms: m.id, ended: true } });
   return result;
 });
