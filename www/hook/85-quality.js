@@ -110,8 +110,7 @@ function tellFrame(m, now) {
   m.idle = told.length ? 0 : m.idle + 1;
   if (m.watching && m.idle > IDLE) { m.watching = false; toWorker({ watchFrames: { ms: m.id, on: false } }); }
   const presentedFrames = presented(m, count);
-  // Until the other end's clock is well known, a frame may seem to come from the future.
-  const presentationTime = wallMs - native.origin < now ? wallMs - native.origin : now;
+  const presentationTime = wallMs - native.origin < now ? wallMs - native.origin : now; // a new device's clock is not well known yet
   for (const { id, native: handle, callback } of told) {
     if (!all.get(id)) continue; // taken back by another callback
     all.delete(id);
