@@ -275,6 +275,7 @@ pub enum HookCommand {
         wall_ms: f64,
         rate: f64,
         advancing: bool,
+        seek_id: u32,
     },
     /// Run at the page's rate times `factor`, after `for_ms` (if not 0) at the page's rate.
     #[serde(rename_all = "camelCase")]

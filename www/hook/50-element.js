@@ -161,11 +161,11 @@ function slew(m, factor, forMs) {
 }
 
 /** Answers where the stand-in's clock is, compared with the device's as it was at `wallMs`; on its way elsewhere, it is not compared. */
-function sync(m, { media, wallMs, rate, advancing }) {
+function sync(m, { media, wallMs, rate, advancing, seekId }) {
   if (m.mode !== 'device' || !m.element || native.seeking.get(m.element)) return;
   const expected = media + (advancing ? (wall() - wallMs) / 1000 * rate : 0);
   const drift = native.currentTime.get(m.element) - expected;
-  toWorker({ drift: { ms: m.id, driftUs: native.round(drift * 1e6), paused: native.paused.get(m.element), seekId: m.seekId } });
+  toWorker({ drift: { ms: m.id, driftUs: native.round(drift * 1e6), paused: native.paused.get(m.element), seekId } });
 }
 
 patchAccessor(ME, 'playbackRate', (target, self) => {

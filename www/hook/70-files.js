@@ -100,8 +100,8 @@ function hideReload(m, event, type) {
   if (!shadow.settled || !shadow.loaded) return;
   if (type === 'error') shadow.settled('failed');
   else if (!native.seeking.get(e) && native.mediaState.get(e) >= (shadow.paused ? 2 : 3) && native.paused.get(e) === shadow.paused) {
-    // Events that are under way come before this.
-    native.later(() => { if (m.shadow === shadow) shadow.settled('done'); }, 0);
+    // Events that are under way come before this; so may another reload, which this says nothing of.
+    native.later(shadow.settled, 0, 'done');
   }
 }
 

@@ -577,8 +577,9 @@ impl Players {
             let command = HookCommand::Slew { ms, factor: 1.0, for_ms: 0.0 };
             out.push_back(Output::ToHook { relay, command });
         } else {
+            let PlaybackEvent { rate, seek_id, .. } = wish;
             let command =
-                HookCommand::Sync { ms, media, wall_ms, rate: wish.rate, advancing: state.advancing };
+                HookCommand::Sync { ms, media, wall_ms, rate, advancing: state.advancing, seek_id };
             out.push_back(Output::ToHook { relay, command });
         }
     }
