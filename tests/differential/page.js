@@ -11,12 +11,20 @@ const number = (x) => (typeof x !== 'number' || Number.isFinite(x) ? x : `${x}`)
 const PATIENCE = 25000;
 
 class Run {
-  constructor(element) {
+  /** `catchesUp`: the player sets the rate by how far it is behind at which moment, so only that each `ratechange` has its change is written down. */
+  constructor(element, { catchesUp = false } = {}) {
     this.video = element;
     this.events = [];
     this.steps = [];
     this.errors = [];
-    for (const type of EVENTS) element.addEventListener(type, () => this.events.push(type));
+    let rate = element.playbackRate;
+    for (const type of EVENTS) {
+      element.addEventListener(type, () => {
+        const changed = type === 'ratechange' && element.playbackRate !== rate;
+        if (type === 'ratechange') rate = element.playbackRate;
+        if (!catchesUp || !changed) this.events.push(type);
+      });
+    }
     addEventListener('error', ({ message }) => this.errors.push(`uncaught ${message}`));
     addEventListener('securitypolicyviolation', ({ blockedURI }) => this.errors.push(`blocked ${blockedURI}`));
     addEventListener('unhandledrejection', ({ reason }) => this.errors.push(`unhandled ${reason?.name}: ${reason?.message}`));
@@ -123,19 +131,23 @@ const shows = (video) => video.getVideoPlaybackQuality?.().totalVideoFrames > 30
 /** The live edge: plays on for a while, falls behind, comes back. */
 async function watchLive(run, player = {}) {
   const { video } = run;
+  // Some players load nothing before they play; of the others, what they tell of loading is over then.
+  if (!player.lazy) await run.until('a picture or a sound', () => video.readyState >= 2);
   video.muted = true;
   await run.answer('play', video.play());
   await run.until('playing', () => video.currentTime > 0 && !video.paused && video.readyState >= 3);
+  // How far it reaches, and at what rate a player catches up, is a matter of the moment.
+  const moment = () => ({ moves: true, seekable: video.seekable.length > 0, rate: 'moves' });
   const from = video.currentTime;
   await run.passes(from + 3);
   const pause = run.next('pause');
   video.pause();
   await pause;
-  run.step('paused live', { moves: true });
+  run.step('paused live', moment());
   await run.answer('play on', video.play());
   await run.passes(from + 5);
   await player.stop?.();
-  run.step('stopped', { moves: true, frames: shows(video) });
+  run.step('stopped', { ...moment(), frames: shows(video) });
 }
 
 /** A player that fails: what it says, and the element's own error. */
@@ -160,7 +172,7 @@ async function perform(name) {
   const made = cases[name];
   const element = document.createElement(made.audio ? 'audio' : 'video');
   element.style.width = '480px';
-  const run = globalThis.running = new Run(element);
+  const run = globalThis.running = new Run(element, made);
   if (!made.detached) document.body.append(element);
   try {
     await made.run(run);

@@ -43,10 +43,8 @@ function closePlayer(m) {
   if (!players.delete(m.id)) return;
   if (m.mode !== 'session') toWorker({ close: { ms: m.id } });
   unwatchElement(m.id);
-  // load() has put the rate back, and is about to tell.
-  if (m.element && m.factor !== 1 && native.rate.get(m.element) === m.base) m.rateEvents.push('hidden');
-  setFactor(m, 1);
   m.mode = 'session';
+  setFactor(m, 1);
   played(m);
   m.before = list(0, 0, 0, 0);
   m.presented = 0;

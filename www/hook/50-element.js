@@ -71,11 +71,8 @@ function onElementEvent(m, event) {
   if (m.file && type === 'emptied') closeFile(m);
   if (m.mode === 'device' && !m.watched) m.watched = watchElement(m.id, m.element);
   if (type === 'ratechange') {
-    const cause = m.rateEvents.shift();
-    // Without a cause, load() has put the rate back: news for the page only if it had asked for another one.
-    const putBack = !cause && m.factor !== 1 && native.rate.get(m.element) === m.base;
-    if (putBack) m.factor = 1;
-    if (putBack || cause === 'hidden') native.stop(event);
+    heedRate(m);
+    if (m.rateEvents.shift() === 'hidden') native.stop(event);
     return;
   }
   if (type === 'durationchange') {
@@ -127,9 +124,22 @@ function writeRate(m, rate) {
   try { native.rate.set(m.element, rate); } catch { m.rateEvents.pop(); }
 }
 
+/** Heeds a rate that nobody has written here: load() puts it back, the browser's controls and other extensions set it. */
+function heedRate(m) {
+  const rate = native.rate.get(m.element);
+  if (rate === limited(m.base * m.factor)) return;
+  native.forget(m.slewTimer);
+  // It is told later; news for the page only if it had asked for another one.
+  m.rateEvents.push(rate === m.base ? 'hidden' : 'page');
+  m.base = rate;
+  m.factor = 1;
+  if (m.mode === 'device') sendPlayback(m);
+}
+
 /** The element runs at the page's rate times `factor`. */
 function setFactor(m, factor) {
   native.forget(m.slewTimer);
+  if (m.element) heedRate(m);
   m.factor = factor;
   if (m.element) writeRate(m, limited(m.base * factor));
 }
@@ -170,6 +180,7 @@ function sync(m, { media, wallMs, rate, advancing, seekId }) {
 
 patchAccessor(ME, 'playbackRate', (target, self) => {
   const m = native.get(elements, self);
+  if (m && m.mode === 'device' && !m.shadow) heedRate(m);
   return m && (m.mode === 'device' || m.shadow) ? m.base : apply(target, self, []);
 }, (target, self, args) => {
   const m = native.get(elements, self);
@@ -179,19 +190,22 @@ patchAccessor(ME, 'playbackRate', (target, self) => {
     if (m) m.base = native.rate.get(self);
     return undefined;
   }
+  heedRate(m);
   const wanted = +args[0];
   if (wanted === m.base) return undefined;
+  const { factor } = m;
   if (native.rate.get(self) === wanted) writeRate(m, wanted === 1 ? 2 : 1);
   m.rateEvents.push('page');
   try {
     apply(target, self, args);
   } catch (error) {
     m.rateEvents.pop();
-    setFactor(m, m.factor);
+    writeRate(m, limited(m.base * factor));
     throw error;
   }
   m.base = native.rate.get(self);
-  setFactor(m, m.factor === 0 ? 0 : 1);
+  m.factor = 1;
+  setFactor(m, factor === 0 ? 0 : 1);
   sendPlayback(m);
   return undefined;
 });
@@ -221,7 +235,6 @@ patchAccessor(ME, 'src', (target, self) => {
   const m = byUrl.get(args[0]);
   if (m) linkElement(m, self);
   apply(target, self, args);
-  if (m) m.base = native.rate.get(self); // loading has set the default one
   return undefined;
 });
 
@@ -230,8 +243,7 @@ patchAccessor(ME, 'srcObject', null, (target, self, args) => {
   const m = isSource(args[0]) ? playerOf(args[0]) : null;
   if (m) linkElement(m, self);
   apply(target, self, args);
-  if (m) m.base = native.rate.get(self);
   // What is taken and is neither a source nor a stream is the handle of a worker's source.
-  else if (args[0] && !succeeds(() => native.pictures(args[0]))) toWorker({ inWorker: {} });
+  if (!m && args[0] && !succeeds(() => native.pictures(args[0]))) toWorker({ inWorker: {} });
   return undefined;
 });

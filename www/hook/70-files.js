@@ -126,7 +126,8 @@ async function reload(m, src, fill) {
   if (paused) native.pause(e);
   else safe(native.play(e)).then(() => {}, (error) => { if (error.name === 'NotAllowedError') settle('failed'); });
   if (currentTime > 0) native.currentTime.set(e, currentTime);
-  native.rate.set(e, limited(m.base));
+  native.rate.set(e, m.base);
+  m.factor = 1;
   if (fill) fill().then((filled) => { if (!filled) settle('failed'); });
   const how = await ended;
   if (shadow.settled === settle) shadow.settled = null;

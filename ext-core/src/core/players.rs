@@ -578,8 +578,7 @@ impl Players {
             out.push_back(Output::ToHook { relay, command });
         } else {
             let PlaybackEvent { rate, seek_id, .. } = wish;
-            let command =
-                HookCommand::Sync { ms, media, wall_ms, rate, advancing: state.advancing, seek_id };
+            let command = HookCommand::Sync { ms, media, wall_ms, rate, advancing: state.advancing, seek_id };
             out.push_back(Output::ToHook { relay, command });
         }
     }

@@ -250,6 +250,22 @@ fn a_stand_in_is_not_held_any_more_once_the_device_has_played_to_its_end() {
 }
 
 #[test]
+fn an_answer_across_a_seek_is_no_drift() {
+    let mut world = World::ready();
+    world.hook(HookEvent::Playback(PlaybackEvent { seek_id: 3, ..wish(1, false) }));
+    let told = world.last_playback();
+    let (seq, seek_id) = (told.seq, told.seek_id);
+    let state = PlayerState { player: 1, seq, seek_id, ready_state: 4, ..PlayerState::default() };
+    world.device(FromDeviceKind::PlayerState(PlayerState { advancing: true, ..state }));
+    let asked = world.last_command();
+    assert!(matches!(asked, Some(HookCommand::Sync { seek_id: 3, .. })), "{asked:?}");
+    // The page seeks before it hears that, and its stand-in is there at once.
+    world.hook(HookEvent::Playback(PlaybackEvent { seek_id: 4, ..wish(1, false) }));
+    world.hook(HookEvent::Drift { ms: 1, drift_us: 6_200_000.0, paused: false, seek_id: 3 });
+    assert_eq!(world.last_command(), asked);
+}
+
+#[test]
 fn a_device_that_should_play_and_does_not_gives_the_player_back() {
     let mut world = World::ready();
     world.hook(HookEvent::Playback(wish(1, false)));

@@ -7,7 +7,7 @@ use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
-use crate::fidelity::{Log, compare, native_url, serve, session, untimed};
+use crate::fidelity::{Log, compare, native_url, probed_session, serve, session, untimed};
 use crate::scene::PATIENCE;
 
 const PATH: &str = "/pages/corners.html";
@@ -462,13 +462,7 @@ fn a_read_by_webgpu_brings_the_player_back_to_the_session() {
 fn a_live_stream_whose_clock_began_in_1970_plays_from_where_it_was_sought_before_any_data() {
     const SINCE: f64 = 1_795_410_400.25;
     let server = serve();
-    let options = SessionOptions {
-        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
-        client_args: StageProbe::client_args(),
-        ..SessionOptions::default()
-    };
-    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
-    session.wait_connected(PATIENCE).unwrap();
+    let session = probed_session();
     let stage = StageProbe::connect(&session).unwrap();
     for kind in ["h264 demuxed", "h264 muxed", "vp9 demuxed", "vp9 muxed"] {
         let page = session.open(&server.url(PATH)).unwrap();

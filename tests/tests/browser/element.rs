@@ -8,7 +8,7 @@ use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
-use crate::fidelity::{native_url, serve, session};
+use crate::fidelity::{native_url, probed_session, serve, session};
 use crate::scene::{PATIENCE, Scene, picture_on, whole};
 
 const PATH: &str = "/pages/element.html";
@@ -192,6 +192,20 @@ fn volume_mute_pitch_and_a_muted_tab_reach_the_device_and_the_page_hears_its_own
     assert_eq!(page.evaluate("video.muted").unwrap(), false);
     mute(false);
     there("0.5 false false 1.5");
+    // The browser's controls and other extensions write it as nobody in the page can see.
+    page.evaluate("heard.length = 0; 0").unwrap();
+    page.evaluate_unseen("document.querySelector('video').playbackRate = 1.75; 0").unwrap();
+    there("0.5 false false 1.75");
+    page.wait_until("heard.length > 0", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("[video.playbackRate, ...heard]").unwrap(), json!([1.75, "ratechange"]));
+    // What load() puts back is told once; what it is already is no change.
+    let loads =
+        "heard.length = 0; video.load(); [video.playbackRate, video.playbackRate = 1, video.playbackRate]";
+    assert_eq!(page.evaluate(loads).unwrap(), json!([1, 1, 1]));
+    page.wait_until("heard.includes('emptied')", PATIENCE).unwrap();
+    wait_redirected(&session, 0);
+    let rates = "heard.filter((type) => type === 'ratechange').length";
+    assert_eq!(page.evaluate(&format!("[{rates}, video.playbackRate]")).unwrap(), json!([1, 1]));
     session.close();
 }
 
@@ -230,13 +244,7 @@ fn reason(session: &Session) -> String {
 #[test]
 fn sound_alone_plays_on_the_device() {
     let server = serve();
-    let options = SessionOptions {
-        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
-        client_args: StageProbe::client_args(),
-        ..SessionOptions::default()
-    };
-    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
-    session.wait_connected(PATIENCE).unwrap();
+    let session = probed_session();
     let page = session.open(&server.url(PATH)).unwrap();
     page.evaluate("beginSound()").unwrap();
     wait_redirected(&session, 1);

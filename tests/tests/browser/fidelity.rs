@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use offstage_tests::server::{Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
 /// How often a scenario is tried to be played on the device.
@@ -44,8 +45,17 @@ pub(crate) fn serve() -> Server {
 }
 
 pub(crate) fn session() -> Session {
-    let options =
-        SessionOptions { sites: Some(vec!["http://127.0.0.1/*".to_owned()]), ..SessionOptions::default() };
+    session_with(Vec::new())
+}
+
+/// One whose device can be looked into.
+pub(crate) fn probed_session() -> Session {
+    session_with(StageProbe::client_args())
+}
+
+fn session_with(client_args: Vec<String>) -> Session {
+    let sites = Some(vec!["http://127.0.0.1/*".to_owned()]);
+    let options = SessionOptions { sites, client_args, ..SessionOptions::default() };
     let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
     session.wait_connected(Duration::from_secs(30)).unwrap();
     wait_ready(&session);

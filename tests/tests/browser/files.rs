@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use offstage_tests::cdp::Page;
 use offstage_tests::frame_number;
 use offstage_tests::server::{Request, Response, Server};
-use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::session::Session;
 use offstage_tests::stage_probe::StageProbe;
 use serde_json::{Value, json};
 
-use crate::fidelity::{native_url, repository, untimed};
+use crate::fidelity::{native_url, probed_session, repository, untimed};
 
 /// How long anything may take on a busy machine before the test says that it does not happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -82,7 +82,7 @@ fn serve() -> Server {
 /// A file without seeking stays where it is, and the reason is told.
 #[test]
 fn a_file_of_a_server_without_ranges_plays_in_the_session() {
-    let (server, session) = (serve(), session());
+    let (server, session) = (serve(), probed_session());
     let play = Play::begin(&session, &server.url("/pages/files.html"), "no ranges");
     wait("the reason", || session.status().unwrap()["in_session"][0]["code"] == "OFS-1331");
     play.page.wait_until("video.currentTime > 1 && !video.paused", PATIENCE).unwrap();
@@ -92,7 +92,7 @@ fn a_file_of_a_server_without_ranges_plays_in_the_session() {
 /// A live playlist is nothing to go back to unseen: it stays where it is.
 #[test]
 fn a_live_playlist_plays_in_the_session_as_natively() {
-    let (server, session) = (serve(), session());
+    let (server, session) = (serve(), probed_session());
     let path = "/pages/files.html";
     // What comes after that depends on when a segment comes.
     let beginning = |play: &Play| {
@@ -166,18 +166,6 @@ fn media_playlist(wanted: Range<usize>) -> String {
         text.push_str(&format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{}\nclip.mp4\n", range(segment)));
     }
     text
-}
-
-fn session() -> Session {
-    let options = SessionOptions {
-        sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
-        client_args: StageProbe::client_args(),
-        ..SessionOptions::default()
-    };
-    let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
-    session.wait_connected(PATIENCE).unwrap();
-    wait("the device is ready", || session.status().unwrap()["ready"] == true);
-    session
 }
 
 pub(crate) fn wait(what: &str, mut ready: impl FnMut() -> bool) {
@@ -257,7 +245,7 @@ fn check(kinds: &[&'static str]) {
 }
 
 fn check_what(kinds: &[&'static str], what: &str) {
-    let (server, other, session) = (serve(), serve(), session());
+    let (server, other, session) = (serve(), serve(), probed_session());
     let only = std::env::var("OFFSTAGE_KIND").unwrap_or_default();
     let mut differences = Vec::new();
     for kind in kinds.iter().filter(|kind| only.is_empty() || only == **kind) {
@@ -294,7 +282,7 @@ fn a_film_in_segments_plays_as_natively() {
 
 #[test]
 fn missing_and_broken_files_fail_as_natively() {
-    let (server, session) = (serve(), session());
+    let (server, session) = (serve(), probed_session());
     for kind in ["missing", "broken"] {
         let told = |url: &str| {
             let play = Play::begin(&session, url, kind);
@@ -312,7 +300,7 @@ fn missing_and_broken_files_fail_as_natively() {
 
 #[test]
 fn the_device_shows_the_frame_of_the_position_and_its_end_loses_nothing() {
-    let (server, mut session) = (serve(), session());
+    let (server, mut session) = (serve(), probed_session());
     let play = Play::begin(&session, &server.url("/pages/files.html"), "mp4 attribute");
     wait_redirected(&session, &play);
     let reader = format!("{{ {}; globalThis.readFrameNumber = readFrameNumber; }}", frame_number::script());
