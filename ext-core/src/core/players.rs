@@ -561,6 +561,8 @@ impl Players {
         let look = Look {
             presented: state.frames_presented,
             dropped: state.frames_dropped,
+            position_us: u64::try_from(state.media_time_us).unwrap_or(0),
+            plays: !wish.paused && !state.ended && state.ready_state >= 3,
             out_of_data: !wish.paused && !state.ended && state.ready_state < 3,
             waits,
             round_trip: link.round_trip(),

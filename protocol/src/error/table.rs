@@ -222,6 +222,9 @@ table! {
     1322 LINK_TOO_SLOW:
         "The connection to your device is too slow for this video.",
         "Check the network between the remote session and this device; playback there is tried again after a while.";
+    1323 DEVICE_LAGS:
+        "Your device plays this video slower than it should.",
+        "Close other programs on your device, and check its sound output; playback there is tried again after a while.";
     1330 FETCH_FAILED:
         "The session could not fetch the video's file for your device.",
         "Nothing to do; it plays in the session.";
