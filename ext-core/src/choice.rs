@@ -263,11 +263,7 @@ mod tests {
             })
         };
         assert_eq!(found(60, 1.0, 99), Some((10, ErrorCode::DEVICE_LAGS)));
-        assert_eq!(
-            found(60, 1.0, 5),
-            Some((16, ErrorCode::DEVICE_LAGS)),
-            "a break says nothing about it"
-        );
+        assert_eq!(found(60, 1.0, 5), Some((16, ErrorCode::DEVICE_LAGS)), "a break says nothing about it");
         assert_eq!(found(80, 1.0, 99), None);
         assert_eq!(found(100, 2.0, 99), Some((10, ErrorCode::DEVICE_LAGS)));
         assert_eq!(found(0, 0.0, 99), None);
