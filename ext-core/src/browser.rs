@@ -178,6 +178,23 @@ impl Brain {
         js_sys::JSON::stringify(&object).map(String::from).unwrap_or_default()
     }
 
+    /// Begins (true) or ends (false) a log bundle, whose number `correlation` gives; the bundle as JSON when one is ready, else nothing.
+    pub fn logs(&self, on: Option<bool>, correlation: &str) -> Option<String> {
+        self.with(|state, now, _| match on {
+            Some(true) => state.core.begin_logs(now, correlation.get(..8).unwrap_or(correlation)),
+            Some(false) => state.core.end_logs(now),
+            None => {}
+        });
+        let bundle = self.state.borrow_mut().core.take_logs()?;
+        let parts = JsValue::from_str(&self.status());
+        let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+        let object = bundle.serialize(&serializer).ok()?;
+        Reflect::set(&object, &"status".into(), &js_sys::JSON::parse(&parts.as_string()?).ok()?).ok()?;
+        js_sys::JSON::stringify_with_replacer_and_space(&object, &JsValue::NULL, &2.into())
+            .ok()
+            .map(String::from)
+    }
+
     pub fn tab_closed(&self, tab: i32) {
         self.with(|state, _, _| state.core.handle_tab_closed(tab));
     }

@@ -4,6 +4,7 @@
 
 mod files;
 mod frames;
+mod meter;
 mod players;
 mod readers;
 mod tabs;
@@ -15,6 +16,7 @@ use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
+use crate::collect::{Bundle, Collector};
 use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
     Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
@@ -24,6 +26,7 @@ use crate::link::{DeviceLink, LinkAction, LinkEvent};
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
+use self::meter::Meter;
 use self::players::{Document, Players};
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
@@ -159,6 +162,10 @@ pub struct Core {
     frames: Frames,
     players: Players,
     tabs: Tabs,
+    collector: Collector,
+    meter: Meter,
+    /// The wall clock when it was last told, for the log.
+    wall_us: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -172,6 +179,9 @@ impl Core {
             frames: Frames::default(),
             players: Players::default(),
             tabs: Tabs::default(),
+            collector: Collector::default(),
+            meter: Meter::default(),
+            wall_us: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -387,28 +397,62 @@ impl Core {
         Some(InSession { tab, code: code.to_string(), sentence: code.sentence(), remedy: code.remedy() })
     }
 
+    // ---- logs --------------------------------------------------------------------------------------------------
+
+    /// Begins a log bundle. `correlation` must be random.
+    pub fn begin_logs(&mut self, now: Monotonic, correlation: &str) {
+        self.collector.begin(now, correlation);
+        self.link.set_log_control(self.collector.control());
+    }
+
+    /// Ends it; [`Self::take_logs`] has it some time later.
+    pub fn end_logs(&mut self, now: Monotonic) {
+        let [bridge, client] = self.link.collectors();
+        self.collector.end(now, bridge, client);
+        self.link.set_log_control(self.collector.control());
+    }
+
+    /// The bundle that is ready; given once.
+    #[must_use]
+    pub fn take_logs(&mut self) -> Option<Bundle> {
+        self.collector.take()
+    }
+
     // ---- time and outputs --------------------------------------------------------------------------------------
 
     pub fn handle_timeout(&mut self, now: Monotonic, wall_us: u64) {
         self.link.handle_timeout(now, wall_us);
         self.players.handle_timeout(now, &mut self.link, &mut self.outputs);
+        self.collector.handle_timeout(now);
+        self.link.set_log_control(self.collector.control());
+        if let Some(metrics) = self.meter.handle_timeout(now, &self.link, &self.players) {
+            self.link.show(metrics);
+        }
         self.drain_link(now, wall_us);
     }
 
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
-        [self.link.poll_timeout(), self.players.poll_timeout()].into_iter().flatten().min()
+        let (logs, meter) = (self.collector.poll_timeout(), self.meter.poll_timeout());
+        [self.link.poll_timeout(), self.players.poll_timeout(), logs, meter].into_iter().flatten().min()
     }
 
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))
+        let output = self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))?;
+        if let Output::Log { level, text } = &output {
+            self.collector.note(self.wall_us, level, text);
+        }
+        Some(output)
     }
 
     fn drain_link(&mut self, now: Monotonic, wall_us: u64) {
+        self.wall_us = wall_us;
         while let Some(event) = self.link.poll_event() {
             match event {
+                LinkEvent::Collected(from, chunk) => self.collector.handle_chunk(from, chunk),
                 LinkEvent::Ready => {
+                    self.meter.device_ready(now);
                     let (bridge, client, engine) = self.link.versions();
                     let [bridge, client] = [bridge, client].map(|v| v.unwrap_or("?"));
                     let text = format!("device ready: bridge {bridge}, client {client}, engine {engine}");

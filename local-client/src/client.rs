@@ -12,6 +12,7 @@ mod session;
 mod stage_queue;
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
@@ -29,6 +30,8 @@ use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::FromStage;
 use offstage_protocol::message::FromStageKind;
+use offstage_protocol::message::LogChunk;
+use offstage_protocol::message::LogControl;
 use offstage_protocol::message::PlayerFailed;
 use offstage_protocol::message::ToDevice;
 use offstage_protocol::message::ToDeviceKind;
@@ -82,8 +85,25 @@ pub struct Client {
     stage: StageQueue,
     windows: WindowQueue,
     fetches: Fetches,
+    log_orders: VecDeque<(u64, LogControl)>,
+    /// The session that lines are collected for.
+    collector: Option<u64>,
+    counts: Counts,
     /// Where the next round over the sessions begins.
     turn: u64,
+}
+
+/// See [`Client::counts`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub ready: bool,
+    pub sessions: usize,
+    pub players: usize,
+    /// Since the client began.
+    pub players_opened: u64,
+    pub players_failed: u64,
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
 }
 
 /// A player of a session.
@@ -115,6 +135,9 @@ impl Client {
             stage: StageQueue::default(),
             windows: WindowQueue::default(),
             fetches: Fetches::default(),
+            log_orders: VecDeque::new(),
+            collector: None,
+            counts: Counts::default(),
             turn: 0,
         }
     }
@@ -140,7 +163,11 @@ impl Client {
 
     pub fn session_opened(&mut self, now: Monotonic, session: u64, peer: Peer) {
         let mut config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
-        let features = [offstage_protocol::FEATURE_FILES, offstage_protocol::FEATURE_FETCH];
+        let features = [
+            offstage_protocol::FEATURE_FILES,
+            offstage_protocol::FEATURE_FETCH,
+            offstage_protocol::FEATURE_LOGS,
+        ];
         config.hello.features.extend(features.map(str::to_owned));
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
@@ -150,6 +177,7 @@ impl Client {
     }
 
     pub fn session_bytes(&mut self, now: Monotonic, wall_us: u64, session: u64, bytes: &[u8]) {
+        self.counts.received_bytes += bytes.len() as u64;
         if let Some(state) = self.sessions.get_mut(&session) {
             if let Err(error) = state.mux.handle_bytes(now, wall_us, bytes) {
                 tracing::warn!(session, code = %error.code(), %error, "the session broke the protocol");
@@ -161,6 +189,9 @@ impl Client {
     /// The channel is gone; so are the session's players.
     pub fn session_gone(&mut self, now: Monotonic, session: u64) {
         self.drop_players_of(session);
+        if self.collector == Some(session) {
+            self.order_logs(session, LogControl::default());
+        }
         if self.sessions.remove(&session).is_some() {
             tracing::info!(session, "the session is gone");
         }
@@ -169,7 +200,9 @@ impl Client {
 
     /// Bytes for the session's channel, at most about `max_bytes`.
     pub fn poll_transmit(&mut self, session: u64, max_bytes: usize) -> Option<Vec<u8>> {
-        self.sessions.get_mut(&session)?.mux.poll_transmit(max_bytes)
+        let bytes = self.sessions.get_mut(&session)?.mux.poll_transmit(max_bytes)?;
+        self.counts.sent_bytes += bytes.len() as u64;
+        Some(bytes)
     }
 
     /// True when nothing more comes from this end: the channel is to be closed.
@@ -317,6 +350,45 @@ impl Client {
         self.fetches.poll()
     }
 
+    // ---- logs and counters
+
+    /// What a session wants to be logged; [`Self::collected`] answers.
+    pub fn poll_log_order(&mut self) -> Option<(u64, LogControl)> {
+        self.log_orders.pop_front()
+    }
+
+    /// One session at a time may have lines collected, and how much goes into the device's own file is the device's own business.
+    fn order_logs(&mut self, session: u64, control: LogControl) {
+        let correlation = control.correlation;
+        if self.collector.is_some_and(|other| other != session) {
+            if !correlation.is_empty() {
+                let lines = vec!["another session collects".to_owned()];
+                self.collected(session, LogChunk { correlation, lines, last: true });
+            }
+            return;
+        }
+        self.collector = (!correlation.is_empty()).then_some(session);
+        self.log_orders.push_back((session, LogControl { level: String::new(), correlation }));
+    }
+
+    /// A part of what was collected for a session.
+    pub fn collected(&mut self, session: u64, chunk: LogChunk) {
+        self.tell(session, FromDeviceKind::LogChunk(chunk));
+    }
+
+    /// For the machine's monitoring.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            ready: self.is_ready(),
+            sessions: self.sessions.len(),
+            players: self.players.len(),
+            ..self.counts
+        }
+    }
+
+    // ---- more of files
+
     /// Lets the device fetch by itself what sessions offer.
     pub fn allow_fetch(&mut self) {
         self.fetches.own_allowed = true;
@@ -437,7 +509,10 @@ impl Client {
             self.close_session(session, code, "a message that makes no sense");
             return;
         }
-        let name = *check::player_of(&mut kind);
+        if let ToDeviceKind::LogControl(control) = kind {
+            return self.order_logs(session, control);
+        }
+        let Some(name) = check::player_of(&mut kind).copied() else { return };
         if let ToDeviceKind::OpenPlayer(_) = kind {
             self.open_player(session, name);
             return;
@@ -447,7 +522,9 @@ impl Client {
             self.unknown_player(session, name);
             return;
         };
-        *check::player_of(&mut kind) = player;
+        if let Some(id) = check::player_of(&mut kind) {
+            *id = player;
+        }
         if let Some((buffer, op, answered)) = check::operation(&kind)
             && !self.note_stream(player, buffer, stream)
         {
@@ -502,6 +579,7 @@ impl Client {
                 self.start_fetches();
             }
             kind @ (ToDeviceKind::OpenPlayer(_)
+            | ToDeviceKind::LogControl(_)
             | ToDeviceKind::Append(_)
             | ToDeviceKind::Remove(_)
             | ToDeviceKind::Abort(_)
@@ -552,6 +630,7 @@ impl Client {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.players.insert(name, player);
         }
+        self.counts.players_opened += 1;
         let buffers = BTreeMap::new();
         self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
     }
@@ -603,6 +682,7 @@ impl Client {
         let player = match &mut kind {
             // Whether the device is ready is decided here.
             FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::LogChunk(_)
             | FromDeviceKind::FetchRange(_)
             | FromDeviceKind::FetchCancelled(_) => return,
             FromDeviceKind::PlayerFailed(message) => &mut message.player,
@@ -649,6 +729,7 @@ impl Client {
     }
 
     fn tell_failed(&mut self, session: u64, name: u32, code: ErrorCode, detail: &str) {
+        self.counts.players_failed += 1;
         let failed = PlayerFailed { player: name, code: code.number(), detail: detail.to_owned() };
         self.tell(session, FromDeviceKind::PlayerFailed(failed));
     }
