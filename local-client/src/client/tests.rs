@@ -6,6 +6,7 @@ use offstage_protocol::message::Append;
 use offstage_protocol::message::ClosePlayer;
 use offstage_protocol::message::Hello;
 use offstage_protocol::message::Layout;
+use offstage_protocol::message::LogChunk;
 use offstage_protocol::message::OpenFile;
 use offstage_protocol::message::OpenPlayer;
 use offstage_protocol::message::PlayerState;
