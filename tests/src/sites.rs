@@ -19,8 +19,16 @@ const FRAMES: u64 = 10;
 
 /// Whose frame is in the pages of sites that embed another's player.
 const EMBEDDED: &str = "https://www.youtube.com/embed/1";
-/// A site that is on no list.
-pub const UNLISTED: &str = "https://news.example.org/story";
+/// A page that is on no list and has frames of listed sites.
+const UNLISTED: &str = "https://news.example.org/story";
+/// No pattern may match these: a site that nobody lists, names that look like a listed one's, another part of a site, what isn't HTTPS.
+pub const UNCOVERED: [&str; 5] = [
+    UNLISTED,
+    "https://notyoutube.com/watch",
+    "https://www.youtube.com.evil.example/watch",
+    "https://www.linkedin.com/feed/",
+    "http://www.cnbc.com/",
+];
 
 /// A browser to which every name is one server, with the shipped list and no policy.
 #[derive(Debug)]
@@ -107,10 +115,13 @@ impl Sites {
         let certificate = Certificate::new()?;
         let server = Server::start_with(&certificate, handler)?;
         let mut browser_args = certificate.browser_args(server.port());
-        // Calls have a microphone.
-        browser_args.extend(
-            ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"].map(str::to_owned),
-        );
+        // Calls have a microphone; and http stays http.
+        let more = [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            "--disable-features=HttpsUpgrades",
+        ];
+        browser_args.extend(more.map(str::to_owned));
         let session =
             Session::start(installation, SessionOptions { browser_args, ..SessionOptions::default() })?;
         session.wait_connected(PATIENCE)?;
@@ -156,8 +167,9 @@ impl Sites {
     /// Plays a page that nobody covers: an error if anything of the extension is there. The page's own picture moves.
     pub fn play_uncovered(&self, url: &str) -> Result<()> {
         let row = self.look(&with(url, "case", case(Player::Own)), false, false)?;
-        if row.redirected || !self.scripts()?.is_empty() {
-            bail!("{url} is touched: {:?}", self.scripts()?);
+        let (scripts, at) = (self.scripts()?, self.page.evaluate("location.href")?);
+        if row.redirected || !scripts.is_empty() || !at.as_str().is_some_and(|at| at.starts_with(url)) {
+            bail!("{url} is touched: at {at}, with {scripts:?}");
         }
         self.leave()
     }

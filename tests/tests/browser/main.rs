@@ -26,4 +26,5 @@ mod readers;
 mod reversible;
 mod scene;
 mod security;
+mod sites;
 mod truth;
