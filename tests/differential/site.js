@@ -33,6 +33,8 @@ function connect(offers) {
 }
 
 const ofSites = {
+  /** As sites have them: from a server of another name, of which the page's scripts may read nothing. */
+  'file of another host': { async run(run) { run.video.src = 'https://media.example.net/media/file.mp4'; await watch(run); } },
   /** A viewer of a live event who has the segments. */
   'peer far': { async run() { connect(false).ondatachannel = ({ channel }) => serveSegments(channel); } },
   /** A viewer who gets them from the other one's page. */

@@ -280,7 +280,7 @@ fn case(player: Player) -> &'static str {
         Player::Shaka => "shaka dash h264",
         Player::VideoJs => "video.js hls",
         Player::VideoJsFile => "video.js file",
-        Player::Progressive => "file mp4",
+        Player::Progressive => "file of another host",
         Player::Audio => "mse aac audio",
         Player::PeerAssisted => "peer near",
         Player::WebRtc => "call",
