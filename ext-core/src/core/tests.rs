@@ -44,6 +44,24 @@ fn the_icon_follows_bridge_client_and_player() {
 }
 
 #[test]
+fn the_icon_says_that_calls_stay_where_they_are_expected() {
+    let mut world = World::new(&["https://*/*"]);
+    let shipped = Source { calls: Some(vec!["https://calls.org/*".to_owned()]), ..Source::default() };
+    world.core.handle_config(&Sources { shipped, ..Sources::default() });
+    let mut title_at = |url: &str| {
+        world.core.handle_tab(1, url);
+        world.run();
+        assert_eq!(world.icon(1), Some(IconState::Grey));
+        world.log.iter().rev().find_map(|o| match o {
+            Output::SetIcon { title, .. } => Some(title.clone()),
+            _ => None,
+        })
+    };
+    assert!(title_at("https://calls.org/").unwrap().contains("OFS-1510"));
+    assert!(!title_at("https://example.org/").unwrap().contains("OFS-"));
+}
+
+#[test]
 fn the_reason_of_a_missing_bridge_is_told() {
     let mut world = World::new(&["https://*/*"]);
     world.core.handle_tab(1, "https://example.org/");
