@@ -16,6 +16,7 @@ use crate::config::Source;
 use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 mod files;
+mod sites;
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
@@ -41,24 +42,6 @@ fn the_icon_follows_bridge_client_and_player() {
     assert_eq!(world.icon(1), Some(IconState::Video));
     world.bridge(BridgeKind::ChannelDown(ChannelDown { code: 1201, ..ChannelDown::default() }));
     assert_eq!(world.icon(1), Some(IconState::Off));
-}
-
-#[test]
-fn the_icon_says_that_calls_stay_where_they_are_expected() {
-    let mut world = World::new(&["https://*/*"]);
-    let shipped = Source { calls: Some(vec!["https://calls.org/*".to_owned()]), ..Source::default() };
-    world.core.handle_config(&Sources { shipped, ..Sources::default() });
-    let mut title_at = |url: &str| {
-        world.core.handle_tab(1, url);
-        world.run();
-        assert_eq!(world.icon(1), Some(IconState::Grey));
-        world.log.iter().rev().find_map(|o| match o {
-            Output::SetIcon { title, .. } => Some(title.clone()),
-            _ => None,
-        })
-    };
-    assert!(title_at("https://calls.org/").unwrap().contains("OFS-1510"));
-    assert!(!title_at("https://example.org/").unwrap().contains("OFS-"));
 }
 
 #[test]
