@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pattern::Pattern;
+use crate::sites;
 
 /// Most patterns that are taken from one list; a longer list is cut.
 const MOST_SITES: usize = 2000;
@@ -11,6 +12,7 @@ const MOST_SITES: usize = 2000;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Sources {
+    #[serde(deserialize_with = "sites::shipped")]
     pub shipped: Source,
     pub managed: Source,
     pub local: Source,
@@ -23,6 +25,8 @@ pub struct Source {
     pub enabled: Option<bool>,
     pub sites: Option<Vec<String>>,
     pub blocked: Option<Vec<String>>,
+    /// Where calls are to be expected.
+    pub calls: Option<Vec<String>>,
     /// Of the managed settings only.
     pub fetch: Option<FetchSource>,
 }
@@ -58,6 +62,7 @@ pub struct Config {
     enabled: bool,
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
+    calls: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
     /// Entries that are no match patterns, for the log.
     invalid: usize,
@@ -82,6 +87,7 @@ impl Config {
             .filter_map(|s| s.blocked.as_ref())
             .flat_map(|l| parse(l))
             .collect();
+        let calls = shipped.calls.as_ref().map(|list| parse(list)).unwrap_or_default();
         // Neither a page nor the person may have the device connect somewhere.
         let mut fetched_by_device =
             managed.fetch.as_ref().map(|fetch| parse(&fetch.device)).unwrap_or_default();
@@ -90,7 +96,7 @@ impl Config {
         fetched_by_device.retain(Pattern::is_whole);
         invalid += count - fetched_by_device.len();
         let enabled = managed.enabled.or(local.enabled).or(shipped.enabled).unwrap_or(true);
-        Self { enabled, sites, blocked, fetched_by_device, invalid }
+        Self { enabled, sites, blocked, calls, fetched_by_device, invalid }
     }
 
     /// Whether redirection may be tried on a page.
@@ -99,6 +105,12 @@ impl Config {
         self.enabled
             && self.sites.iter().any(|pattern| pattern.matches(url))
             && !self.blocked.iter().any(|pattern| pattern.matches(url))
+    }
+
+    /// Whether a page is known for its calls.
+    #[must_use]
+    pub fn is_call_site(&self, url: &str) -> bool {
+        self.enabled && self.calls.iter().any(|pattern| pattern.matches(url))
     }
 
     /// Whether policy has the device fetch the files of documents of an origin.

@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod player;
 pub mod playlist;
 pub mod reconcile;
+pub mod sites;
 pub mod standin;
 
 #[cfg(target_family = "wasm")]

@@ -163,36 +163,44 @@ const lowLatency = {
   },
 };
 
+/** Gives a peer the segments that it asks for. */
+function serveSegments(channel) {
+  channel.onmessage = async ({ data }) => {
+    const bytes = new Uint8Array(await (await fetch(`/media/hls-fmp4/${data}`)).arrayBuffer());
+    for (let at = 0; at < bytes.length; at += 16_000) channel.send(bytes.slice(at, at + 16_000));
+    channel.send('end');
+  };
+}
+
+/** Appends a film of which a peer gives each segment. */
+async function appendSegments(run, channel) {
+  channel.binaryType = 'arraybuffer';
+  const get = (name) => new Promise((done) => {
+    const got = [];
+    channel.onmessage = ({ data }) => { if (data === 'end') done(new Blob(got).arrayBuffer()); else got.push(data); };
+    channel.send(name);
+  });
+  const source = await open(run);
+  const sb = source.addSourceBuffer('video/mp4; codecs="avc1.64001e, mp4a.40.2"');
+  const playlist = await (await fetch('/media/hls-fmp4/0.m3u8')).text();
+  await append(sb, await get(playlist.match(/URI="([^"]*)"/)[1]));
+  for (const name of playlist.split('\n').filter((line) => /^[^#]/.test(line))) await append(sb, await get(name));
+  source.endOfStream();
+}
+
 /** The page's own data channels bring the segments: two peers, here in one page. */
 const peerAssisted = {
   async run(run) {
     const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()];
     for (const [a, b] of [[near, far], [far, near]]) a.onicecandidate = ({ candidate }) => { b.addIceCandidate(candidate); };
     const channel = near.createDataChannel('segments');
-    channel.binaryType = 'arraybuffer';
-    far.ondatachannel = ({ channel: theirs }) => {
-      theirs.onmessage = async ({ data }) => {
-        const bytes = new Uint8Array(await (await fetch(`/media/hls-fmp4/${data}`)).arrayBuffer());
-        for (let at = 0; at < bytes.length; at += 16_000) theirs.send(bytes.slice(at, at + 16_000));
-        theirs.send('end');
-      };
-    };
+    far.ondatachannel = ({ channel: theirs }) => serveSegments(theirs);
     await near.setLocalDescription();
     await far.setRemoteDescription(near.localDescription);
     await far.setLocalDescription();
     await near.setRemoteDescription(far.localDescription);
     await run.until('the channel', () => channel.readyState === 'open');
-    const get = (name) => new Promise((done) => {
-      const got = [];
-      channel.onmessage = ({ data }) => { if (data === 'end') done(new Blob(got).arrayBuffer()); else got.push(data); };
-      channel.send(name);
-    });
-    const source = await open(run);
-    const sb = source.addSourceBuffer('video/mp4; codecs="avc1.64001e, mp4a.40.2"');
-    const playlist = await (await fetch('/media/hls-fmp4/0.m3u8')).text();
-    await append(sb, await get(playlist.match(/URI="([^"]*)"/)[1]));
-    for (const name of playlist.split('\n').filter((line) => /^[^#]/.test(line))) await append(sb, await get(name));
-    source.endOfStream();
+    await appendSegments(run, channel);
     await watch(run);
     run.steps.push({ name: 'channel', state: channel.readyState, connection: near.connectionState });
   },

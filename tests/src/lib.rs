@@ -9,5 +9,6 @@ pub mod frame_number;
 pub mod process;
 pub mod server;
 pub mod session;
+pub mod sites;
 pub mod stage_probe;
 pub mod xvfb;

@@ -1,7 +1,9 @@
 //! A small web server on loopback for pages of tests and of the demo.
 
+mod tls;
+
 use std::fmt;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+
+pub use self::tls::Certificate;
 
 /// Bytes of a request that are read; more is an error.
 const MAX_REQUEST: u64 = 1 << 20;
@@ -109,7 +113,7 @@ impl Response {
     }
 
     /// Sends the body in chunks, the part behind each gate not before its time.
-    fn send_chunks(&self, mut stream: &TcpStream) -> Result<()> {
+    fn send_chunks(&self, stream: &mut impl Write) -> Result<()> {
         let ends = self.gates.iter().skip(1).map(|(from, _)| *from).chain([self.body.len()]);
         for ((from, at), end) in self.gates.iter().zip(ends) {
             let chunk = self.body.get(*from..end).context("the gates are not in order")?;
@@ -155,6 +159,21 @@ impl fmt::Debug for Server {
 impl Server {
     /// Serves what `handler` answers, on a free port of loopback, one thread a connection.
     pub fn start(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Result<Self> {
+        Self::listen(None, handler)
+    }
+
+    /// The same, and on the same port for who begins with a TLS handshake, under whatever name.
+    pub fn start_with(
+        certificate: &Certificate,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::listen(Some(certificate.config()), handler)
+    }
+
+    fn listen(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on loopback")?;
         let port = listener.local_addr()?.port();
         let stop = Arc::new(AtomicBool::new(false));
@@ -165,9 +184,9 @@ impl Server {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let handler = Arc::clone(&handler);
+                let (handler, tls) = (Arc::clone(&handler), tls.clone());
                 // A browser that goes away in the middle of an answer is everyday life.
-                std::thread::spawn(move || serve(&stream, handler.as_ref()).ok());
+                std::thread::spawn(move || accept(stream, tls, handler.as_ref()).ok());
             }
         });
         Ok(Self { port, stop })
@@ -194,10 +213,23 @@ impl Drop for Server {
     }
 }
 
-fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized)) -> Result<()> {
+fn accept(
+    stream: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    handler: &impl Fn(&Request) -> Response,
+) -> Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.set_write_timeout(Some(Duration::from_secs(30)))?;
     stream.set_nodelay(true)?;
+    match tls {
+        Some(config) if tls::is_handshake(&stream)? => {
+            serve(rustls::StreamOwned::new(rustls::ServerConnection::new(config)?, stream), handler)
+        }
+        Some(_) | None => serve(stream, handler),
+    }
+}
+
+fn serve(stream: impl Read + Write, handler: &impl Fn(&Request) -> Response) -> Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader)? {
         let mut response = handler(&request);
@@ -225,17 +257,18 @@ fn serve(stream: &TcpStream, handler: &(impl Fn(&Request) -> Response + ?Sized))
         if request.method != "HEAD" && !in_chunks {
             bytes.extend_from_slice(&response.body);
         }
-        let mut stream = stream;
+        let stream = reader.get_mut();
         stream.write_all(&bytes)?;
         if in_chunks && request.method != "HEAD" {
             response.send_chunks(stream)?;
         }
+        stream.flush()?;
     }
     Ok(())
 }
 
 /// The next request of a connection, or `None` at its end.
-fn read_request(reader: &mut BufReader<&TcpStream>) -> Result<Option<Request>> {
+fn read_request(reader: &mut BufReader<impl Read>) -> Result<Option<Request>> {
     let mut limited = reader.take(MAX_REQUEST);
     let mut line = String::new();
     if limited.read_line(&mut line)? == 0 {

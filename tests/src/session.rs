@@ -473,7 +473,8 @@ fn copy_extension(installation: &Installation, options: &SessionOptions, folder:
         format!("no extension in {}: `cargo xtask build` makes it", installation.extension.display())
     })?;
     if let Some(sites) = &options.sites {
-        let list = serde_json::to_string_pretty(&json!({ "sites": sites }))?;
+        let site = json!({ "id": "test", "name": "Test", "kind": "video", "pages": sites });
+        let list = serde_json::to_string_pretty(&json!({ "sites": [site] }))?;
         std::fs::write(copy.join("sites/sites.json"), list)?;
     }
     if let Some(managed) = &options.managed {

@@ -1,6 +1,6 @@
 //! `cargo xtask differential`: the same page played natively and redirected, and everything that it observed compared.
 
-mod material;
+pub(crate) mod material;
 mod rules;
 
 use std::collections::BTreeSet;

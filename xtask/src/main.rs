@@ -12,6 +12,7 @@ mod manifest;
 mod package;
 mod run;
 mod setup;
+mod sites;
 mod size;
 mod soak;
 mod tidy;
@@ -45,6 +46,7 @@ enum Task {
     Package(package::Options),
     Bench(bench::Options),
     Differential(differential::Options),
+    Sites(sites::Options),
     Size(size::Options),
     Soak(soak::Options),
     Tidy(tidy::Options),
@@ -80,6 +82,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Differential(options) => differential::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
+        Task::Sites(options) => sites::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),

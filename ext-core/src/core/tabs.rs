@@ -43,6 +43,7 @@ impl IconState {
 struct Tab {
     url: String,
     covered: bool,
+    calls: bool,
     shown: Option<(IconState, String)>,
 }
 
@@ -59,12 +60,14 @@ impl Tabs {
             return;
         }
         let url: String = url.chars().take(MOST_URL).collect();
-        self.tabs.insert(tab, Tab { covered: config.covers(&url), url, shown: None });
+        let (covered, calls) = (config.covers(&url), config.is_call_site(&url));
+        self.tabs.insert(tab, Tab { covered, calls, url, shown: None });
     }
 
     pub(super) fn set_config(&mut self, config: &Config) {
         for tab in self.tabs.values_mut() {
             tab.covered = config.covers(&tab.url);
+            tab.calls = config.is_call_site(&tab.url);
         }
     }
 
@@ -99,7 +102,11 @@ impl Tabs {
             let wanted = if playing.contains(id) {
                 (IconState::Video, "Offstage: video plays on your device".to_owned())
             } else if !tab.covered && !frames.contains(id) {
-                (IconState::Grey, "Offstage: this page is not redirected".to_owned())
+                if tab.calls {
+                    (IconState::Grey, title(ErrorCode::CALLS_STAY))
+                } else {
+                    (IconState::Grey, "Offstage: this page is not redirected".to_owned())
+                }
             } else if !link.is_ready() {
                 (IconState::Off, title(link.status()))
             } else if let Some((_, code)) = reasons.iter().find(|(tab, _)| tab == id) {

@@ -16,6 +16,7 @@ use crate::config::Source;
 use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 mod files;
+mod sites;
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {

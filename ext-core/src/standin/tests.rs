@@ -135,6 +135,6 @@ fn a_live_presentation_has_no_duration() {
 
 #[test]
 fn nothing_comes_of_an_empty_range() {
-    assert_eq!(media_segments(&config(None, true), 5, 5), []);
-    assert_eq!(media_segments(&config(None, true), 6, 5), []);
+    assert!(media_segments(&config(None, true), 5, 5).is_empty());
+    assert!(media_segments(&config(None, true), 6, 5).is_empty());
 }

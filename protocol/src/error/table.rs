@@ -319,6 +319,9 @@ table! {
     1507 CONSENT_REFUSED:
         "You have not allowed this on your device.",
         "Allow it when the client asks again, or in its settings.";
+    1510 CALLS_STAY:
+        "Calls are not moved to your device yet; this site's go on in the session.",
+        "Nothing to do.";
 
     // 16xx: installation.
     1601 INSTALL_FAILED:

@@ -27,4 +27,5 @@ mod readers;
 mod reversible;
 mod scene;
 mod security;
+mod sites;
 mod truth;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use offstage_tests::server::{Request, Response, Server};
+use offstage_tests::sites;
 
 use crate::run::{check, is_on_path, say};
 use crate::setup;
@@ -25,13 +26,18 @@ const FLV: (Duration, Duration) = (Duration::from_secs(16), Duration::from_secs(
 
 /// A server with everything on it; makes and installs what is not there yet.
 pub(super) fn serve(workspace: &Workspace) -> Result<Server> {
+    Server::start(handler(workspace)?)
+}
+
+/// What such a server answers. Under whatever path a case or a frame is asked for is a page that plays it.
+pub(crate) fn handler(workspace: &Workspace) -> Result<impl Fn(&Request) -> Response + use<>> {
     let folders = Folders {
         pages: workspace.path("tests/differential"),
         players: players(workspace)?,
         media: media(workspace)?,
         opened: Mutex::new(Instant::now()),
     };
-    Server::start(move |request| folders.answer(request))
+    Ok(move |request: &Request| folders.answer(request))
 }
 
 struct Folders {
@@ -43,20 +49,28 @@ struct Folders {
 }
 
 impl Folders {
+    fn open(&self) {
+        if let Ok(mut opened) = self.opened.lock() {
+            *opened = Instant::now();
+        }
+    }
+
     fn opened(&self) -> Instant {
         self.opened.lock().map_or_else(|_| Instant::now(), |opened| *opened)
     }
 
     fn answer(&self, request: &Request) -> Response {
+        if sites::is_page(request) {
+            self.open();
+            return Response::file(&self.pages, "site.html");
+        }
         let Some((folder, rest)) = request.path.trim_start_matches('/').split_once('/') else {
             return Response::not_found();
         };
         match folder {
             "page" => {
-                if rest.ends_with(".html")
-                    && let Ok(mut opened) = self.opened.lock()
-                {
-                    *opened = Instant::now();
+                if rest.ends_with(".html") {
+                    self.open();
                 }
                 Response::file(&self.pages, rest)
             }

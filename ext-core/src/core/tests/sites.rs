@@ -1,0 +1,19 @@
+//! What the icon says on the sites of the list.
+
+use super::*;
+
+#[test]
+fn the_icon_says_that_calls_stay_where_they_are_expected() {
+    let mut world = World::new(&["https://*/*"]);
+    let shipped = Source { calls: Some(vec!["https://calls.org/*".to_owned()]), ..Source::default() };
+    world.core.handle_config(&Sources { shipped, ..Sources::default() });
+    for (url, stay) in [("https://calls.org/", true), ("https://example.org/", false)] {
+        world.core.handle_tab(1, url);
+        world.run();
+        let mut titles = world.log.iter().rev().filter_map(|output| match output {
+            Output::SetIcon { title, .. } => Some(title.contains("OFS-1510")),
+            _ => None,
+        });
+        assert_eq!((world.icon(1), titles.next()), (Some(IconState::Grey), Some(stay)));
+    }
+}
