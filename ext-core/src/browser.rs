@@ -89,6 +89,14 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_config(&sources));
     }
 
+    /// What the person sets, as it is to be stored; throws the error's code.
+    pub fn set(&self, key: &str, value: JsValue) -> Result<JsValue, JsValue> {
+        let value = serde_wasm_bindgen::from_value(value).unwrap_or_default();
+        let stored = self.state.borrow().core.settings().set(key, &value);
+        let stored = stored.map_err(|code| JsValue::from(code.to_string()))?;
+        Ok(stored.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+    }
+
     pub fn native_message(&self, port: &Port, message: &JsValue) {
         let text = Reflect::get(message, &"f".into()).ok().and_then(|f| f.as_string());
         let Some(bytes) = text.and_then(|text| BASE64.decode(text).ok()) else { return };

@@ -41,6 +41,8 @@ pub struct Bundle {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Collector {
+    /// How much the other parts are to log by themselves; empty: as they are set.
+    pub level: String,
     lines: VecDeque<String>,
     bytes: usize,
     running: Option<Running>,
@@ -93,7 +95,7 @@ impl Collector {
     pub fn control(&self) -> LogControl {
         let running = self.running.as_ref().filter(|running| running.asked.is_none());
         LogControl {
-            level: String::new(),
+            level: self.level.clone(),
             correlation: running.map(|r| r.correlation.clone()).unwrap_or_default(),
         }
     }

@@ -1,42 +1,18 @@
-//! What is covered: the list that the extension ships, what an administrator manages, what the person switches.
+//! What is covered: the list that the extension ships, and what the settings make of it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pattern::Pattern;
-use crate::sites;
+use crate::settings::{Settings, Value};
+use crate::sites::SiteList;
 
-/// Most patterns that are taken from one list; a longer list is cut.
-const MOST_SITES: usize = 2000;
-
-/// The three sources as the browser hands them over. Unknown keys are ignored, missing ones are defaults.
+/// Everything that settings come from, as the browser hands it over. What isn't there doesn't speak.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Sources {
-    #[serde(deserialize_with = "sites::shipped")]
-    pub shipped: Source,
-    pub managed: Source,
-    pub local: Source,
-}
-
-/// One source; a value that isn't there doesn't speak.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Source {
-    pub enabled: Option<bool>,
-    pub sites: Option<Vec<String>>,
-    pub blocked: Option<Vec<String>>,
-    /// Where calls are to be expected.
-    pub calls: Option<Vec<String>>,
-    /// Of the managed settings only.
-    pub fetch: Option<FetchSource>,
-}
-
-/// Who fetches the files of which sites' documents; the session, unless said otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct FetchSource {
-    /// Whole origins whose files the device may fetch by itself.
-    pub device: Vec<String>,
+    pub shipped: SiteList,
+    pub managed: Value,
+    pub local: Value,
 }
 
 /// Hook and relay belong into every frame whose document matches, and isn't excluded.
@@ -57,46 +33,55 @@ impl Scripts {
 }
 
 /// The configuration in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
+    settings: Settings,
     enabled: bool,
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
+    calls_blocked: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
-    /// Entries that are no match patterns, for the log.
-    invalid: usize,
 }
 
 impl Config {
-    /// Managed settings win over the person's, the person's over the shipped ones; what is blocked anywhere is blocked.
+    /// Policy's sites come in place of the list, the person's beside it; what is blocked anywhere is blocked.
     #[must_use]
     pub fn from_sources(sources: &Sources) -> Self {
-        let Sources { shipped, managed, local } = sources;
-        let mut invalid = 0;
-        let mut parse = |list: &[String]| -> Vec<Pattern> {
-            let good: Vec<Pattern> =
-                list.iter().take(MOST_SITES).filter_map(|text| Pattern::parse(text)).collect();
-            invalid += list.len() - good.len();
-            good
+        let settings = Settings::new(&sources.managed, &sources.local);
+        let parse = |texts: Vec<String>| {
+            texts.iter().filter_map(|text| Pattern::parse_site(text)).collect::<Vec<_>>()
         };
-        let sites = managed.sites.as_ref().or(local.sites.as_ref()).or(shipped.sites.as_ref());
-        let sites = sites.map(|list| parse(list)).unwrap_or_default();
-        let blocked = [shipped, managed, local]
-            .iter()
-            .filter_map(|s| s.blocked.as_ref())
-            .flat_map(|l| parse(l))
-            .collect();
-        let calls = shipped.calls.as_ref().map(|list| parse(list)).unwrap_or_default();
-        // Neither a page nor the person may have the device connect somewhere.
-        let mut fetched_by_device =
-            managed.fetch.as_ref().map(|fetch| parse(&fetch.device)).unwrap_or_default();
-        let count = fetched_by_device.len();
-        // A document's origin is what the browser vouches for.
-        fetched_by_device.retain(Pattern::is_whole);
-        invalid += count - fetched_by_device.len();
-        let enabled = managed.enabled.or(local.enabled).or(shipped.enabled).unwrap_or(true);
-        Self { enabled, sites, blocked, calls, fetched_by_device, invalid }
+        let sites = |all: &str, key: &str, calls: bool| {
+            if settings.is_on(all) {
+                return Pattern::parse_site("*").into_iter().collect();
+            }
+            if let Some(listed) = settings.of_policy(key) {
+                return parse(listed);
+            }
+            let shipped = sources.shipped.patterns(calls);
+            let shipped = shipped.iter().filter_map(|text| Pattern::parse(text));
+            shipped.chain(parse(settings.of_person(key))).collect()
+        };
+        let blocked = |key: &str| {
+            let policy = settings.of_policy(key).unwrap_or_default();
+            parse(policy.into_iter().chain(settings.of_person(key)).collect())
+        };
+        Self {
+            enabled: settings.is_on("enabled"),
+            sites: sites("videoAllSites", "videoSites", false),
+            blocked: blocked("videoBlocked"),
+            calls: sites("callsAllSites", "callsSites", true),
+            calls_blocked: blocked("callsBlocked"),
+            // Neither a page nor the person may have the device connect somewhere.
+            fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
+            settings,
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Whether redirection may be tried on a page.
@@ -110,7 +95,8 @@ impl Config {
     /// Whether a page is known for its calls.
     #[must_use]
     pub fn is_call_site(&self, url: &str) -> bool {
-        self.enabled && self.calls.iter().any(|pattern| pattern.matches(url))
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(url));
+        self.enabled && any(&self.calls) && !any(&self.calls_blocked)
     }
 
     /// Whether policy has the device fetch the files of documents of an origin.
@@ -147,51 +133,50 @@ impl Config {
         let own = parts.into_iter().filter(|part| !whole.iter().any(|site| site.contains(part)));
         [inherit, Scripts::new(own.chain(&left).collect(), all_blocked, false)]
     }
-
-    /// How many entries of the lists were no match patterns.
-    #[must_use]
-    pub fn invalid(&self) -> usize {
-        self.invalid
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
+    fn config(pages: &[&str], managed: serde_json::Value, local: serde_json::Value) -> Config {
+        let shipped = json!({ "sites": [{ "id": "a", "name": "A", "kind": "video", "pages": pages }] });
+        let sources = json!({ "shipped": shipped, "managed": managed, "local": local });
+        Config::from_sources(&serde_json::from_value(sources).unwrap())
+    }
+
     #[test]
-    fn managed_wins_and_blocked_is_blocked() {
-        let list = |text: &str| Some(vec![text.to_owned()]);
-        let sources = Sources {
-            shipped: Source { sites: list("https://a.org/*"), ..Source::default() },
-            managed: Source {
-                sites: list("https://*/*"),
-                blocked: list("https://bank.org/*"),
-                ..Source::default()
-            },
-            local: Source { enabled: Some(true), sites: list("nonsense"), ..Source::default() },
+    fn policy_replaces_the_list_the_person_adds_to_it_and_blocked_is_blocked() {
+        let of = |managed, local| config(&["https://a.org/*"], managed, local);
+        let covered = |config: &Config| -> Vec<&str> {
+            let urls = ["https://a.org/", "https://b.org/", "https://c.org/", "https://bank.org/"];
+            urls.into_iter().filter(|url| config.covers(url)).collect()
         };
-        let config = Config::from_sources(&sources);
-        assert!(config.covers("https://b.org/"));
-        assert!(!config.covers("https://bank.org/"));
-        assert!(!config.covers("http://b.org/"));
-        let off = Config::from_sources(&Sources {
-            managed: Source { enabled: Some(false), ..sources.managed.clone() },
-            ..sources
-        });
-        assert!(
-            !off.covers("https://b.org/")
-                && off.count() == 0
-                && off.scripts().iter().all(|s| s.matches.is_empty())
+        assert_eq!(covered(&of(json!({}), json!({}))), ["https://a.org/"]);
+        assert_eq!(
+            covered(&of(json!({}), json!({ "videoSites": ["b.org"] }))),
+            ["https://a.org/", "https://b.org/"]
         );
+        let policy = json!({ "videoSites": ["c.org", "bank.org"], "videoBlocked": ["bank.org"] });
+        assert_eq!(covered(&of(policy.clone(), json!({ "videoSites": ["b.org"] }))), ["https://c.org/"]);
+        assert_eq!(covered(&of(policy, json!({ "videoBlocked": ["c.org"] }))), [""; 0]);
+        let all = json!({ "videoAllSites": true, "videoBlocked": ["bank.org"] });
+        assert_eq!(covered(&of(all, json!({}))).len(), 3);
+        assert_eq!(
+            covered(&of(json!({ "videoAllSites": false }), json!({ "videoAllSites": true }))).len(),
+            1
+        );
+        let off = of(json!({ "enabled": false, "videoAllSites": true }), json!({ "enabled": true }));
+        assert!(covered(&off).is_empty() && off.count() == 0);
+        assert!(off.scripts().iter().all(|s| s.matches.is_empty()));
     }
 
     #[test]
     fn documents_without_an_address_are_covered_where_paths_do_not_matter() {
         let check = |sites: &[&str], blocked: &[&str], expected: [[&[&str]; 2]; 2]| {
-            let list = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
-            let shipped = Source { sites: list(sites), blocked: list(blocked), ..Source::default() };
-            let scripts = Config::from_sources(&Sources { shipped, ..Sources::default() }).scripts();
+            let scripts = config(sites, json!({ "videoBlocked": blocked }), json!({})).scripts();
             for (scripts, [matches, excluded]) in scripts.iter().zip(expected) {
                 assert_eq!(
                     (&*scripts.matches, &*scripts.exclude_matches),
@@ -201,8 +186,8 @@ mod tests {
         };
         check(
             &["https://a.org/*"],
-            &["https://b.org/*"],
-            [[&["https://a.org/*"], &["https://b.org/*"]], [&[], &["https://b.org/*"]]],
+            &["https://*.b.org/*"],
+            [[&["https://a.org/*"], &["https://*.b.org/*"]], [&[], &["https://*.b.org/*"]]],
         );
         check(
             &["https://a.org/video/*", "https://*.b.org/*", "https://b.org/x"],
@@ -221,13 +206,9 @@ mod tests {
 
     #[test]
     fn only_managed_settings_have_the_device_fetch_and_only_for_whole_origins() {
-        let fetch = |patterns: &[&str]| Source {
-            fetch: Some(FetchSource { device: strings(patterns) }),
-            ..Source::default()
-        };
-        let managed = fetch(&["https://*.a.org/*", "https://b.org/video/*", "nonsense"]);
-        let config = Config::from_sources(&Sources { managed, ..Sources::default() });
-        assert_eq!(config.invalid(), 2);
+        let patterns = json!({ "fetchDevice": ["https://a.org", "https://b.org/video/*", "://"] });
+        let managed = config(&[], patterns, json!({}));
+        assert_eq!(managed.settings().problems().len(), 2);
         for (origin, expected) in [
             ("https://a.org", true),
             ("https://x.a.org", true),
@@ -236,10 +217,9 @@ mod tests {
             ("null", false),
             ("", false),
         ] {
-            assert_eq!(config.fetches_by_device(origin), expected, "{origin}");
+            assert_eq!(managed.fetches_by_device(origin), expected, "{origin}");
         }
-        let all = || fetch(&["*://*/*"]);
-        let own = Config::from_sources(&Sources { shipped: all(), local: all(), ..Sources::default() });
+        let own = config(&["*://*/*"], json!({}), json!({ "fetchDevice": ["*"] }));
         assert!(!own.fetches_by_device("https://a.org"));
     }
 

@@ -23,6 +23,7 @@ use crate::hook::{
     to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
+use crate::settings::Settings;
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
@@ -188,20 +189,24 @@ impl Core {
 
     pub fn handle_config(&mut self, sources: &Sources) {
         let config = Config::from_sources(sources);
-        if config.invalid() > 0 {
-            let text = format!(
-                "{}: {} entries of the site lists are no match patterns",
-                ErrorCode::SITE_LIST_INVALID,
-                config.invalid()
-            );
+        for problem in config.settings().problems() {
+            let text = format!("{}: {:?}, {}: {}", problem.code, problem.source, problem.key, problem.text);
             self.outputs.push_back(Output::Log { level: "warn", text });
         }
+        self.collector.level = config.settings().word("logLevel").to_owned();
+        self.link.set_log_control(self.collector.control());
         self.link.want(config.count() > 0);
         let scripts = config.scripts();
         self.tabs.set_config(&config);
         self.config = config;
         self.outputs.push_back(Output::Register(scripts));
         self.settle();
+    }
+
+    /// The settings in force, and what is wrong with them.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        self.config.settings()
     }
 
     // ---- the native port ---------------------------------------------------------------------------------------

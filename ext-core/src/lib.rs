@@ -2,7 +2,8 @@
 //!
 //! `core` routes, `link` is the way to the device, `player` and `reconcile` keep the page's native buffers equal to the
 //! device's, `standin` makes what the page decodes meanwhile, `choice` says
-//! where a player plays best, `collect` makes log bundles. Only `browser` touches the browser, and only in wasm.
+//! where a player plays best, `collect` makes log bundles,
+//! `settings` is the table of all settings. Only `browser` touches the browser, and only in wasm.
 
 pub mod choice;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod pattern;
 pub mod player;
 pub mod playlist;
 pub mod reconcile;
+pub mod settings;
 pub mod sites;
 pub mod standin;
 

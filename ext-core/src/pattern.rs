@@ -62,6 +62,40 @@ impl Pattern {
         Some(Self { text: text.into(), scheme, host, port, path: path.into() })
     }
 
+    /// Parses what administrators and people write for sites, as browsers' own policies have it
+    /// (<https://support.google.com/chrome/a/answer/9942583>): `example.com` is the host and all below it, `.example.com` the host alone,
+    /// `[*.]example.com` as content settings have it; with a scheme, a port, the beginning of a path; `*` is everything. Match patterns
+    /// are taken as well: what has a scheme and an asterisk is one.
+    #[must_use]
+    pub fn parse_site(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text == "*" {
+            return Self::parse("*://*/*");
+        }
+        if text.contains("://") && text.replace("[*.]", "").contains('*') {
+            return Self::parse(text);
+        }
+        let (scheme, rest) = text.split_once("://").unwrap_or(("*", text));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) => (name, format!(":{port}")),
+            None => (authority, String::new()),
+        };
+        let alone = name.strip_prefix('.');
+        let name = alone.unwrap_or_else(|| name.strip_prefix("[*.]").unwrap_or(name));
+        let is_name = name.split('.').all(|label| {
+            !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+        });
+        if !is_name || path.contains(['?', '#', '*', ' ']) || text.len() > 900 {
+            return None;
+        }
+        // An address has nothing below it.
+        let exact = alone.is_some() || name.split('.').all(|label| label.bytes().all(|b| b.is_ascii_digit()));
+        let below = if exact { "" } else { "*." };
+        let path = if path.is_empty() { "/" } else { path };
+        Self::parse(&format!("{scheme}://{below}{name}{port}{path}*"))
+    }
+
     /// The pattern as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -173,6 +207,70 @@ mod tests {
     fn check(pattern: &str, url: &str, expected: bool) {
         let parsed = Pattern::parse(pattern).unwrap_or_else(|| panic!("{pattern} is a pattern"));
         assert_eq!(parsed.matches(url), expected, "{pattern} on {url}");
+    }
+
+    #[test]
+    fn sites_are_written_as_in_policies_of_browsers() {
+        let cases: [(&str, &str, &[&str], &[&str]); 12] = [
+            (
+                "example.com",
+                "*://*.example.com/*",
+                &["http://example.com/", "https://a.b.example.com/x"],
+                &["https://notexample.com/"],
+            ),
+            (".example.com", "*://example.com/*", &["https://example.com/x"], &["https://a.example.com/"]),
+            (
+                "[*.]example.com",
+                "*://*.example.com/*",
+                &["https://a.example.com/"],
+                &["https://example.com.evil.example/"],
+            ),
+            (
+                "https://example.com",
+                "https://*.example.com/*",
+                &["https://example.com/"],
+                &["http://example.com/"],
+            ),
+            (
+                "https://example.com:8443/video",
+                "https://*.example.com:8443/video*",
+                &["https://example.com:8443/videos/1?x"],
+                &["https://example.com/video"],
+            ),
+            (
+                "example.com/a/b",
+                "*://*.example.com/a/b*",
+                &["http://www.example.com/a/bc"],
+                &["http://www.example.com/a"],
+            ),
+            ("10.1.2.3", "*://10.1.2.3/*", &["http://10.1.2.3/x"], &["http://10.1.2.30/"]),
+            ("localhost", "*://*.localhost/*", &["http://localhost:80/"], &[]),
+            ("*", "*://*/*", &["https://anything.example/"], &["ftp://x/"]),
+            ("https://*.example.com/*", "https://*.example.com/*", &["https://example.com/"], &[]),
+            ("http://127.0.0.1/*", "http://127.0.0.1/*", &["http://127.0.0.1:8080/"], &[]),
+            (" bücher.example ", "*://*.bücher.example/*", &[], &[]),
+        ];
+        for (text, expected, inside, outside) in cases {
+            let pattern = Pattern::parse_site(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(pattern.text(), expected);
+            inside.iter().for_each(|url| assert!(pattern.matches(url), "{text} has {url}"));
+            outside.iter().for_each(|url| assert!(!pattern.matches(url), "{text} hasn't {url}"));
+        }
+        for text in [
+            "",
+            " ",
+            ".",
+            "/path",
+            "example.com/?q=1",
+            "ftp://example.com",
+            "exa mple.com",
+            "a..b",
+            "example.com:port",
+            "*.com",
+            "file:///x",
+        ] {
+            assert_eq!(Pattern::parse_site(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! The sites that are redirected as long as nobody says otherwise: `www/sites/sites.json`, an entry a site.
 
-use serde::{Deserialize, Deserializer};
-
-use crate::config::Source;
+use serde::Deserialize;
 
 /// Most sites that are taken from the list, and most patterns of one of them.
 const MOST_SITES: usize = 500;
@@ -132,12 +130,6 @@ impl SiteList {
     }
 }
 
-/// The shipped settings: the list's patterns.
-pub(crate) fn shipped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
-    let list = SiteList::deserialize(deserializer)?;
-    Ok(Source { sites: Some(list.patterns(false)), calls: Some(list.patterns(true)), ..Source::default() })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -205,7 +197,7 @@ mod tests {
     #[test]
     fn the_list_alone_covers_its_sites_and_nothing_else() {
         let config = config();
-        assert_eq!(config.invalid(), 0);
+        assert_eq!(config.settings().problems(), []);
         for (url, covered, calls) in [
             ("https://www.youtube.com/watch?v=1", true, false),
             ("https://www.youtube-nocookie.com/embed/1", true, false),

@@ -73,7 +73,7 @@ pub const MAX_BUFFERS: usize = 16;
 const TURN: usize = 32;
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Client {
     sessions: BTreeMap<u64, Session>,
     /// By their ids on this device.
@@ -105,29 +105,11 @@ struct Player {
     picture: Picture,
 }
 
-impl Default for Client {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Client {
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            sessions: BTreeMap::new(),
-            players: BTreeMap::new(),
-            last_player: 0,
-            spare: None,
-            device: Device::default(),
-            stage: StageQueue::default(),
-            windows: WindowQueue::default(),
-            fetches: Fetches::default(),
-            log_orders: VecDeque::new(),
-            collector: None,
-            counts: Counts::default(),
-            turn: 0,
-        }
+        Self::default()
+    }
     }
 
     /// Whether media can be played now.
