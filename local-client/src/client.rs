@@ -110,7 +110,6 @@ impl Client {
     pub fn new() -> Self {
         Self::default()
     }
-    }
 
     /// Whether media can be played now.
     #[must_use]
