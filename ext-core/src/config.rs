@@ -40,7 +40,6 @@ pub struct Config {
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
-    calls_blocked: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
 }
 
@@ -52,10 +51,7 @@ impl Config {
         let parse = |texts: Vec<String>| {
             texts.iter().filter_map(|text| Pattern::parse_site(text)).collect::<Vec<_>>()
         };
-        let sites = |all: &str, key: &str, calls: bool| {
-            if settings.is_on(all) {
-                return Pattern::parse_site("*").into_iter().collect();
-            }
+        let sites = |key: &str, calls: bool| {
             if let Some(listed) = settings.of_policy(key) {
                 return parse(listed);
             }
@@ -69,10 +65,12 @@ impl Config {
         };
         Self {
             enabled: settings.is_on("enabled"),
-            sites: sites("videoAllSites", "videoSites", false),
+            sites: match Pattern::parse_site("*").filter(|_| settings.is_on("videoAllSites")) {
+                Some(all) => vec![all],
+                None => sites("videoSites", false),
+            },
             blocked: blocked("videoBlocked"),
-            calls: sites("callsAllSites", "callsSites", true),
-            calls_blocked: blocked("callsBlocked"),
+            calls: sites("callsSites", true),
             // Neither a page nor the person may have the device connect somewhere.
             fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
             settings,
@@ -95,8 +93,7 @@ impl Config {
     /// Whether a page is known for its calls.
     #[must_use]
     pub fn is_call_site(&self, url: &str) -> bool {
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(url));
-        self.enabled && any(&self.calls) && !any(&self.calls_blocked)
+        self.enabled && self.calls.iter().any(|pattern| pattern.matches(url))
     }
 
     /// Whether policy has the device fetch the files of documents of an origin.

@@ -60,7 +60,7 @@ const fn list(
 }
 
 /// The table.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 8] = [
     switch(
         "enabled",
         true,
@@ -87,35 +87,13 @@ pub const SETTINGS: [Setting; 14] = [
         "Sites without redirected video",
         "Sites whose video always plays in the session, whatever else covers them.",
     ),
-    switch(
-        "callsAllSites",
-        false,
-        "Calls of all sites",
-        "Redirect the calls of all websites, not only of the listed ones.",
-    ),
     list(
         "callsSites",
         Kind::Sites,
         true,
-        "Sites with redirected calls",
-        "Sites whose calls are redirected. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+        "Sites of calls",
+        "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
     ),
-    list(
-        "callsBlocked",
-        Kind::Sites,
-        true,
-        "Sites without redirected calls",
-        "Sites whose calls always run in the session, whatever else covers them.",
-    ),
-    Setting {
-        person: false,
-        ..switch(
-            "hideAdvanced",
-            false,
-            "Hide details",
-            "The extension's window shows no statistics and no table of settings.",
-        )
-    },
     list(
         "locked",
         Kind::Keys,
@@ -137,22 +115,6 @@ pub const SETTINGS: [Setting; 14] = [
         "Log level",
         "How much the session's part logs into its own file.",
     ),
-    Setting {
-        person: false,
-        ..switch(
-            "compatibility",
-            false,
-            "Page contract",
-            "Pages may detect call redirection by the properties that contact-centre apps know from other products.",
-        )
-    },
-    switch(
-        "overlay",
-        false,
-        "Status on the picture",
-        "Shows on redirected video that it is, with its size and what was dropped.",
-    ),
-    switch("outline", false, "Outline", "Draws a line around redirected video."),
 ];
 
 /// A value as somebody has given it: any JSON, of bounded size.
@@ -526,21 +488,20 @@ mod tests {
     #[test]
     fn policy_beats_the_person_and_the_person_the_default() {
         let all = settings(
-            json!({ "videoAllSites": true, "locked": ["outline"], "callsSites": ["phone.example"] }),
-            json!({ "videoAllSites": false, "outline": true, "overlay": true, "hideAdvanced": true, "callsSites": ["x.example"] }),
+            json!({ "videoAllSites": true, "locked": ["videoBlocked"], "callsSites": ["phone.example"] }),
+            json!({ "videoAllSites": false, "videoBlocked": ["a.example"], "videoSites": ["b.example"], "logLevel": "debug", "callsSites": ["x.example"] }),
         );
         assert_eq!(of(&all, "videoAllSites"), (json!(true), Origin::Policy, true));
-        assert_eq!(of(&all, "outline"), (json!(false), Origin::Default, true));
-        assert_eq!(of(&all, "overlay"), (json!(true), Origin::Person, false));
-        assert_eq!(of(&all, "hideAdvanced"), (json!(false), Origin::Default, true), "not the person's");
+        assert_eq!(of(&all, "videoBlocked"), (json!([]), Origin::Default, true));
+        assert_eq!(of(&all, "videoSites"), (json!(["b.example"]), Origin::Person, false));
         assert_eq!(of(&all, "enabled"), (json!(true), Origin::Default, false));
-        assert_eq!(of(&all, "logLevel"), (json!("info"), Origin::Default, true));
+        assert_eq!(of(&all, "logLevel"), (json!("info"), Origin::Default, true), "not the person's");
         assert_eq!(all.of_policy("callsSites"), Some(vec!["phone.example".to_owned()]));
         assert_eq!(
             (all.of_person("callsSites"), all.of_policy("videoSites")),
             (vec!["x.example".to_owned()], None)
         );
-        assert!(all.is_on("videoAllSites") && !all.is_on("outline"));
+        assert!(all.is_on("videoAllSites") && all.is_on("enabled"));
         assert_eq!(all.problems(), []);
     }
 
@@ -549,11 +510,11 @@ mod tests {
         let all = settings(
             json!({
                 "enabled": "yes", "videoSites": ["good.example", "://", 7], "logLevel": "loud", "unknown": 1,
-                "fetchDevice": ["https://a.example/film/*"], "locked": ["nothing"], "videoBlocked": "x.example", "overlay": 1
+                "fetchDevice": ["https://a.example/film/*"], "locked": ["nothing"], "videoBlocked": "x.example", "videoAllSites": 1
             }),
             json!({ "videoBlocked": [""] }),
         );
-        assert!(all.is_on("enabled") && all.is_on("overlay"));
+        assert!(all.is_on("enabled") && all.is_on("videoAllSites"));
         assert_eq!(all.of_policy("videoSites"), Some(vec!["good.example".to_owned()]));
         let told: Vec<String> = all
             .problems()
@@ -577,15 +538,15 @@ mod tests {
 
     #[test]
     fn the_person_sets_what_is_theirs() {
-        let all = settings(json!({ "enabled": true, "locked": ["outline"] }), json!({}));
+        let all = settings(json!({ "enabled": true, "locked": ["callsSites"] }), json!({}));
         let set = |key: &str, given: serde_json::Value| all.set(key, &value(given));
-        assert_eq!(set("overlay", json!(true)), Ok(Value::Switch(true)));
+        assert_eq!(set("videoAllSites", json!(true)), Ok(Value::Switch(true)));
         assert_eq!(set("videoBlocked", json!(["a.example"])), Ok(value(json!(["a.example"]))));
         assert_eq!(set("videoBlocked", json!(["a.example", "::"])), Err(ErrorCode::SITE_LIST_INVALID));
-        for key in ["enabled", "outline", "fetchDevice"] {
+        for key in ["enabled", "callsSites", "fetchDevice"] {
             assert_eq!(set(key, json!(true)), Err(ErrorCode::POLICY_DENIED), "{key}");
         }
-        assert_eq!(set("overlay", json!("on")), Err(ErrorCode::CONFIG_INVALID));
+        assert_eq!(set("videoAllSites", json!("on")), Err(ErrorCode::CONFIG_INVALID));
         assert_eq!(set("__proto__", json!(true)), Err(ErrorCode::CONFIG_INVALID));
     }
 
