@@ -11,9 +11,7 @@ let lastId = 0; // numbers the relays
 /** Relay → its document's origin, by the browser's word. */
 const origins = new Map();
 
-const tell = (method, ...args) => {
-  if (brain) brain[method](...args); else waiting.push([method, args]);
-};
+const tell = (method, ...args) => { if (brain) brain[method](...args); else waiting.push([method, args]); };
 
 chrome.runtime.onConnect.addListener((port) => {
   if (port.sender?.id !== chrome.runtime.id || !port.sender.tab) return;
@@ -45,6 +43,11 @@ self.addEventListener('message', (event) => {
   if (event.origin !== origin || event.ports.length !== 2 || typeof event.data?.nonce !== 'string') return;
   tell('media_offered', event.data.nonce, event.ports[0]);
   event.ports[1].postMessage('taken');
+});
+chrome.runtime.onMessage.addListener(({ call, args }, { id, url }, answer) => {
+  if (id !== chrome.runtime.id || !url?.startsWith(chrome.runtime.getURL('popup/')) || !['View', 'Set', 'Site', 'Logs'].includes(call)) return false;
+  (async () => self[`offstage${call}`](...args))().then((value) => answer({ value }), (error) => answer({ error: `${error}` }));
+  return true;
 });
 chrome.tabs.onUpdated.addListener((tabId, change, tab) => {
   if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? '');
@@ -195,7 +198,9 @@ readManaged();
 /** For the popup, and for whoever looks into the worker: what works, what doesn't, and why. */
 self.offstageStatus = () => JSON.parse(brain?.status() ?? 'null');
 self.offstageLogs = (on) => brain?.logs(on, crypto.randomUUID());
-self.offstageSet = async (key, value) => chrome.storage.local.set({ [key]: brain.set(key, value) });
+self.offstageSet = async (key, value) => chrome.storage.local.set(brain.set(key, value));
+self.offstageSite = async (tab, on) => chrome.storage.local.set(brain.switch_site(tab, on));
+self.offstageView = (tab) => brain.view(tab);
 init({ module_or_path: fetch(chrome.runtime.getURL('ext_core_bg.wasm')) }).then(() => {
   brain = new Brain(shell, chrome.runtime.getManifest().version);
   const first = waiting;

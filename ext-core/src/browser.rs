@@ -93,8 +93,19 @@ impl Brain {
     pub fn set(&self, key: &str, value: JsValue) -> Result<JsValue, JsValue> {
         let value = serde_wasm_bindgen::from_value(value).unwrap_or_default();
         let stored = self.state.borrow().core.settings().set(key, &value);
-        let stored = stored.map_err(|code| JsValue::from(code.to_string()))?;
-        Ok(stored.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+        to_store(vec![(key, stored.map_err(thrown)?)])
+    }
+
+    /// The same for the switch of a tab's site.
+    pub fn switch_site(&self, tab: i32, on: bool) -> Result<JsValue, JsValue> {
+        let stored = self.state.borrow().core.switch_site(tab, on);
+        to_store(stored.map_err(thrown)?)
+    }
+
+    /// [`offstage_view::View`] of a tab, as an object.
+    pub fn view(&self, tab: i32) -> Result<JsValue, JsValue> {
+        let view = self.state.borrow().core.view(tab);
+        Ok(view.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
     }
 
     pub fn native_message(&self, port: &Port, message: &JsValue) {
@@ -292,6 +303,19 @@ impl State {
             },
         }
     }
+}
+
+fn thrown(code: offstage_protocol::ErrorCode) -> JsValue {
+    JsValue::from(code.to_string())
+}
+
+fn to_store(values: Vec<(&str, crate::settings::Value)>) -> Result<JsValue, JsValue> {
+    let object = Object::new();
+    for (key, value) in values {
+        let value = value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?;
+        Reflect::set(&object, &key.into(), &value)?;
+    }
+    Ok(object.into())
 }
 
 fn same(a: &Port, b: &Port) -> bool {

@@ -8,6 +8,7 @@ mod meter;
 mod players;
 mod readers;
 mod tabs;
+mod window;
 
 use std::collections::VecDeque;
 

@@ -116,6 +116,12 @@ impl DeviceLink {
         self.status
     }
 
+    /// The extension's own.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Bridge, client and engine, as far as known.
     #[must_use]
     pub fn versions(&self) -> (Option<&str>, Option<&str>, &str) {

@@ -138,6 +138,17 @@ pub enum Origin {
     Policy,
 }
 
+impl Origin {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Person => "person",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// What counts, and why.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Effective {

@@ -43,6 +43,8 @@ pub struct SessionOptions {
     pub managed: Option<Value>,
     /// More arguments for the browser; they come last and so win.
     pub browser_args: Vec<String>,
+    /// More variables for the browser.
+    pub environment: Vec<(String, String)>,
     /// More arguments for the client, such as `--engine-arg`.
     pub client_args: Vec<String>,
     /// The bridge reaches the client over a line that a test can break: [`Session::link`].
@@ -60,6 +62,7 @@ impl Default for SessionOptions {
             sites: None,
             managed: None,
             browser_args: Vec::new(),
+            environment: Vec::new(),
             client_args: Vec::new(),
             faulty_link: false,
         }
@@ -140,7 +143,10 @@ impl Session {
                 .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
                 .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"));
         }
-        browser_command.args(&options.browser_args).arg("about:blank");
+        browser_command
+            .envs(options.environment.iter().cloned())
+            .args(&options.browser_args)
+            .arg("about:blank");
         browser_command.stderr(log_file(&folder, "browser.log")?);
         let browser = Process::spawn("the browser", &mut browser_command)?;
         let cdp = Cdp::connect(port, START_TIMEOUT)

@@ -3,10 +3,8 @@
 
 const query = new URLSearchParams(location.search);
 const files = {
-  'h264 demuxed': ['h264.mp4', 'aac.mp4'],
-  'h264 muxed': ['h264-aac.mp4'],
-  'vp9 demuxed': ['vp9.webm', 'opus.webm'],
-  'vp9 muxed': ['vp9-opus.webm'],
+  'h264 demuxed': ['h264.mp4', 'aac.mp4'], 'h264 muxed': ['h264-aac.mp4'],
+  'vp9 demuxed': ['vp9.webm', 'opus.webm'], 'vp9 muxed': ['vp9-opus.webm'],
 }[`${query.get('clip') ?? 'h264'} ${query.get('tracks') ?? 'demuxed'}`] ?? ['h264.mp4', 'aac.mp4'];
 const folder = new URL('clips/', location.href);
 /** Seconds that are kept buffered ahead of the position. */

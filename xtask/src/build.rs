@@ -52,14 +52,15 @@ fn native(workspace: &Workspace, release: bool) -> Result<()> {
     check(&mut command)
 }
 
-/// The two modules and the folders around them.
+/// The three modules and the folders around them.
 pub(crate) fn web(workspace: &Workspace) -> Result<()> {
     wasm::compile(workspace)?;
     let generated = workspace.target().join("wasm-bindgen");
     wasm::bind(workspace, "offstage_ext_core", "ext_core", &generated.join("ext-core"))?;
+    wasm::bind(workspace, "offstage_popup", "offstage_popup", &generated.join("popup"))?;
     wasm::bind(workspace, "offstage_stage", "stage", &generated.join("stage"))?;
     for browser in crate::manifest::BROWSERS {
-        extension::assemble(workspace, browser, &generated.join("ext-core"))?;
+        extension::assemble(workspace, browser, &generated)?;
     }
     assemble_stage(workspace, &generated.join("stage"))
 }

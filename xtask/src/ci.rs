@@ -38,7 +38,7 @@ pub(crate) struct TestOptions {
 }
 
 /// Packages of the programs, the modules and this automation: everything that has lints and tests.
-const WASM_PACKAGES: [&str; 2] = ["offstage-ext-core", "offstage-stage"];
+const WASM_PACKAGES: [&str; 3] = ["offstage-ext-core", "offstage-popup", "offstage-stage"];
 
 /// A named step.
 type Step<'a> = (&'a str, Box<dyn Fn() -> Result<()> + 'a>);

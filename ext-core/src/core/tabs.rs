@@ -40,11 +40,11 @@ impl IconState {
 }
 
 #[derive(Debug, Default)]
-struct Tab {
-    url: String,
-    covered: bool,
-    calls: bool,
-    shown: Option<(IconState, String)>,
+pub(super) struct Tab {
+    pub(super) url: String,
+    pub(super) covered: bool,
+    pub(super) calls: bool,
+    pub(super) shown: Option<(IconState, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +62,10 @@ impl Tabs {
         let url: String = url.chars().take(MOST_URL).collect();
         let (covered, calls) = (config.covers(&url), config.is_call_site(&url));
         self.tabs.insert(tab, Tab { covered, calls, url, shown: None });
+    }
+
+    pub(super) fn get(&self, tab: i32) -> Option<&Tab> {
+        self.tabs.get(&tab)
     }
 
     pub(super) fn set_config(&mut self, config: &Config) {

@@ -24,6 +24,7 @@ mod icon;
 mod logs;
 mod overlay;
 mod policy;
+mod popup;
 mod readers;
 mod reversible;
 mod scene;

@@ -1,4 +1,4 @@
-//! An unpacked extension out of the hand-written files of www/, the generated module and the manifest template.
+//! An unpacked extension out of the hand-written files of www/, the generated modules and the manifest template.
 
 use std::path::Path;
 
@@ -17,7 +17,8 @@ pub(super) fn assemble(workspace: &Workspace, browser: &str, generated: &Path) -
     copy_folder(&workspace.path("www"), &folder, &|name| {
         !NOT_COPIED.iter().any(|left_out| name == Path::new(left_out))
     })?;
-    copy_folder(generated, &folder, &|_| true)?;
+    copy_folder(&generated.join("ext-core"), &folder, &|_| true)?;
+    copy_folder(&generated.join("popup"), &folder.join("popup"), &|_| true)?;
     std::fs::write(folder.join("hook.js"), hook(&workspace.path("www/hook"))?)?;
     std::fs::write(folder.join("manifest.json"), crate::manifest::make(workspace, browser)?)?;
     std::fs::copy(workspace.path("manifest/policy/managed_schema.json"), folder.join("managed_schema.json"))?;

@@ -16,7 +16,7 @@ const PROFILE: &str = "web-release";
 pub(super) fn compile(workspace: &Workspace) -> Result<()> {
     let mut command = cargo(workspace);
     command.args(["build", "--locked", "--lib", "--target", "wasm32-unknown-unknown", "--profile", PROFILE]);
-    command.args(["-p", "offstage-ext-core", "-p", "offstage-stage"]);
+    command.args(["-p", "offstage-ext-core", "-p", "offstage-popup", "-p", "offstage-stage"]);
     // Flags that were meant for the machine's own programs make modules that browsers refuse.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     check(&mut command).context(
