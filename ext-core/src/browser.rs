@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gloo::timers::callback::Timeout;
 use js_sys::{JsString, Object, Reflect};
-use offstage_protocol::{Monotonic, SortedMap};
+use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize as _;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
@@ -15,6 +15,7 @@ use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use crate::core::{Core, Output, Place};
 use crate::link::LinkAction;
+use crate::settings::Feature;
 
 /// Name of the native messaging host, as in its manifest.
 const NATIVE_HOST: &str = "org.offstage.bridge";
@@ -27,6 +28,8 @@ extern "C" {
     fn connect_native(this: &Shell, name: &str) -> Port;
     #[wasm_bindgen(method)]
     fn register(this: &Shell, scripts: JsValue);
+    #[wasm_bindgen(method)]
+    fn store(this: &Shell, key: &str, value: JsValue);
     #[wasm_bindgen(method, js_name = findAncestors)]
     fn find_ancestors(this: &Shell, tab: i32, frame: i32);
     #[wasm_bindgen(method)]
@@ -87,6 +90,17 @@ impl Brain {
     pub fn configure(&self, sources: JsValue) {
         let sources = serde_wasm_bindgen::from_value(sources).unwrap_or_default();
         self.with(|state, _, _| state.core.handle_config(&sources));
+    }
+
+    /// The person sets something (null takes it back). Returns the code of why that is refused.
+    pub fn set(&self, key: &str, value: JsValue) -> Option<String> {
+        let value = serde_wasm_bindgen::from_value(value).unwrap_or_default();
+        self.change(|core| core.handle_set(key, value))
+    }
+
+    /// The person switches redirection of videos on or off for a site. Returns the code of why that is refused.
+    pub fn set_site(&self, origin: &str, on: bool) -> Option<String> {
+        self.change(|core| core.handle_set_site(Feature::Video, origin, on))
     }
 
     pub fn native_message(&self, port: &Port, message: &JsValue) {
@@ -182,6 +196,12 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_tab_closed(tab));
     }
 
+    fn change(&self, handle: impl FnOnce(&mut Core) -> Result<(), ErrorCode>) -> Option<String> {
+        let mut refused = None;
+        self.with(|state, _, _| refused = handle(&mut state.core).err());
+        refused.map(|code| code.to_string())
+    }
+
     fn with(&self, handle: impl FnOnce(&mut State, Monotonic, u64)) {
         run(&self.state, handle);
     }
@@ -254,6 +274,11 @@ impl State {
                 let serializer = serde_wasm_bindgen::Serializer::json_compatible();
                 if let Ok(scripts) = scripts.serialize(&serializer) {
                     self.shell.register(scripts);
+                }
+            }
+            Output::Store { key, value } => {
+                if let Ok(value) = value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()) {
+                    self.shell.store(key, value);
                 }
             }
             Output::FindAncestors { tab, frame } => self.shell.find_ancestors(tab, frame),

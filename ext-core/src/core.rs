@@ -14,13 +14,14 @@ use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
     Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
     to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
+use crate::settings::{self, Effective, Feature, Problem, Scripts, Settings, Sources};
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
@@ -68,6 +69,11 @@ pub enum Output {
     },
     /// Hook and relay belong into the documents of these patterns and no others.
     Register([Scripts; 2]),
+    /// Keep what the person has set, or with null keep it no more; the new sources come by [`Core::handle_config`].
+    Store {
+        key: &'static str,
+        value: Json,
+    },
     /// Ask the browser which frames are around this one.
     FindAncestors {
         tab: i32,
@@ -90,7 +96,7 @@ pub enum Output {
 }
 
 /// See [`Core::status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status<'a> {
     pub ready: bool,
     /// Why not, while `ready` is false.
@@ -117,6 +123,10 @@ pub struct Status<'a> {
     pub fetch_refused: Vec<InSession>,
     /// Patterns that are covered.
     pub sites: usize,
+    pub settings: Vec<Effective>,
+    pub problems: &'a [Problem],
+    /// What to ask the browser's permission for.
+    pub missing_permissions: &'a [String],
 }
 
 /// Why something of a document's is the session's: its last player that was to play on the device, or the fetching of its files.
@@ -153,7 +163,7 @@ struct Relay {
 /// See the module.
 #[derive(Debug)]
 pub struct Core {
-    config: Config,
+    settings: Settings,
     link: DeviceLink,
     relays: SortedMap<u32, Relay>,
     frames: Frames,
@@ -166,7 +176,7 @@ impl Core {
     #[must_use]
     pub fn new(version: &str) -> Self {
         Self {
-            config: Config::default(),
+            settings: Settings::default(),
             link: DeviceLink::new(version),
             relays: SortedMap::new(),
             frames: Frames::default(),
@@ -177,21 +187,50 @@ impl Core {
     }
 
     pub fn handle_config(&mut self, sources: &Sources) {
-        let config = Config::from_sources(sources);
-        if config.invalid() > 0 {
-            let text = format!(
-                "{}: {} entries of the site lists are no match patterns",
-                ErrorCode::SITE_LIST_INVALID,
-                config.invalid()
-            );
-            self.outputs.push_back(Output::Log { level: "warn", text });
+        let settings = Settings::from_sources(sources);
+        for Problem { key, text, code } in
+            settings.problems().iter().filter(|new| !self.settings.problems().contains(new))
+        {
+            // What is wrong names sites: it is for who looks into the settings.
+            self.outputs.push_back(Output::Log {
+                level: "warn",
+                text: format!("{code}: {key}: {}", code.sentence()),
+            });
+            self.outputs.push_back(Output::Log { level: "debug", text: format!("{key}: {text}") });
         }
-        self.link.want(config.count() > 0);
-        let scripts = config.scripts();
-        self.tabs.set_config(&config);
-        self.config = config;
+        self.link.want(settings.count() > 0);
+        let scripts = settings.scripts();
+        self.tabs.set_settings(&settings);
+        self.settings = settings;
         self.outputs.push_back(Output::Register(scripts));
         self.settle();
+    }
+
+    /// The person sets something; null takes it back.
+    ///
+    /// # Errors
+    /// Why that is refused: see [`Settings::check`].
+    pub fn handle_set(&mut self, key: &str, value: Json) -> Result<(), ErrorCode> {
+        self.settings.check(key, &value)?;
+        let key = settings::find(key).ok_or(ErrorCode::SETTING_UNKNOWN)?.key;
+        self.outputs.push_back(Output::Store { key, value });
+        Ok(())
+    }
+
+    /// The person switches redirection on or off for a site.
+    ///
+    /// # Errors
+    /// Why that is refused: see [`Settings::site`].
+    pub fn handle_set_site(&mut self, feature: Feature, origin: &str, on: bool) -> Result<(), ErrorCode> {
+        for (key, value) in self.settings.site(feature, origin, on)? {
+            self.outputs.push_back(Output::Store { key, value });
+        }
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     // ---- the native port ---------------------------------------------------------------------------------------
@@ -305,7 +344,7 @@ impl Core {
             return;
         }
         let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
-        let device_fetches = self.config.fetches_by_device(origin);
+        let device_fetches = self.settings.fetches_by_device(origin);
         let document = Document { relay, origin, muted: self.tabs.is_muted(*tab), device_fetches };
         self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
@@ -330,7 +369,7 @@ impl Core {
     // ---- tabs --------------------------------------------------------------------------------------------------
 
     pub fn handle_tab(&mut self, tab: i32, url: &str) {
-        self.tabs.set_page(tab, url, &self.config);
+        self.tabs.set_page(tab, url, &self.settings);
         self.settle();
     }
 
@@ -378,7 +417,10 @@ impl Core {
                 .iter()
                 .filter_map(|(relay, code)| self.in_session(*relay, *code))
                 .collect(),
-            sites: self.config.count(),
+            sites: self.settings.count(),
+            settings: self.settings.effective(),
+            problems: self.settings.problems(),
+            missing_permissions: self.settings.missing_permissions(),
         }
     }
 
@@ -402,6 +444,10 @@ impl Core {
 
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
+        let least = level_number(self.settings.log_level());
+        while matches!(self.outputs.front(), Some(Output::Log { level, .. }) if level_number(level) > least) {
+            self.outputs.pop_front();
+        }
         self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))
     }
 
@@ -480,6 +526,10 @@ impl Core {
         }
         false
     }
+}
+
+fn level_number(level: &str) -> usize {
+    settings::LEVELS.iter().position(|known| *known == level).unwrap_or_default()
 }
 
 fn set_geometry(

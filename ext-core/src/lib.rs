@@ -6,7 +6,6 @@
 
 pub mod choice;
 pub mod clock;
-pub mod config;
 pub mod core;
 pub mod files;
 pub mod hook;
@@ -15,6 +14,7 @@ pub mod pattern;
 pub mod player;
 pub mod playlist;
 pub mod reconcile;
+pub mod settings;
 pub mod sites;
 pub mod standin;
 

@@ -1,8 +1,6 @@
 //! The sites that are redirected as long as nobody says otherwise: `www/sites/sites.json`, an entry a site.
 
-use serde::{Deserialize, Deserializer};
-
-use crate::config::Source;
+use serde::Deserialize;
 
 /// Most sites that are taken from the list, and most patterns of one of them.
 const MOST_SITES: usize = 500;
@@ -132,19 +130,13 @@ impl SiteList {
     }
 }
 
-/// The shipped settings: the list's patterns.
-pub(crate) fn shipped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
-    let list = SiteList::deserialize(deserializer)?;
-    Ok(Source { sites: Some(list.patterns(false)), calls: Some(list.patterns(true)), ..Source::default() })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::{Config, Sources};
     use crate::pattern::Pattern;
+    use crate::settings::{Settings, Sources};
 
     const SHIPPED: &str = include_str!("../../www/sites/sites.json");
 
@@ -160,8 +152,8 @@ mod tests {
         serde_json::from_str(SHIPPED).unwrap()
     }
 
-    fn config() -> Config {
-        Config::from_sources(&serde_json::from_str(&format!("{{ \"shipped\": {SHIPPED} }}")).unwrap())
+    fn settings() -> Settings {
+        Settings::from_sources(&Sources { shipped: list(), ..Sources::default() })
     }
 
     #[test]
@@ -204,8 +196,9 @@ mod tests {
 
     #[test]
     fn the_list_alone_covers_its_sites_and_nothing_else() {
-        let config = config();
-        assert_eq!(config.invalid(), 0);
+        let settings = settings();
+        assert_eq!(settings.problems(), []);
+        assert_eq!(settings.count(), list().patterns(false).len());
         for (url, covered, calls) in [
             ("https://www.youtube.com/watch?v=1", true, false),
             ("https://www.youtube-nocookie.com/embed/1", true, false),
@@ -223,7 +216,7 @@ mod tests {
             ("https://www.youtube.com@evil.example/", false, false),
             ("https://example.org/", false, false),
         ] {
-            assert_eq!((config.covers(url), config.is_call_site(url)), (covered, calls), "{url}");
+            assert_eq!((settings.covers(url), settings.is_call_site(url)), (covered, calls), "{url}");
         }
     }
 
@@ -234,7 +227,6 @@ mod tests {
             ..list().sites.remove(0)
         };
         assert_eq!(SiteList { sites: vec![site] }.patterns(false).len(), MOST_PATTERNS);
-        let sources: Sources = serde_json::from_str("{}").unwrap();
-        assert_eq!(Config::from_sources(&sources).count(), 0);
+        assert_eq!(Settings::from_sources(&Sources::default()).count(), 0);
     }
 }

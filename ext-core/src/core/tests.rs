@@ -11,8 +11,9 @@ use offstage_protocol::{
 };
 use serde_bytes::ByteBuf;
 
+use serde_json::json;
+
 use super::*;
-use crate::config::Source;
 use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 mod files;
@@ -604,11 +605,14 @@ struct World {
     received: Vec<ToDeviceKind>,
 }
 
+pub(super) fn managed(managed: Json) -> Sources {
+    Sources { managed, ..Sources::default() }
+}
+
 impl World {
     fn new(sites: &[&str]) -> Self {
         let mut core = Core::new("1.2.3");
-        let sites = Some(sites.iter().map(|s| (*s).to_owned()).collect());
-        core.handle_config(&Sources { shipped: Source { sites, ..Source::default() }, ..Sources::default() });
+        core.handle_config(&managed(json!({ "video": { "sites": sites } })));
         let now = Monotonic(1_000_000);
         let mut world = Self {
             core,

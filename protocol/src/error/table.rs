@@ -316,6 +316,9 @@ table! {
     1507 CONSENT_REFUSED:
         "You have not allowed this on your device.",
         "Allow it when the client asks again, or in its settings.";
+    1508 SETTING_UNKNOWN:
+        "There is no such setting.",
+        "Correct the name; docs/policy.md lists all of them.";
     1510 CALLS_STAY:
         "Calls are not moved to your device yet; this site's go on in the session.",
         "Nothing to do.";

@@ -3,7 +3,6 @@
 use offstage_protocol::message::FetchRange;
 
 use super::*;
-use crate::config::FetchSource;
 use crate::hook::{FetchedEvent, FileEvent};
 
 /// A player of a file on its way to the device.
@@ -132,9 +131,9 @@ fn a_file_that_cannot_be_wound_or_fetched_stays_in_the_session() {
 /// A world in which policy has the device fetch the files of some documents.
 fn fetching(pattern: &str) -> World {
     let mut world = World::new(&["https://*/*"]);
-    let fetch = Some(FetchSource { device: vec![pattern.to_owned()] });
-    let managed = Source { sites: Some(vec!["https://*/*".to_owned()]), fetch, ..Source::default() };
-    world.core.handle_config(&Sources { managed, ..Sources::default() });
+    world.core.handle_config(&managed(
+        json!({ "video": { "sites": ["https://*/*"] }, "fetch": { "device": [pattern] } }),
+    ));
     moving_file_in(world, Some(30.0))
 }
 

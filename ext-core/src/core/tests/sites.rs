@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn the_icon_says_that_calls_stay_where_they_are_expected() {
     let mut world = World::new(&["https://*/*"]);
-    let shipped = Source { calls: Some(vec!["https://calls.org/*".to_owned()]), ..Source::default() };
-    world.core.handle_config(&Sources { shipped, ..Sources::default() });
+    world.core.handle_config(&managed(json!({ "calls": { "sites": ["https://calls.org/*"] } })));
     for (url, stay) in [("https://calls.org/", true), ("https://example.org/", false)] {
         world.core.handle_tab(1, url);
         world.run();
