@@ -55,8 +55,7 @@ chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
 chrome.storage.onChanged.addListener((changes, area) => {
   if (area === 'managed') readManaged(); else if (area !== 'local' || !(MANAGED in changes)) configure();
 });
-chrome.runtime.onStartup.addListener(() => {});
-chrome.runtime.onInstalled.addListener(() => {});
+for (const begins of [chrome.runtime.onStartup, chrome.runtime.onInstalled]) begins.addListener(() => {});
 
 /** Managed settings take seconds to come after the browser's start; until then the ones that were last seen count. */
 const MANAGED = 'managedSettingsLastSeen';
@@ -196,6 +195,7 @@ configure();
 readManaged();
 /** For the popup, and for whoever looks into the worker: what works, what doesn't, and why. */
 self.offstageStatus = () => JSON.parse(brain?.status() ?? 'null');
+self.offstageLogs = (on) => brain?.logs(on, crypto.randomUUID());
 init({ module_or_path: fetch(chrome.runtime.getURL('ext_core_bg.wasm')) }).then(() => {
   brain = new Brain(shell, chrome.runtime.getManifest().version);
   const first = waiting;

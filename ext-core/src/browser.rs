@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gloo::timers::callback::Timeout;
 use js_sys::{JsString, Object, Reflect};
-use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
+use offstage_protocol::{Monotonic, SortedMap};
 use serde::Serialize as _;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::prelude::{JsCast, JsValue, wasm_bindgen};
@@ -15,7 +15,6 @@ use web_sys::{MessageEvent, MessagePort, WorkerGlobalScope};
 
 use crate::core::{Core, Output, Place};
 use crate::link::LinkAction;
-use crate::settings::Feature;
 
 /// Name of the native messaging host, as in its manifest.
 const NATIVE_HOST: &str = "org.offstage.bridge";
@@ -28,8 +27,6 @@ extern "C" {
     fn connect_native(this: &Shell, name: &str) -> Port;
     #[wasm_bindgen(method)]
     fn register(this: &Shell, scripts: JsValue);
-    #[wasm_bindgen(method)]
-    fn store(this: &Shell, key: &str, value: JsValue);
     #[wasm_bindgen(method, js_name = findAncestors)]
     fn find_ancestors(this: &Shell, tab: i32, frame: i32);
     #[wasm_bindgen(method)]
@@ -92,15 +89,12 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_config(&sources));
     }
 
-    /// The person sets something (null takes it back). Returns the code of why that is refused.
-    pub fn set(&self, key: &str, value: JsValue) -> Option<String> {
+    /// What the person sets, as it is to be stored; throws the error's code.
+    pub fn set(&self, key: &str, value: JsValue) -> Result<JsValue, JsValue> {
         let value = serde_wasm_bindgen::from_value(value).unwrap_or_default();
-        self.change(|core| core.handle_set(key, value))
-    }
-
-    /// The person switches redirection of videos on or off for a site. Returns the code of why that is refused.
-    pub fn set_site(&self, origin: &str, on: bool) -> Option<String> {
-        self.change(|core| core.handle_set_site(Feature::Video, origin, on))
+        let stored = self.state.borrow().core.settings().set(key, &value);
+        let stored = stored.map_err(|code| JsValue::from(code.to_string()))?;
+        Ok(stored.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
     }
 
     pub fn native_message(&self, port: &Port, message: &JsValue) {
@@ -192,14 +186,25 @@ impl Brain {
         js_sys::JSON::stringify(&object).map(String::from).unwrap_or_default()
     }
 
-    pub fn tab_closed(&self, tab: i32) {
-        self.with(|state, _, _| state.core.handle_tab_closed(tab));
+    /// Begins (true) or ends (false) a log bundle, whose number `correlation` gives; the bundle as JSON when one is ready, else nothing.
+    pub fn logs(&self, on: Option<bool>, correlation: &str) -> Option<String> {
+        self.with(|state, now, _| match on {
+            Some(true) => state.core.begin_logs(now, correlation.get(..8).unwrap_or(correlation)),
+            Some(false) => state.core.end_logs(now),
+            None => {}
+        });
+        let bundle = self.state.borrow_mut().core.take_logs()?;
+        let parts = JsValue::from_str(&self.status());
+        let serializer = serde_wasm_bindgen::Serializer::json_compatible();
+        let object = bundle.serialize(&serializer).ok()?;
+        Reflect::set(&object, &"status".into(), &js_sys::JSON::parse(&parts.as_string()?).ok()?).ok()?;
+        js_sys::JSON::stringify_with_replacer_and_space(&object, &JsValue::NULL, &2.into())
+            .ok()
+            .map(String::from)
     }
 
-    fn change(&self, handle: impl FnOnce(&mut Core) -> Result<(), ErrorCode>) -> Option<String> {
-        let mut refused = None;
-        self.with(|state, _, _| refused = handle(&mut state.core).err());
-        refused.map(|code| code.to_string())
+    pub fn tab_closed(&self, tab: i32) {
+        self.with(|state, _, _| state.core.handle_tab_closed(tab));
     }
 
     fn with(&self, handle: impl FnOnce(&mut State, Monotonic, u64)) {
@@ -274,11 +279,6 @@ impl State {
                 let serializer = serde_wasm_bindgen::Serializer::json_compatible();
                 if let Ok(scripts) = scripts.serialize(&serializer) {
                     self.shell.register(scripts);
-                }
-            }
-            Output::Store { key, value } => {
-                if let Ok(value) = value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()) {
-                    self.shell.store(key, value);
                 }
             }
             Output::FindAncestors { tab, frame } => self.shell.find_ancestors(tab, frame),

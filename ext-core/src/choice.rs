@@ -18,6 +18,8 @@ const MOST_DROPPED: u64 = 30;
 const MOST_STARVED: usize = 3;
 /// And for so long in all.
 const LONGEST_STARVED: Duration = Duration::from_secs(5);
+/// At least that percentage of the due media plays in [`WINDOW`].
+const LEAST_PLAYED: u64 = 70;
 /// Above that round trip a page's commands are felt to be late.
 const LONG_TRIP: Duration = Duration::from_millis(1500);
 /// So long a player stays in the session at first, and at most.
@@ -34,6 +36,10 @@ pub struct Look {
     /// Counted by the device since the player began.
     pub presented: u64,
     pub dropped: u64,
+    /// Where it is, in µs.
+    pub position_us: u64,
+    /// It should play, and has something to play.
+    pub plays: bool,
     /// It should play and has nothing to play.
     pub out_of_data: bool,
     /// What the page has appended is still on its way to the device.
@@ -48,6 +54,8 @@ pub struct Look {
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     looks: VecDeque<(Monotonic, u64, u64)>,
+    /// Since when it has been playing without a break, and from where.
+    played_from: Option<(Monotonic, u64)>,
     /// Since when the round trip has been too long.
     long_since: Option<Monotonic>,
     /// It starves: the last of `starved` is not over.
@@ -59,12 +67,16 @@ pub struct Choice {
 impl Choice {
     /// Why the player is to go back to the session, if it is.
     pub fn look(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
-        self.drops(now, look).or_else(|| self.starves(now, look)).or_else(|| self.waits(now, look))
+        self.drops(now, look)
+            .or_else(|| self.lags(now, look))
+            .or_else(|| self.starves(now, look))
+            .or_else(|| self.waits(now, look))
     }
 
     /// A seek or a pause: what is counted from here on says nothing about what was before.
     pub fn interrupt(&mut self) {
         self.looks.clear();
+        self.played_from = None;
         self.starving = false;
     }
 
@@ -81,6 +93,23 @@ impl Choice {
         let due = all.saturating_mul(100) / percent;
         (due >= ENOUGH && shown.saturating_mul(100) < due.saturating_mul(100 - MOST_DROPPED))
             .then_some(ErrorCode::PICTURES_DROPPED)
+    }
+
+    fn lags(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
+        if !look.plays {
+            self.played_from = None;
+            return None;
+        }
+        let here = (now, look.position_us);
+        let (at, from) = *self.played_from.get_or_insert(here);
+        let time = now.since(at);
+        if time < WINDOW {
+            return None;
+        }
+        self.played_from = Some(here);
+        let due = to_u64(time.as_secs_f64() * look.rate * 1e6);
+        let played = look.position_us.saturating_sub(from);
+        (played.saturating_mul(100) < due.saturating_mul(LEAST_PLAYED)).then_some(ErrorCode::DEVICE_LAGS)
     }
 
     fn starves(&mut self, now: Monotonic, look: Look) -> Option<ErrorCode> {
@@ -177,6 +206,8 @@ mod tests {
     const FINE: Look = Look {
         presented: 0,
         dropped: 0,
+        position_us: 0,
+        plays: false,
         out_of_data: false,
         waits: false,
         round_trip: Some(Duration::from_millis(40)),
@@ -219,6 +250,23 @@ mod tests {
             }
             assert_eq!(choice.look(at(second), Look { presented: second * 30, dropped, ..FINE }), None);
         }
+    }
+
+    #[test]
+    fn a_device_that_plays_slower_than_the_page_asked_for_is_too_slow() {
+        let found = |each: u64, rate: f64, waits_at: u64| {
+            let mut choice = Choice::default();
+            (0..60).find_map(|second| {
+                let position_us = second * each * 10_000;
+                let look = Look { position_us, rate, plays: second != waits_at, ..FINE };
+                choice.look(at(second), look).map(|code| (second, code))
+            })
+        };
+        assert_eq!(found(60, 1.0, 99), Some((10, ErrorCode::DEVICE_LAGS)));
+        assert_eq!(found(60, 1.0, 5), Some((16, ErrorCode::DEVICE_LAGS)), "a break says nothing about it");
+        assert_eq!(found(80, 1.0, 99), None);
+        assert_eq!(found(100, 2.0, 99), Some((10, ErrorCode::DEVICE_LAGS)));
+        assert_eq!(found(0, 0.0, 99), None);
     }
 
     const STARVING: Look = Look { out_of_data: true, waits: true, ..FINE };

@@ -4,6 +4,7 @@
 
 mod files;
 mod frames;
+mod meter;
 mod players;
 mod readers;
 mod tabs;
@@ -14,17 +15,19 @@ use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
-use serde_json::Value as Json;
 
+use crate::collect::{Bundle, Collector};
+use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
     Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
     to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
-use crate::settings::{self, Effective, Feature, Problem, Scripts, Settings, Sources};
+use crate::settings::Settings;
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
+use self::meter::Meter;
 use self::players::{Document, Players};
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
@@ -69,11 +72,6 @@ pub enum Output {
     },
     /// Hook and relay belong into the documents of these patterns and no others.
     Register([Scripts; 2]),
-    /// Keep what the person has set, or with null keep it no more; the new sources come by [`Core::handle_config`].
-    Store {
-        key: &'static str,
-        value: Json,
-    },
     /// Ask the browser which frames are around this one.
     FindAncestors {
         tab: i32,
@@ -96,7 +94,7 @@ pub enum Output {
 }
 
 /// See [`Core::status`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status<'a> {
     pub ready: bool,
     /// Why not, while `ready` is false.
@@ -123,10 +121,6 @@ pub struct Status<'a> {
     pub fetch_refused: Vec<InSession>,
     /// Patterns that are covered.
     pub sites: usize,
-    pub settings: Vec<Effective>,
-    pub problems: &'a [Problem],
-    /// What to ask the browser's permission for.
-    pub missing_permissions: &'a [String],
 }
 
 /// Why something of a document's is the session's: its last player that was to play on the device, or the fetching of its files.
@@ -163,12 +157,16 @@ struct Relay {
 /// See the module.
 #[derive(Debug)]
 pub struct Core {
-    settings: Settings,
+    config: Config,
     link: DeviceLink,
     relays: SortedMap<u32, Relay>,
     frames: Frames,
     players: Players,
     tabs: Tabs,
+    collector: Collector,
+    meter: Meter,
+    /// The wall clock when it was last told, for the log.
+    wall_us: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -176,61 +174,39 @@ impl Core {
     #[must_use]
     pub fn new(version: &str) -> Self {
         Self {
-            settings: Settings::default(),
+            config: Config::default(),
             link: DeviceLink::new(version),
             relays: SortedMap::new(),
             frames: Frames::default(),
             players: Players::default(),
             tabs: Tabs::default(),
+            collector: Collector::default(),
+            meter: Meter::default(),
+            wall_us: 0,
             outputs: VecDeque::new(),
         }
     }
 
     pub fn handle_config(&mut self, sources: &Sources) {
-        let settings = Settings::from_sources(sources);
-        for Problem { key, text, code } in
-            settings.problems().iter().filter(|new| !self.settings.problems().contains(new))
-        {
-            // What is wrong names sites: it is for who looks into the settings.
-            self.outputs.push_back(Output::Log {
-                level: "warn",
-                text: format!("{code}: {key}: {}", code.sentence()),
-            });
-            self.outputs.push_back(Output::Log { level: "debug", text: format!("{key}: {text}") });
+        let config = Config::from_sources(sources);
+        for problem in config.settings().problems() {
+            let text = format!("{}: {:?}, {}: {}", problem.code, problem.source, problem.key, problem.text);
+            self.outputs.push_back(Output::Log { level: "warn", text });
         }
-        self.link.want(settings.count() > 0);
-        let scripts = settings.scripts();
-        self.tabs.set_settings(&settings);
-        self.settings = settings;
+        self.collector.level = config.settings().word("logLevel").to_owned();
+        self.link.set_log_control(self.collector.control());
+        self.link.want(config.count() > 0);
+        let scripts = config.scripts();
+        self.tabs.set_config(&config);
+        self.config = config;
         self.outputs.push_back(Output::Register(scripts));
         self.settle();
     }
 
-    /// The person sets something; null takes it back.
-    ///
-    /// # Errors
-    /// Why that is refused: see [`Settings::check`].
-    pub fn handle_set(&mut self, key: &str, value: Json) -> Result<(), ErrorCode> {
-        self.settings.check(key, &value)?;
-        let key = settings::find(key).ok_or(ErrorCode::SETTING_UNKNOWN)?.key;
-        self.outputs.push_back(Output::Store { key, value });
-        Ok(())
-    }
-
-    /// The person switches redirection on or off for a site.
-    ///
-    /// # Errors
-    /// Why that is refused: see [`Settings::site`].
-    pub fn handle_set_site(&mut self, feature: Feature, origin: &str, on: bool) -> Result<(), ErrorCode> {
-        for (key, value) in self.settings.site(feature, origin, on)? {
-            self.outputs.push_back(Output::Store { key, value });
-        }
-        Ok(())
-    }
-
+    /// The settings in force, and what is wrong with them.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        self.config.settings()
     }
 
     // ---- the native port ---------------------------------------------------------------------------------------
@@ -344,7 +320,7 @@ impl Core {
             return;
         }
         let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
-        let device_fetches = self.settings.fetches_by_device(origin);
+        let device_fetches = self.config.fetches_by_device(origin);
         let document = Document { relay, origin, muted: self.tabs.is_muted(*tab), device_fetches };
         self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
         self.drain_link(now, wall_us);
@@ -369,7 +345,7 @@ impl Core {
     // ---- tabs --------------------------------------------------------------------------------------------------
 
     pub fn handle_tab(&mut self, tab: i32, url: &str) {
-        self.tabs.set_page(tab, url, &self.settings);
+        self.tabs.set_page(tab, url, &self.config);
         self.settle();
     }
 
@@ -417,10 +393,7 @@ impl Core {
                 .iter()
                 .filter_map(|(relay, code)| self.in_session(*relay, *code))
                 .collect(),
-            sites: self.settings.count(),
-            settings: self.settings.effective(),
-            problems: self.settings.problems(),
-            missing_permissions: self.settings.missing_permissions(),
+            sites: self.config.count(),
         }
     }
 
@@ -429,32 +402,62 @@ impl Core {
         Some(InSession { tab, code: code.to_string(), sentence: code.sentence(), remedy: code.remedy() })
     }
 
+    // ---- logs --------------------------------------------------------------------------------------------------
+
+    /// Begins a log bundle. `correlation` must be random.
+    pub fn begin_logs(&mut self, now: Monotonic, correlation: &str) {
+        self.collector.begin(now, correlation);
+        self.link.set_log_control(self.collector.control());
+    }
+
+    /// Ends it; [`Self::take_logs`] has it some time later.
+    pub fn end_logs(&mut self, now: Monotonic) {
+        let [bridge, client] = self.link.collectors();
+        self.collector.end(now, bridge, client);
+        self.link.set_log_control(self.collector.control());
+    }
+
+    /// The bundle that is ready; given once.
+    #[must_use]
+    pub fn take_logs(&mut self) -> Option<Bundle> {
+        self.collector.take()
+    }
+
     // ---- time and outputs --------------------------------------------------------------------------------------
 
     pub fn handle_timeout(&mut self, now: Monotonic, wall_us: u64) {
         self.link.handle_timeout(now, wall_us);
         self.players.handle_timeout(now, &mut self.link, &mut self.outputs);
+        self.collector.handle_timeout(now);
+        self.link.set_log_control(self.collector.control());
+        if let Some(metrics) = self.meter.handle_timeout(now, &self.link, &self.players) {
+            self.link.show(metrics);
+        }
         self.drain_link(now, wall_us);
     }
 
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
-        [self.link.poll_timeout(), self.players.poll_timeout()].into_iter().flatten().min()
+        let (logs, meter) = (self.collector.poll_timeout(), self.meter.poll_timeout());
+        [self.link.poll_timeout(), self.players.poll_timeout(), logs, meter].into_iter().flatten().min()
     }
 
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        let least = level_number(self.settings.log_level());
-        while matches!(self.outputs.front(), Some(Output::Log { level, .. }) if level_number(level) > least) {
-            self.outputs.pop_front();
+        let output = self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))?;
+        if let Output::Log { level, text } = &output {
+            self.collector.note(self.wall_us, level, text);
         }
-        self.outputs.pop_front().or_else(|| self.link.poll_action().map(Output::Link))
+        Some(output)
     }
 
     fn drain_link(&mut self, now: Monotonic, wall_us: u64) {
+        self.wall_us = wall_us;
         while let Some(event) = self.link.poll_event() {
             match event {
+                LinkEvent::Collected(from, chunk) => self.collector.handle_chunk(from, chunk),
                 LinkEvent::Ready => {
+                    self.meter.device_ready(now);
                     let (bridge, client, engine) = self.link.versions();
                     let [bridge, client] = [bridge, client].map(|v| v.unwrap_or("?"));
                     let text = format!("device ready: bridge {bridge}, client {client}, engine {engine}");
@@ -526,10 +529,6 @@ impl Core {
         }
         false
     }
-}
-
-fn level_number(level: &str) -> usize {
-    settings::LEVELS.iter().position(|known| *known == level).unwrap_or_default()
 }
 
 fn set_geometry(

@@ -2,10 +2,13 @@
 //!
 //! `core` routes, `link` is the way to the device, `player` and `reconcile` keep the page's native buffers equal to the
 //! device's, `standin` makes what the page decodes meanwhile, `choice` says
-//! where a player plays best. Only `browser` touches the browser, and only in wasm.
+//! where a player plays best, `collect` makes log bundles,
+//! `settings` is the table of all settings. Only `browser` touches the browser, and only in wasm.
 
 pub mod choice;
 pub mod clock;
+pub mod collect;
+pub mod config;
 pub mod core;
 pub mod files;
 pub mod hook;

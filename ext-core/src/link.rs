@@ -5,15 +5,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use offstage_protocol::frame::BRIDGE_STREAM;
+use offstage_protocol::frame::{BRIDGE_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
-    BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, ToDevice, ToDeviceKind,
+    BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, LogChunk, LogControl, Metrics, ToDevice,
+    ToDeviceKind,
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX,
-    PROTOCOL_MIN,
+    ErrorCode, FEATURE_FILES, FEATURE_LOGS, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
+    PROTOCOL_MAX, PROTOCOL_MIN,
 };
+
+use crate::collect::Part;
 
 /// Most bytes of frames in one native message.
 const MOST_A_MESSAGE: usize = 512 * 1024;
@@ -45,6 +48,7 @@ pub enum LinkEvent {
         level: String,
         text: String,
     },
+    Collected(Part, LogChunk),
 }
 
 /// See the module.
@@ -61,6 +65,11 @@ pub struct DeviceLink {
     mux: Option<Mux>,
     client_version: Option<String>,
     client_features: Vec<String>,
+    bridge_features: Vec<String>,
+    log_control: LogControl,
+    /// Bytes of frames to and from the bridge.
+    pub sent: u64,
+    pub received: u64,
     engine: String,
     ready: bool,
     status: ErrorCode,
@@ -83,6 +92,10 @@ impl DeviceLink {
             mux: None,
             client_version: None,
             client_features: Vec::new(),
+            bridge_features: Vec::new(),
+            log_control: LogControl::default(),
+            sent: 0,
+            received: 0,
             engine: String::new(),
             ready: false,
             status: ErrorCode::CLIENT_UNREACHABLE,
@@ -113,6 +126,43 @@ impl DeviceLink {
     #[must_use]
     pub fn peer_knows(&self, feature: &str) -> bool {
         self.client_features.iter().any(|known| known == feature)
+    }
+
+    /// Whether bridge and client collect lines.
+    #[must_use]
+    pub fn collectors(&self) -> [bool; 2] {
+        let knows = |features: &[String]| features.iter().any(|known| known == FEATURE_LOGS);
+        let bridge = self.port_open && knows(&self.bridge_features);
+        [bridge, self.client_version.is_some() && knows(&self.client_features)]
+    }
+
+    /// How the other parts log from now on.
+    pub fn set_log_control(&mut self, control: LogControl) {
+        if self.log_control != control {
+            self.log_control = control;
+            let [bridge, client] = self.collectors();
+            if bridge {
+                self.tell_bridge(BridgeKind::LogControl(self.log_control.clone()));
+            }
+            if client {
+                self.tell_client_how_to_log();
+            }
+        }
+    }
+
+    fn tell_client_how_to_log(&mut self) {
+        let kind = Some(ToDeviceKind::LogControl(self.log_control.clone()));
+        if let Some(mux) = self.mux.as_mut() {
+            // A full queue costs the client's lines in the bundle, which says so.
+            mux.send(PLAYER_STREAM, ToDevice { kind }.encode_to_vec()).ok();
+        }
+    }
+
+    /// Gives the bridge counters to show.
+    pub fn show(&mut self, metrics: Metrics) {
+        if self.port_open {
+            self.tell_bridge(BridgeKind::Metrics(metrics));
+        }
     }
 
     /// The device's wall clock minus this machine's, in microseconds.
@@ -183,6 +233,7 @@ impl DeviceLink {
         if !self.port_open {
             return;
         }
+        self.received += bytes.len() as u64;
         self.reader.push(bytes);
         loop {
             match self.reader.next_raw() {
@@ -244,10 +295,12 @@ impl DeviceLink {
     /// What to do next; sends whatever credit allows.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<LinkAction> {
-        if let Some(action) = self.actions.pop_front() {
-            return Some(action);
+        let transmit = |mux: &mut Mux| mux.poll_transmit(MOST_A_MESSAGE).map(LinkAction::Send);
+        let action = self.actions.pop_front().or_else(|| self.mux.as_mut().and_then(transmit))?;
+        if let LinkAction::Send(frames) = &action {
+            self.sent += frames.len() as u64;
         }
-        self.mux.as_mut()?.poll_transmit(MOST_A_MESSAGE).map(LinkAction::Send)
+        Some(action)
     }
 
     fn connect(&mut self) {
@@ -278,6 +331,10 @@ impl DeviceLink {
             BridgeKind::Hello(hello) => {
                 self.retry_after = FIRST_RETRY;
                 self.bridge_version = Some(hello.version);
+                self.bridge_features = hello.features;
+                if self.log_control != LogControl::default() && self.collectors()[0] {
+                    self.tell_bridge(BridgeKind::LogControl(self.log_control.clone()));
+                }
                 if hello.protocol_min > PROTOCOL_MAX || hello.protocol_max < PROTOCOL_MIN {
                     self.lose(ErrorCode::VERSION_MISMATCH);
                 }
@@ -296,7 +353,8 @@ impl DeviceLink {
                 let text: String = line.text.chars().take(2000).collect();
                 self.events.push_back(LinkEvent::Log { level: line.level, text });
             }
-            BridgeKind::Session(_) => {}
+            BridgeKind::LogChunk(chunk) => self.events.push_back(LinkEvent::Collected(Part::Bridge, chunk)),
+            BridgeKind::Session(_) | BridgeKind::LogControl(_) | BridgeKind::Metrics(_) => {}
         }
     }
 
@@ -330,6 +388,9 @@ impl DeviceLink {
                 MuxEvent::Connected { hello } => {
                     self.client_version = Some(hello.version);
                     self.client_features = hello.features;
+                    if self.log_control != LogControl::default() && self.collectors()[1] {
+                        self.tell_client_how_to_log();
+                    }
                 }
                 MuxEvent::Closed { code, .. } => return self.lose(code),
                 MuxEvent::Message { bytes, .. } => match FromDevice::decode(bytes.as_slice()).map(|m| m.kind)
@@ -338,6 +399,9 @@ impl DeviceLink {
                         self.engine = device.engine.chars().take(100).collect();
                         let code = ErrorCode::from_u32(device.code).unwrap_or(ErrorCode::DEVICE_NOT_READY);
                         self.set_ready(device.ready, code);
+                    }
+                    Ok(Some(FromDeviceKind::LogChunk(chunk))) => {
+                        self.events.push_back(LinkEvent::Collected(Part::Client, chunk));
                     }
                     Ok(Some(kind)) => self.events.push_back(LinkEvent::Device(kind)),
                     Ok(None) => {}

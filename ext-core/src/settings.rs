@@ -1,507 +1,586 @@
-//! All settings: what is shipped, what an administrator manages, what the person switches; and what they come to.
+//! All settings, in one table: what each is called, what it holds, and who may set it. `manifest/policy/` and `docs/policy.md` are made
+//! from it.
 //!
-//! Policy beats the person, the person the defaults. Whatever the sources hold gives a value: what is wrong is left out and told.
-
-mod scripts;
-mod table;
-#[cfg(test)]
-mod tests;
+//! Policy beats the person, the person beats the default. What is wrong is left out, told as a [`Problem`], and the default counts.
 
 use offstage_protocol::ErrorCode;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value as Json;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use crate::pattern::Pattern;
-use crate::sites::SiteList;
 
-pub use self::scripts::Scripts;
-pub(crate) use self::table::LEVELS;
-pub use self::table::{Default as ListDefault, Kind, Setting, TABLE, find};
-
-/// Most patterns that are taken from one list; a longer list is cut.
-const MOST_SITES: usize = 2000;
+/// Most entries of a list; a longer list is cut, and that is a problem that is told.
+pub const MOST_ENTRIES: usize = 2000;
 /// Most problems that are told.
 const MOST_PROBLEMS: usize = 100;
+/// Longest text of an entry that is told.
+const MOST_TOLD: usize = 100;
+/// Most entries of anything that is read, and how deep.
+const MOST_READ: usize = 5000;
 
-/// The sources as the browser hands them over.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Sources {
-    pub shipped: SiteList,
-    /// `chrome.storage.managed`: nested at the dots of keys.
-    pub managed: Json,
-    /// `chrome.storage.local`: flat.
-    pub local: Json,
-    /// Origins that the extension has the browser's permission for; none means that it isn't known, and all are taken for granted.
-    pub granted: Option<Vec<String>>,
+/// What a setting holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Switch,
+    /// Patterns of sites ([`Pattern::parse_site`]).
+    Sites,
+    /// The same, of whole origins only.
+    Origins,
+    /// Names of settings.
+    Keys,
+    /// One of these words.
+    Word(&'static [&'static str]),
 }
 
-/// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    pub key: &'static str,
+    pub kind: Kind,
+    /// The default of a switch.
+    pub on: bool,
+    /// Whether the person may set it as well.
+    pub person: bool,
+    pub title: &'static str,
+    pub description: &'static str,
+}
+
+const fn switch(key: &'static str, on: bool, title: &'static str, description: &'static str) -> Setting {
+    Setting { key, kind: Kind::Switch, on, person: true, title, description }
+}
+
+const fn list(
+    key: &'static str,
+    kind: Kind,
+    person: bool,
+    title: &'static str,
+    description: &'static str,
+) -> Setting {
+    Setting { key, kind, on: false, person, title, description }
+}
+
+/// The table.
+pub const SETTINGS: [Setting; 8] = [
+    switch(
+        "enabled",
+        true,
+        "Redirect media",
+        "False turns redirection off: everything plays in the session.",
+    ),
+    switch(
+        "videoAllSites",
+        false,
+        "Video of all sites",
+        "Redirect the video of all websites, not only of the listed ones.",
+    ),
+    list(
+        "videoSites",
+        Kind::Sites,
+        true,
+        "Sites with redirected video",
+        "Sites whose video is redirected. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+    ),
+    list(
+        "videoBlocked",
+        Kind::Sites,
+        true,
+        "Sites without redirected video",
+        "Sites whose video always plays in the session, whatever else covers them.",
+    ),
+    list(
+        "callsSites",
+        Kind::Sites,
+        true,
+        "Sites of calls",
+        "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+    ),
+    list(
+        "locked",
+        Kind::Keys,
+        false,
+        "Locked settings",
+        "Names of settings that the person can't change, although no policy gives them a value.",
+    ),
+    list(
+        "fetchDevice",
+        Kind::Origins,
+        false,
+        "Sites whose files the device fetches",
+        "Files that a page's element plays by itself are fetched by the session, unless the page's origin is listed here and the device allows it, too.",
+    ),
+    list(
+        "logLevel",
+        Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        false,
+        "Log level",
+        "How much the session's part logs into its own file.",
+    ),
+];
+
+/// A value as somebody has given it: any JSON, of bounded size.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Value {
+    #[default]
+    Nothing,
+    Switch(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+/// Where an effective value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum Origin {
     Default,
     Person,
     Policy,
 }
 
-/// A setting in force.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// What counts, and why.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Effective {
     pub key: &'static str,
-    pub value: Json,
-    pub source: Source,
+    pub value: Value,
+    pub source: Origin,
     /// The person can't change it.
     pub locked: bool,
 }
 
-/// A wrong value; what it was for has its safe default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Something that somebody has set wrongly.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     pub key: String,
-    /// A sentence for the one who wrote the value, with the value's beginning.
+    pub code: String,
+    pub source: Origin,
+    /// What is wrong, with the entry.
     pub text: String,
-    #[serde(serialize_with = "display")]
-    pub code: ErrorCode,
-}
-
-/// What is redirected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Feature {
-    Video,
-    Calls,
-}
-
-/// A value that has been checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Value {
-    Switch(bool),
-    Choice(&'static str),
-    Sites(Vec<Pattern>),
-    Keys(Vec<&'static str>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Held {
-    setting: &'static Setting,
-    value: Value,
-    source: Source,
-    /// What the person's own list holds, whether it counts or not.
-    own: Vec<Pattern>,
-    /// What of a joined list policy says.
-    policys: Vec<Pattern>,
-    locked: bool,
 }
 
 /// The settings in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
-    held: Vec<Held>,
-    granted: Option<Vec<Pattern>>,
-    /// What is registered of `video.sites`, as far as the browser permits.
-    registered: Vec<Pattern>,
-    missing: Vec<String>,
+    rows: Vec<Row>,
     problems: Vec<Problem>,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    effective: Effective,
+    /// What policy and person gave, valid entries only.
+    policy: Option<Value>,
+    person: Option<Value>,
+}
+
 impl Settings {
-    /// Never fails: wrong values are told by [`Settings::problems`].
+    /// Of the administrator's and the person's settings, each an object with the table's keys.
     #[must_use]
-    pub fn from_sources(sources: &Sources) -> Self {
+    pub fn new(managed: &Value, local: &Value) -> Self {
         let mut problems = Vec::new();
-        let mut held: Vec<Held> = TABLE.iter().map(|setting| hold(setting, sources, &mut problems)).collect();
-        unknown(&sources.managed, &mut problems);
-        let locked = held
-            .iter()
-            .find_map(|held| if let Value::Keys(keys) = &held.value { Some(keys.clone()) } else { None });
-        for held in &mut held {
-            held.locked |= locked.iter().flatten().any(|key| *key == held.setting.key);
-            held.join_persons(&sources.shipped);
-        }
-        let granted = sources
-            .granted
-            .as_ref()
-            .map(|texts| texts.iter().filter_map(|text| Pattern::parse(text)).collect());
-        let mut settings = Self { held, granted, registered: Vec::new(), missing: Vec::new(), problems };
-        if settings.is_on("enabled") {
-            settings.find_registered();
-        }
-        settings.problems.truncate(MOST_PROBLEMS);
-        settings
-    }
-
-    /// Each setting with its value and where that comes from, in the table's order.
-    #[must_use]
-    pub fn effective(&self) -> Vec<Effective> {
-        let to_effective = |held: &Held| {
-            let (value, locked) = (held.value.to_json(), held.locked || !held.setting.is_persons);
-            Effective { key: held.setting.key, value, source: held.source, locked }
+        let mut read = |all: &Value, source: Origin| -> Vec<Option<Value>> {
+            let entries: &[(String, Value)] = match all {
+                Value::Object(entries) => entries,
+                Value::Nothing => &[],
+                Value::Switch(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                    let text = "the settings are no object".to_owned();
+                    problems.push(Problem::new("", ErrorCode::CONFIG_INVALID, source, text));
+                    &[]
+                }
+            };
+            if source == Origin::Policy {
+                for (key, _) in entries.iter().filter(|(key, _)| setting(key).is_none()) {
+                    let text = format!("{} is no setting", told(key));
+                    problems.push(Problem::new(&told(key), ErrorCode::CONFIG_INVALID, source, text));
+                }
+            }
+            let find = |setting: &Setting| {
+                let (_, value) = entries.iter().find(|(key, _)| key == setting.key)?;
+                if source == Origin::Person && !setting.person {
+                    return None;
+                }
+                check(setting, value, source, &mut problems)
+            };
+            SETTINGS.iter().map(find).collect()
         };
-        self.held.iter().map(to_effective).collect()
+        let policy = read(managed, Origin::Policy);
+        let person = read(local, Origin::Person);
+        let locked: Vec<String> = SETTINGS
+            .iter()
+            .zip(&policy)
+            .filter(|(setting, _)| setting.key == "locked")
+            .flat_map(|(_, value)| texts(value.as_ref()))
+            .collect();
+        let rows = SETTINGS.iter().zip(policy.into_iter().zip(person)).map(|(setting, (policy, person))| {
+            let person = person.filter(|_| !locked.iter().any(|key| key == setting.key));
+            let is_locked =
+                !setting.person || policy.is_some() || locked.iter().any(|key| key == setting.key);
+            let (value, source) = match (&policy, &person) {
+                (Some(value), _) => (value.clone(), Origin::Policy),
+                (None, Some(value)) => (value.clone(), Origin::Person),
+                (None, None) => (setting.default(), Origin::Default),
+            };
+            let effective = Effective { key: setting.key, value, source, locked: is_locked };
+            Row { effective, policy, person }
+        });
+        problems.truncate(MOST_PROBLEMS);
+        Self { rows: rows.collect(), problems }
     }
 
-    /// What is wrong in the sources, or not permitted by the browser.
+    /// What counts, in the table's order.
+    pub fn effective(&self) -> impl Iterator<Item = &Effective> {
+        self.rows.iter().map(|row| &row.effective)
+    }
+
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// What to ask the browser's permission for (`chrome.permissions.request`): it is covered by the settings and not registered.
-    #[must_use]
-    pub fn missing_permissions(&self) -> &[String] {
-        &self.missing
-    }
-
-    /// Whether a switch is on.
     #[must_use]
     pub fn is_on(&self, key: &str) -> bool {
-        matches!(self.value(key), Some(Value::Switch(true)))
+        self.row(key).map_or_else(
+            || setting(key).is_some_and(|setting| setting.on),
+            |row| row.effective.value == Value::Switch(true),
+        )
     }
 
-    /// The least that is logged.
     #[must_use]
-    pub fn log_level(&self) -> &'static str {
-        if let Some(Value::Choice(level)) = self.value("log.level") { level } else { "info" }
-    }
-
-    /// Whether a page is redirected, or why it isn't.
-    ///
-    /// # Errors
-    /// The reason's code.
-    pub fn coverage(&self, feature: Feature, url: &str) -> Result<(), ErrorCode> {
-        let [all, sites, blocked] = feature.keys();
-        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(url));
-        let blocked = self.find(blocked).map(|held| (matches(held.sites()), matches(&held.policys)));
-        if !self.is_on("enabled") {
-            Err(ErrorCode::SWITCHED_OFF)
-        } else if !(self.is_on(all) && Pattern::any().matches(url))
-            && !self.find(sites).is_some_and(|held| matches(held.sites()))
-        {
-            Err(ErrorCode::NOT_COVERED)
-        } else if let Some((true, by_policy)) = blocked {
-            Err(if by_policy { ErrorCode::POLICY_DENIED } else { ErrorCode::SWITCHED_OFF })
-        } else if self.granted.as_ref().is_some_and(|granted| !matches(granted)) {
-            Err(ErrorCode::PERMISSION_MISSING)
-        } else {
-            Ok(())
+    pub fn word(&self, key: &str) -> &str {
+        match self.row(key).map(|row| &row.effective.value) {
+            Some(Value::Text(word)) => word,
+            _ => "",
         }
     }
 
-    /// Whether redirection of videos may be tried on a page.
+    /// A list's entries by policy; none if no policy gives any.
     #[must_use]
-    pub fn covers(&self, url: &str) -> bool {
-        self.coverage(Feature::Video, url).is_ok()
+    pub fn of_policy(&self, key: &str) -> Option<Vec<String>> {
+        self.row(key)?.policy.as_ref().map(|value| texts(Some(value)))
     }
 
-    /// Whether a page is known for its calls.
+    /// A list's entries by the person, as far as they may.
     #[must_use]
-    pub fn is_call_site(&self, url: &str) -> bool {
-        let is_listed = self
-            .find("calls.sites")
-            .is_some_and(|held| held.sites().iter().any(|pattern| pattern.matches(url)));
-        is_listed && matches!(self.coverage(Feature::Calls, url), Ok(()) | Err(ErrorCode::PERMISSION_MISSING))
+    pub fn of_person(&self, key: &str) -> Vec<String> {
+        texts(self.row(key).and_then(|row| row.person.as_ref()))
     }
 
-    /// Whether policy has the device fetch the files of documents of an origin.
-    #[must_use]
-    pub fn fetches_by_device(&self, origin: &str) -> bool {
-        self.find("fetch.device")
-            .is_some_and(|held| held.sites().iter().any(|pattern| pattern.matches(origin)))
-    }
-
-    /// How many patterns are covered.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.registered.len()
-    }
-
-    /// What hook and relay are registered for.
-    #[must_use]
-    pub fn scripts(&self) -> [Scripts; 2] {
-        let blocked = self.find("video.blocked").filter(|_| self.count() > 0);
-        Scripts::of(&self.registered, blocked.map(Held::sites).unwrap_or_default())
-    }
-
-    /// Whether the person may set this; null takes a setting back.
+    /// What the person wants to set, as it is to be stored.
     ///
     /// # Errors
-    /// `SETTING_UNKNOWN`, `POLICY_DENIED` (locked, or policy's), `CONFIG_INVALID`, `SITE_LIST_INVALID`.
-    pub fn check(&self, key: &str, value: &Json) -> Result<(), ErrorCode> {
-        let held = self.find(key).ok_or(ErrorCode::SETTING_UNKNOWN)?;
-        if !held.setting.is_persons || held.locked {
+    /// [`ErrorCode::POLICY_DENIED`] if it is not theirs to set, [`ErrorCode::CONFIG_INVALID`] if it is none or of another kind,
+    /// [`ErrorCode::SITE_LIST_INVALID`] if an entry is none.
+    pub fn set(&self, key: &str, value: &Value) -> Result<Value, ErrorCode> {
+        let setting = setting(key).ok_or(ErrorCode::CONFIG_INVALID)?;
+        if !setting.person || self.row(key).is_some_and(|row| row.effective.locked) {
             return Err(ErrorCode::POLICY_DENIED);
         }
         let mut problems = Vec::new();
-        if !value.is_null() && (read(held.setting, value, &mut problems).is_none() || !problems.is_empty()) {
-            return Err(problems.first().map_or(ErrorCode::CONFIG_INVALID, |problem| problem.code));
+        let checked = check(setting, value, Origin::Person, &mut problems);
+        match (checked, problems.first()) {
+            (Some(value), None) => Ok(value),
+            (_, Some(_)) if matches!(setting.kind, Kind::Sites) => Err(ErrorCode::SITE_LIST_INVALID),
+            _ => Err(ErrorCode::CONFIG_INVALID),
         }
-        Ok(())
     }
 
-    /// What the person's lists have to be for a site to be redirected, or not to be.
-    ///
-    /// # Errors
-    /// As [`Settings::check`]; `POLICY_DENIED` also if policy's own lists decide.
-    pub fn site(
-        &self,
-        feature: Feature,
-        origin: &str,
-        on: bool,
-    ) -> Result<Vec<(&'static str, Json)>, ErrorCode> {
-        let pattern = format!("{origin}/*");
-        let pattern =
-            Pattern::parse(&pattern).filter(Pattern::is_whole).ok_or(ErrorCode::SITE_LIST_INVALID)?;
-        let [all, sites, blocked] = feature.keys();
-        let (Some(allowed), Some(denied)) = (self.find(sites), self.find(blocked)) else {
-            return Err(ErrorCode::CONFIG_INVALID);
-        };
-        if on && denied.policys.iter().any(|pattern| pattern.matches(origin)) {
-            return Err(ErrorCode::POLICY_DENIED);
+    fn row(&self, key: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.effective.key == key)
+    }
+}
+
+impl Setting {
+    /// What counts if nobody says anything.
+    #[must_use]
+    pub fn default(&self) -> Value {
+        match self.kind {
+            Kind::Switch => Value::Switch(self.on),
+            Kind::Word(_) => Value::Text("info".to_owned()),
+            Kind::Sites | Kind::Origins | Kind::Keys => Value::List(Vec::new()),
         }
-        let without =
-            |held: &Held| held.own.iter().filter(|own| !own.matches(origin)).cloned().collect::<Vec<_>>();
-        let (mut own_allowed, mut own_denied) = (allowed.own.clone(), without(denied));
-        if on {
-            let is_listed = self.is_on(all) || allowed.sites().iter().any(|listed| listed.matches(origin));
-            own_allowed.extend((!is_listed).then_some(pattern));
-        } else {
-            own_denied.push(pattern);
+    }
+}
+
+impl Problem {
+    fn new(key: &str, code: ErrorCode, source: Origin, text: String) -> Self {
+        Self { key: key.to_owned(), code: code.to_string(), source, text }
+    }
+}
+
+fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let Some(Value::List(entries)) = value else { return Vec::new() };
+    entries
+        .iter()
+        .filter_map(|entry| if let Value::Text(text) = entry { Some(text.clone()) } else { None })
+        .collect()
+}
+
+/// Shortened, for people.
+fn told(text: &str) -> String {
+    text.chars().take(MOST_TOLD).collect()
+}
+
+/// The value with its valid entries; nothing if it is of another kind.
+fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Problem>) -> Option<Value> {
+    let mut tell = |code, text| problems.push(Problem::new(setting.key, code, source, text));
+    match (setting.kind, value) {
+        (_, Value::Nothing) => None,
+        (Kind::Switch, Value::Switch(on)) => Some(Value::Switch(*on)),
+        // The registry has no truth values.
+        (Kind::Switch, Value::Number(number)) if *number == 0.0 || *number == 1.0 => {
+            Some(Value::Switch(*number == 1.0))
         }
-        let mut changes = Vec::new();
-        for (held, own) in [(allowed, own_allowed), (denied, own_denied)] {
-            if held.own != own {
-                let value = Value::Sites(own).to_json();
-                self.check(held.setting.key, &value)?;
-                changes.push((held.setting.key, value));
+        (Kind::Switch, _) => {
+            tell(ErrorCode::CONFIG_INVALID, "it has to be true or false".to_owned());
+            None
+        }
+        (Kind::Word(words), Value::Text(word)) if words.contains(&word.as_str()) => {
+            Some(Value::Text(word.clone()))
+        }
+        (Kind::Word(words), _) => {
+            tell(ErrorCode::CONFIG_INVALID, format!("it has to be one of {}", words.join(", ")));
+            None
+        }
+        (Kind::Sites | Kind::Origins | Kind::Keys, Value::List(entries)) => {
+            if entries.len() > MOST_ENTRIES {
+                tell(
+                    ErrorCode::SITE_LIST_INVALID,
+                    format!("more than {MOST_ENTRIES} entries; the others are left out"),
+                );
             }
-        }
-        Ok(changes)
-    }
-
-    fn find(&self, key: &str) -> Option<&Held> {
-        self.held.iter().find(|held| held.setting.key == key)
-    }
-
-    fn value(&self, key: &str) -> Option<&Value> {
-        self.find(key).map(|held| &held.value)
-    }
-
-    /// The browser wouldn't run scripts without its permission; who looks for the reason finds it.
-    fn find_registered(&mut self) {
-        let mut wanted = self.find("video.sites").map(|held| held.sites().to_vec()).unwrap_or_default();
-        if self.is_on("video.allSites") {
-            wanted.insert(0, Pattern::any());
-        }
-        let Some(granted) = &self.granted else {
-            self.registered = wanted;
-            return;
-        };
-        for pattern in wanted {
-            let is_granted = |part: &Pattern| granted.iter().any(|granted| granted.contains(part));
-            let found = if pattern.by_scheme().iter().all(is_granted) {
-                vec![pattern]
-            } else {
-                if let Some(origins) = pattern.common_origins(&pattern) {
-                    self.problems.push(Problem {
-                        key: "video.sites".to_owned(),
-                        text: format!("the extension has no permission for {}", origins.text()),
-                        code: ErrorCode::PERMISSION_MISSING,
-                    });
-                    self.missing.push(origins.text().to_owned());
-                }
-                granted.iter().filter_map(|granted| pattern.within(granted)).collect()
-            };
-            for pattern in found {
-                if self.registered.len() < MOST_SITES
-                    && !self.registered.iter().any(|known| known.text() == pattern.text())
-                {
-                    self.registered.push(pattern);
-                }
-            }
-        }
-    }
-}
-
-impl Held {
-    fn sites(&self) -> &[Pattern] {
-        if let Value::Sites(patterns) = &self.value { patterns } else { &[] }
-    }
-
-    /// The person's list is added where it may; what the person set before a setting was locked counts no more.
-    fn join_persons(&mut self, shipped: &SiteList) {
-        let Kind::Sites(_) = self.setting.kind else {
-            if self.locked && self.source == Source::Person {
-                (self.value, self.source) = (default(self.setting, shipped), Source::Default);
-            }
-            return;
-        };
-        if !self.locked
-            && let Value::Sites(patterns) = &mut self.value
-        {
-            let new: Vec<Pattern> = self.own.iter().filter(|own| !patterns.contains(own)).cloned().collect();
-            patterns.extend(new);
-            if !self.own.is_empty() {
-                self.source = self.source.max(Source::Person);
-            }
-        }
-    }
-}
-
-impl Feature {
-    fn keys(self) -> [&'static str; 3] {
-        match self {
-            Self::Video => ["video.allSites", "video.sites", "video.blocked"],
-            Self::Calls => ["calls.allSites", "calls.sites", "calls.blocked"],
-        }
-    }
-}
-
-impl Value {
-    fn to_json(&self) -> Json {
-        match self {
-            Self::Switch(on) => Json::Bool(*on),
-            Self::Choice(text) => Json::String((*text).to_owned()),
-            Self::Sites(patterns) => patterns.iter().map(|pattern| pattern.written().to_owned()).collect(),
-            Self::Keys(keys) => keys.iter().map(|key| (*key).to_owned()).collect(),
-        }
-    }
-}
-
-fn hold(setting: &'static Setting, sources: &Sources, problems: &mut Vec<Problem>) -> Held {
-    let managed = nested(&sources.managed, setting.key);
-    let local = sources.local.get(setting.key);
-    let policy = managed.map(|json| read(setting, json, problems));
-    let persons = local.filter(|_| setting.is_persons).and_then(|json| read(setting, json, problems));
-    let joins = setting.kind == Kind::Sites(ListDefault::Joined);
-    let locked = managed.is_some() && !joins;
-    let own = if let Some(Value::Sites(patterns)) = &persons { patterns.clone() } else { Vec::new() };
-    let (value, source) = match (policy, persons) {
-        (Some(Some(value)), _) => (value, Source::Policy),
-        // An administrator has meant something: a list of nothing redirects nothing that wasn't meant.
-        (Some(None), _) => (safe(setting, &sources.shipped), Source::Default),
-        (None, Some(value)) if !matches!(value, Value::Sites(_)) => (value, Source::Person),
-        (None, _) => (default(setting, &sources.shipped), Source::Default),
-    };
-    let policys = match &value {
-        Value::Sites(patterns) if source == Source::Policy => patterns.clone(),
-        Value::Switch(_) | Value::Choice(_) | Value::Sites(_) | Value::Keys(_) => Vec::new(),
-    };
-    Held { setting, value, source, own, policys, locked }
-}
-
-fn safe(setting: &Setting, shipped: &SiteList) -> Value {
-    match setting.kind {
-        Kind::Sites(_) => Value::Sites(Vec::new()),
-        Kind::Switch(_) | Kind::Choice(..) | Kind::Keys => default(setting, shipped),
-    }
-}
-
-fn default(setting: &Setting, shipped: &SiteList) -> Value {
-    match setting.kind {
-        Kind::Switch(on) => Value::Switch(on),
-        Kind::Choice(_, text) => Value::Choice(text),
-        Kind::Sites(ListDefault::Shipped) => {
-            let patterns = shipped.patterns(setting.key.starts_with("calls"));
-            Value::Sites(patterns.iter().filter_map(|text| Pattern::parse(text)).take(MOST_SITES).collect())
-        }
-        Kind::Sites(ListDefault::Joined | ListDefault::Origins) => Value::Sites(Vec::new()),
-        Kind::Keys => Value::Keys(Vec::new()),
-    }
-}
-
-/// The value of a dotted key in nested objects.
-fn nested<'a>(json: &'a Json, key: &str) -> Option<&'a Json> {
-    key.split('.').try_fold(json, |json, part| json.get(part))
-}
-
-/// The value, as far as it is one; what is wrong with it is told.
-fn read(setting: &Setting, json: &Json, problems: &mut Vec<Problem>) -> Option<Value> {
-    let mut tell = |text: String, code| {
-        if problems.len() < MOST_PROBLEMS {
-            problems.push(Problem { key: setting.key.to_owned(), text, code });
-        }
-    };
-    let strings = |list: &'_ Vec<Json>| {
-        list.iter()
-            .take(MOST_SITES)
-            .map(|entry| entry.as_str().unwrap_or_default().to_owned())
-            .collect::<Vec<_>>()
-    };
-    match (setting.kind, json) {
-        (Kind::Switch(_), Json::Bool(on)) => return Some(Value::Switch(*on)),
-        (Kind::Choice(options, _), Json::String(text)) => {
-            if let Some(option) = options.iter().find(|option| *option == text) {
-                return Some(Value::Choice(option));
-            }
-            tell(format!("it must be one of {}", options.join(", ")), ErrorCode::CONFIG_INVALID);
-        }
-        (Kind::Sites(default), Json::Array(list)) => {
-            let mut patterns: Vec<Pattern> = Vec::new();
-            for text in strings(list) {
-                let whole = default != ListDefault::Origins;
-                let parsed = Pattern::from_policy(&text).and_then(|pattern| {
-                    if whole || pattern.is_whole() {
-                        Ok(pattern)
-                    } else {
-                        Err("it must take in whole origins")
+            let mut good = Vec::new();
+            for entry in entries.iter().take(MOST_ENTRIES) {
+                let Value::Text(text) = entry else {
+                    tell(ErrorCode::SITE_LIST_INVALID, "an entry is no text".to_owned());
+                    continue;
+                };
+                let wrong = match setting.kind {
+                    Kind::Keys => (self::setting(text).is_none()).then_some("is no setting"),
+                    Kind::Origins => match Pattern::parse_site(text) {
+                        None => Some("is no pattern of sites"),
+                        // A document's origin is all that the browser vouches for.
+                        Some(pattern) => {
+                            (!pattern.is_whole()).then_some("has a path; only whole origins count here")
+                        }
+                    },
+                    Kind::Sites | Kind::Switch | Kind::Word(_) => {
+                        Pattern::parse_site(text).is_none().then_some("is no pattern of sites")
                     }
-                });
-                match parsed {
-                    Ok(pattern) => patterns.push(pattern),
-                    Err(why) => tell(format!("{}: {why}", beginning(&text)), ErrorCode::SITE_LIST_INVALID),
+                };
+                match wrong {
+                    None => good.push(entry.clone()),
+                    Some(wrong) => tell(ErrorCode::SITE_LIST_INVALID, format!("{} {wrong}", told(text))),
                 }
             }
-            if list.len() > MOST_SITES {
-                tell(format!("only the first {MOST_SITES} entries count"), ErrorCode::SITE_LIST_INVALID);
-            }
-            return Some(Value::Sites(patterns));
+            Some(Value::List(good))
         }
-        (Kind::Keys, Json::Array(list)) => {
-            let mut keys = Vec::new();
-            for text in strings(list) {
-                match find(&text) {
-                    Some(setting) => keys.push(setting.key),
-                    None => tell(
-                        format!("{}: there is no such setting", beginning(&text)),
-                        ErrorCode::SETTING_UNKNOWN,
-                    ),
-                }
-            }
-            return Some(Value::Keys(keys));
-        }
-        (Kind::Switch(_), _) => tell("it must be true or false".to_owned(), ErrorCode::CONFIG_INVALID),
-        (Kind::Choice(..), _) => tell("it must be a text".to_owned(), ErrorCode::CONFIG_INVALID),
-        (Kind::Sites(_) | Kind::Keys, _) => {
-            tell("it must be a list of texts".to_owned(), ErrorCode::CONFIG_INVALID)
-        }
-    }
-    None
-}
-
-/// A name that is no setting's is most likely written wrong.
-fn unknown(managed: &Json, problems: &mut Vec<Problem>) {
-    let mut tell = |key: String| {
-        if !TABLE.iter().any(|setting| setting.key == key) && problems.len() < MOST_PROBLEMS {
-            let (key, text) = (beginning(&key), "there is no such setting".to_owned());
-            problems.push(Problem { key, text, code: ErrorCode::SETTING_UNKNOWN });
-        }
-    };
-    for (name, value) in managed.as_object().into_iter().flatten() {
-        let is_group =
-            TABLE.iter().any(|setting| setting.key.split_once('.').is_some_and(|(group, _)| group == name));
-        match value {
-            Json::Object(entries) if is_group => {
-                entries.keys().for_each(|entry| tell(format!("{name}.{entry}")))
-            }
-            _ => tell(name.clone()),
+        (Kind::Sites | Kind::Origins | Kind::Keys, _) => {
+            tell(ErrorCode::CONFIG_INVALID, "it has to be a list".to_owned());
+            None
         }
     }
 }
 
-fn beginning(text: &str) -> String {
-    text.chars().take(100).collect()
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Nothing => serializer.serialize_unit(),
+            Self::Switch(on) => serializer.serialize_bool(*on),
+            Self::Number(number) => serializer.serialize_f64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(entries) => serializer.collect_seq(entries),
+            Self::Object(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
+        }
+    }
 }
 
-fn display<S: Serializer>(code: &ErrorCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(code)
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, on: bool) -> Result<Value, E> {
+        Ok(Value::Switch(on))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(i32::try_from(number).map_or(f64::NAN, f64::from)))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(u32::try_from(number).map_or(f64::NAN, f64::from)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Nothing)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Nothing)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            if list.len() < MOST_READ {
+                list.push(entry);
+            }
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            if object.len() < MOST_READ {
+                object.push(entry);
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(json: serde_json::Value) -> Value {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn settings(managed: serde_json::Value, local: serde_json::Value) -> Settings {
+        Settings::new(&value(managed), &value(local))
+    }
+
+    fn of(settings: &Settings, key: &str) -> (serde_json::Value, Origin, bool) {
+        let found = settings.effective().find(|effective| effective.key == key).unwrap();
+        (serde_json::to_value(&found.value).unwrap(), found.source, found.locked)
+    }
+
+    #[test]
+    fn policy_beats_the_person_and_the_person_the_default() {
+        let all = settings(
+            json!({ "videoAllSites": true, "locked": ["videoBlocked"], "callsSites": ["phone.example"] }),
+            json!({ "videoAllSites": false, "videoBlocked": ["a.example"], "videoSites": ["b.example"], "logLevel": "debug", "callsSites": ["x.example"] }),
+        );
+        assert_eq!(of(&all, "videoAllSites"), (json!(true), Origin::Policy, true));
+        assert_eq!(of(&all, "videoBlocked"), (json!([]), Origin::Default, true));
+        assert_eq!(of(&all, "videoSites"), (json!(["b.example"]), Origin::Person, false));
+        assert_eq!(of(&all, "enabled"), (json!(true), Origin::Default, false));
+        assert_eq!(of(&all, "logLevel"), (json!("info"), Origin::Default, true), "not the person's");
+        assert_eq!(all.of_policy("callsSites"), Some(vec!["phone.example".to_owned()]));
+        assert_eq!(
+            (all.of_person("callsSites"), all.of_policy("videoSites")),
+            (vec!["x.example".to_owned()], None)
+        );
+        assert!(all.is_on("videoAllSites") && all.is_on("enabled"));
+        assert_eq!(all.problems(), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_the_default_counts() {
+        let all = settings(
+            json!({
+                "enabled": "yes", "videoSites": ["good.example", "://", 7], "logLevel": "loud", "unknown": 1,
+                "fetchDevice": ["https://a.example/film/*"], "locked": ["nothing"], "videoBlocked": "x.example", "videoAllSites": 1
+            }),
+            json!({ "videoBlocked": [""] }),
+        );
+        assert!(all.is_on("enabled") && all.is_on("videoAllSites"));
+        assert_eq!(all.of_policy("videoSites"), Some(vec!["good.example".to_owned()]));
+        let told: Vec<String> = all
+            .problems()
+            .iter()
+            .map(|p| format!("{:?} {} {}: {}", p.source, p.key, p.code, p.text))
+            .collect();
+        let expected = [
+            "Policy unknown OFS-1503: unknown is no setting",
+            "Policy enabled OFS-1503: it has to be true or false",
+            "Policy videoSites OFS-1505: :// is no pattern of sites",
+            "Policy videoSites OFS-1505: an entry is no text",
+            "Policy videoBlocked OFS-1503: it has to be a list",
+            "Policy locked OFS-1505: nothing is no setting",
+            "Policy fetchDevice OFS-1505: https://a.example/film/* has a path; only whole origins count here",
+            "Policy logLevel OFS-1503: it has to be one of error, warn, info, debug, trace",
+            "Person videoBlocked OFS-1505:  is no pattern of sites",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(settings(json!([1]), json!(null)).problems().len(), 1);
+    }
+
+    #[test]
+    fn the_person_sets_what_is_theirs() {
+        let all = settings(json!({ "enabled": true, "locked": ["callsSites"] }), json!({}));
+        let set = |key: &str, given: serde_json::Value| all.set(key, &value(given));
+        assert_eq!(set("videoAllSites", json!(true)), Ok(Value::Switch(true)));
+        assert_eq!(set("videoBlocked", json!(["a.example"])), Ok(value(json!(["a.example"]))));
+        assert_eq!(set("videoBlocked", json!(["a.example", "::"])), Err(ErrorCode::SITE_LIST_INVALID));
+        for key in ["enabled", "callsSites", "fetchDevice"] {
+            assert_eq!(set(key, json!(true)), Err(ErrorCode::POLICY_DENIED), "{key}");
+        }
+        assert_eq!(set("videoAllSites", json!("on")), Err(ErrorCode::CONFIG_INVALID));
+        assert_eq!(set("__proto__", json!(true)), Err(ErrorCode::CONFIG_INVALID));
+    }
+
+    fn anything() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+        use proptest::prelude::*;
+        let keys: Vec<String> = SETTINGS.iter().map(|s| s.key.to_owned()).chain(["x".to_owned()]).collect();
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(|b| json!(b)),
+            any::<i64>().prop_map(|n| json!(n)),
+            any::<f64>().prop_map(|n| json!(n)),
+            ".{0,30}".prop_map(|t| json!(t)),
+            proptest::sample::select(vec!["*", "a.example", ".a.example", "https://*/*", "[*.]b.example/x"])
+                .prop_map(|t| json!(t)),
+        ];
+        leaf.prop_recursive(3, 40, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(|list| json!(list)),
+                proptest::collection::btree_map(proptest::sample::select(keys.clone()), inner, 0..6)
+                    .prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_json_gives_settings(managed in anything(), local in anything()) {
+            let all = settings(managed, local);
+            proptest::prop_assert_eq!(all.effective().count(), SETTINGS.len());
+            for setting in &SETTINGS {
+                for entry in all.of_policy(setting.key).into_iter().flatten().chain(all.of_person(setting.key)) {
+                    proptest::prop_assert!(setting.kind == Kind::Keys || Pattern::parse_site(&entry).is_some());
+                }
+            }
+        }
+    }
 }

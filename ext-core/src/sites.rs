@@ -135,8 +135,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::config::{Config, Sources};
     use crate::pattern::Pattern;
-    use crate::settings::{Settings, Sources};
 
     const SHIPPED: &str = include_str!("../../www/sites/sites.json");
 
@@ -152,8 +152,8 @@ mod tests {
         serde_json::from_str(SHIPPED).unwrap()
     }
 
-    fn settings() -> Settings {
-        Settings::from_sources(&Sources { shipped: list(), ..Sources::default() })
+    fn config() -> Config {
+        Config::from_sources(&serde_json::from_str(&format!("{{ \"shipped\": {SHIPPED} }}")).unwrap())
     }
 
     #[test]
@@ -196,9 +196,8 @@ mod tests {
 
     #[test]
     fn the_list_alone_covers_its_sites_and_nothing_else() {
-        let settings = settings();
-        assert_eq!(settings.problems(), []);
-        assert_eq!(settings.count(), list().patterns(false).len());
+        let config = config();
+        assert_eq!(config.settings().problems(), []);
         for (url, covered, calls) in [
             ("https://www.youtube.com/watch?v=1", true, false),
             ("https://www.youtube-nocookie.com/embed/1", true, false),
@@ -216,7 +215,7 @@ mod tests {
             ("https://www.youtube.com@evil.example/", false, false),
             ("https://example.org/", false, false),
         ] {
-            assert_eq!((settings.covers(url), settings.is_call_site(url)), (covered, calls), "{url}");
+            assert_eq!((config.covers(url), config.is_call_site(url)), (covered, calls), "{url}");
         }
     }
 
@@ -227,6 +226,7 @@ mod tests {
             ..list().sites.remove(0)
         };
         assert_eq!(SiteList { sites: vec![site] }.patterns(false).len(), MOST_PATTERNS);
-        assert_eq!(Settings::from_sources(&Sources::default()).count(), 0);
+        let sources: Sources = serde_json::from_str("{}").unwrap();
+        assert_eq!(Config::from_sources(&sources).count(), 0);
     }
 }

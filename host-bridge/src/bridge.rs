@@ -25,7 +25,10 @@ use offstage_protocol::message::ChannelUp;
 use offstage_protocol::message::Control;
 use offstage_protocol::message::ControlKind;
 use offstage_protocol::message::Hello;
+use offstage_protocol::message::LogChunk;
+use offstage_protocol::message::LogControl;
 use offstage_protocol::message::LogLine;
+use offstage_protocol::message::Metrics;
 use offstage_protocol::message::SessionInfo;
 use offstage_protocol::prost::Message as _;
 
@@ -74,12 +77,16 @@ pub struct BridgeConfig {
 }
 
 /// What the caller has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Open the channel and report with this epoch.
     OpenChannel { epoch: u64 },
     /// Close the channel, or stop opening it. Nothing need be reported.
     CloseChannel,
+    /// Log like this; what was collected is reported by [`Bridge::handle_collected`].
+    Log(LogControl),
+    /// Show these to the machine's monitoring.
+    Show(Box<Metrics>),
     /// Give the browser what waits for it, then end the process.
     Exit { clean: bool },
 }
@@ -267,6 +274,11 @@ impl Bridge {
         self.say_line(level, text);
     }
 
+    /// What [`Command::Log`] has given.
+    pub fn handle_collected(&mut self, chunk: LogChunk) {
+        self.say(BridgeKind::LogChunk(chunk));
+    }
+
     /// The time of [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Monotonic) {
         if let Extension::Awaited { deadline } = self.extension
@@ -380,10 +392,19 @@ impl Bridge {
         };
         match message.kind {
             Some(BridgeKind::Hello(hello)) => self.handle_hello(now, &hello),
+            Some(BridgeKind::LogControl(control)) => self.order(Command::Log(control)),
+            Some(BridgeKind::Metrics(metrics)) => self.order(Command::Show(Box::new(metrics))),
             // What only a bridge says, and what a later extension may say.
             Some(BridgeKind::ChannelUp(_) | BridgeKind::ChannelDown(_) | BridgeKind::Session(_))
-            | Some(BridgeKind::Log(_))
+            | Some(BridgeKind::Log(_) | BridgeKind::LogChunk(_))
             | None => {}
+        }
+    }
+
+    /// Only of an extension that has said hello.
+    fn order(&mut self, command: Command) {
+        if self.extension == Extension::Known {
+            self.commands.push_back(command);
         }
     }
 

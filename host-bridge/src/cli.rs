@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
+use offstage_protocol::FEATURE_LOGS;
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
 use offstage_protocol::message::Hello;
@@ -53,6 +54,10 @@ Environment:
   OFFSTAGE_LOG       what is logged to standard error: error, warn, info (the default), debug, trace,
                      or a filter like offstage_bridge=debug
   OFFSTAGE_LOG_FILE  a file that the log is added to as well
+  OFFSTAGE_LOG_DIR   where the log's own files are [default: ~/.local/state/offstage/logs]: JSON a line, no addresses or
+                     names in it, at most 2 MB a run and seven runs; empty: no files
+  OFFSTAGE_METRICS_DIR
+                     where counters for Prometheus are written [default: $XDG_RUNTIME_DIR/offstage/metrics]; empty: nowhere
 
 Exit status: 0 if everything is well; 1 if something is not; 2 for a wrong command line.
 
@@ -217,7 +222,8 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
 fn run(socket: Option<OsString>) -> Result<bool, CommandError> {
     // First of all, so that nothing can print into the protocol.
     let stdio = crate::io::stdio::take_stdio()?;
-    let logs = crate::io::logs::start();
+    let lines = crate::io::logs::LogLines::default();
+    let logs = offstage_support::logs::start("bridge", true, lines.clone());
     let channel = UnixChannel::new(path_from_environment(socket.as_deref()));
     let config = BridgeConfig {
         hello: Hello {
@@ -225,13 +231,14 @@ fn run(socket: Option<OsString>) -> Result<bool, CommandError> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
+            features: vec![FEATURE_LOGS.to_owned()],
             ..Hello::default()
         },
         session: crate::session::session_info(),
         channel_kind: channel.kind(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let clean = runtime.block_on(crate::io::run(config, &channel, stdio, &logs));
+    let clean = runtime.block_on(crate::io::run(config, &channel, stdio, &lines, &logs));
     Ok(clean)
 }
 

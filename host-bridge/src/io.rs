@@ -2,11 +2,13 @@
 
 pub mod link;
 pub mod logs;
+mod shown;
 pub mod stdio;
 
 use std::time::Duration;
 
 use offstage_protocol::Monotonic;
+use offstage_support::logs::Logs;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
@@ -19,6 +21,7 @@ use crate::channel::Channel;
 use crate::io::link::LinkEvent;
 use crate::io::link::LinkState;
 use crate::io::logs::LogLines;
+use crate::io::shown::Shown;
 use crate::io::stdio::Inbound;
 use crate::io::stdio::Stdio;
 
@@ -26,7 +29,14 @@ use crate::io::stdio::Stdio;
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the bridge until the browser goes away (true) or breaks the rules (false).
-pub async fn run<C: Channel>(config: BridgeConfig, channel: &C, mut stdio: Stdio, logs: &LogLines) -> bool {
+pub async fn run<C: Channel>(
+    config: BridgeConfig,
+    channel: &C,
+    mut stdio: Stdio,
+    lines: &LogLines,
+    logs: &Logs,
+) -> bool {
+    let mut shown = Shown::new();
     let clock = Clock { origin: Instant::now() };
     let mut bridge = Bridge::new(clock.now(), config);
     let mut link = LinkState::Off;
@@ -41,6 +51,10 @@ pub async fn run<C: Channel>(config: BridgeConfig, channel: &C, mut stdio: Stdio
             match command {
                 Command::OpenChannel { epoch } => link = LinkState::open(channel, epoch),
                 Command::CloseChannel => link = LinkState::Off,
+                Command::Log(control) => {
+                    logs.control(&control).into_iter().for_each(|chunk| bridge.handle_collected(chunk));
+                }
+                Command::Show(metrics) => shown.show(&metrics),
                 Command::Exit { clean } => {
                     say_farewell(&mut bridge, stdio, now).await;
                     return clean;
@@ -72,7 +86,7 @@ pub async fn run<C: Channel>(config: BridgeConfig, channel: &C, mut stdio: Stdio
             (epoch, event) = link.event(bridge.wants_channel_bytes()) => {
                 handle_link_event(&mut bridge, clock.now(), epoch, event);
             }
-            (level, text) = logs.next() => bridge.handle_log_line(level, &text),
+            (level, text) = lines.next() => bridge.handle_log_line(level, &text),
             () = sleep_until(clock.instant(bridge.poll_timeout())), if bridge.poll_timeout().is_some() => {}
         }
     }

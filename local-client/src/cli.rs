@@ -12,9 +12,9 @@ use clap::ValueEnum;
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
 use offstage_protocol::socket_path::SocketChoice;
 use offstage_protocol::socket_path::socket_path;
+use offstage_support::logs::Logs;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tracing_subscriber::EnvFilter;
 
 use crate::doctor;
 use crate::engine::supervisor::EngineConfig;
@@ -43,6 +43,10 @@ enum Command {
     /// Prints a line `READY {…}` on stdout each time an engine is ready to play; everything else goes to
     /// stderr, and to the file that OFFSTAGE_LOG_FILE names. OFFSTAGE_LOG sets what is logged, e.g.
     /// `OFFSTAGE_LOG=debug` (default: info).
+    ///
+    /// The log's own files (JSON a line, no addresses or names in it, at most 2 MB a run and seven runs) are in OFFSTAGE_LOG_DIR
+    /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
+    /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
     Run(RunArgs),
     /// Check engine, display, socket and stage, and say what to do about what is wrong.
     ///
@@ -146,8 +150,9 @@ pub fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match cli.command {
         Command::Run(args) => {
-            start_log()?;
-            let config = args.config();
+            let logs =
+                offstage_support::logs::start("client", false, tracing_subscriber::layer::Identity::new());
+            let config = args.config(logs);
             runtime.block_on(async {
                 let mut interrupt = signal(SignalKind::interrupt())?;
                 let mut terminate = signal(SignalKind::terminate())?;
@@ -174,7 +179,7 @@ pub fn main() -> anyhow::Result<()> {
 }
 
 impl RunArgs {
-    fn config(self) -> RunConfig {
+    fn config(self, logs: Logs) -> RunConfig {
         let windows = match self.windows {
             WindowsArg::Auto | WindowsArg::X11 => {
                 Windows::X11(X11Config { display: None, fixed_parent: self.parent_window })
@@ -193,25 +198,9 @@ impl RunArgs {
             windows,
             fetch: (self.fetch == FetchArg::Device)
                 .then_some(Guard { networks: self.fetch_network, ports: self.fetch_port }),
+            logs,
         }
     }
-}
-
-fn start_log() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("OFFSTAGE_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
-    let file = match std::env::var_os("OFFSTAGE_LOG_FILE").filter(|name| !name.is_empty()) {
-        Some(name) => Some(std::fs::OpenOptions::new().create(true).append(true).open(name)?),
-        None => None,
-    };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-    match file {
-        Some(file) => {
-            use tracing_subscriber::fmt::writer::MakeWriterExt as _;
-            builder.with_writer(std::io::stderr.and(std::sync::Mutex::new(file))).init();
-        }
-        None => builder.with_writer(std::io::stderr).init(),
-    }
-    Ok(())
 }
 
 fn default_profile() -> PathBuf {
@@ -255,7 +244,7 @@ mod tests {
         let fetch = |more: &[&str]| {
             let cli = Cli::try_parse_from(["offstage-client", "run"].iter().chain(more)).ok()?;
             let Command::Run(args) = cli.command else { return None };
-            Some(args.config().fetch)
+            Some(args.config(Logs::default()).fetch)
         };
         assert_eq!(fetch(&["--fetch-port=81"]), Some(None));
         let networks = vec!["10.0.0.0/8".parse().unwrap()];

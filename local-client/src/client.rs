@@ -9,9 +9,11 @@ mod devices;
 mod fetches;
 mod picture;
 mod session;
+mod shown;
 mod stage_queue;
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
@@ -29,6 +31,7 @@ use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::FromStage;
 use offstage_protocol::message::FromStageKind;
+use offstage_protocol::message::LogControl;
 use offstage_protocol::message::PlayerFailed;
 use offstage_protocol::message::ToDevice;
 use offstage_protocol::message::ToDeviceKind;
@@ -55,6 +58,7 @@ pub use self::fetches::OwnFetch;
 use self::picture::Picture;
 use self::picture::Step;
 use self::session::Session;
+pub use self::shown::Counts;
 use self::stage_queue::StageQueue;
 
 /// Sessions that are served at once.
@@ -69,7 +73,7 @@ pub const MAX_BUFFERS: usize = 16;
 const TURN: usize = 32;
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Client {
     sessions: BTreeMap<u64, Session>,
     /// By their ids on this device.
@@ -82,6 +86,10 @@ pub struct Client {
     stage: StageQueue,
     windows: WindowQueue,
     fetches: Fetches,
+    log_orders: VecDeque<(u64, LogControl)>,
+    /// The session that lines are collected for.
+    collector: Option<u64>,
+    counts: Counts,
     /// Where the next round over the sessions begins.
     turn: u64,
 }
@@ -97,26 +105,10 @@ struct Player {
     picture: Picture,
 }
 
-impl Default for Client {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Client {
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            sessions: BTreeMap::new(),
-            players: BTreeMap::new(),
-            last_player: 0,
-            spare: None,
-            device: Device::default(),
-            stage: StageQueue::default(),
-            windows: WindowQueue::default(),
-            fetches: Fetches::default(),
-            turn: 0,
-        }
+        Self::default()
     }
 
     /// Whether media can be played now.
@@ -140,7 +132,11 @@ impl Client {
 
     pub fn session_opened(&mut self, now: Monotonic, session: u64, peer: Peer) {
         let mut config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
-        let features = [offstage_protocol::FEATURE_FILES, offstage_protocol::FEATURE_FETCH];
+        let features = [
+            offstage_protocol::FEATURE_FILES,
+            offstage_protocol::FEATURE_FETCH,
+            offstage_protocol::FEATURE_LOGS,
+        ];
         config.hello.features.extend(features.map(str::to_owned));
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
@@ -150,6 +146,7 @@ impl Client {
     }
 
     pub fn session_bytes(&mut self, now: Monotonic, wall_us: u64, session: u64, bytes: &[u8]) {
+        self.counts.received_bytes += bytes.len() as u64;
         if let Some(state) = self.sessions.get_mut(&session) {
             if let Err(error) = state.mux.handle_bytes(now, wall_us, bytes) {
                 tracing::warn!(session, code = %error.code(), %error, "the session broke the protocol");
@@ -161,6 +158,9 @@ impl Client {
     /// The channel is gone; so are the session's players.
     pub fn session_gone(&mut self, now: Monotonic, session: u64) {
         self.drop_players_of(session);
+        if self.collector == Some(session) {
+            self.order_logs(session, LogControl::default());
+        }
         if self.sessions.remove(&session).is_some() {
             tracing::info!(session, "the session is gone");
         }
@@ -169,7 +169,9 @@ impl Client {
 
     /// Bytes for the session's channel, at most about `max_bytes`.
     pub fn poll_transmit(&mut self, session: u64, max_bytes: usize) -> Option<Vec<u8>> {
-        self.sessions.get_mut(&session)?.mux.poll_transmit(max_bytes)
+        let bytes = self.sessions.get_mut(&session)?.mux.poll_transmit(max_bytes)?;
+        self.counts.sent_bytes += bytes.len() as u64;
+        Some(bytes)
     }
 
     /// True when nothing more comes from this end: the channel is to be closed.
@@ -437,7 +439,10 @@ impl Client {
             self.close_session(session, code, "a message that makes no sense");
             return;
         }
-        let name = *check::player_of(&mut kind);
+        if let ToDeviceKind::LogControl(control) = kind {
+            return self.order_logs(session, control);
+        }
+        let Some(name) = check::player_of(&mut kind).copied() else { return };
         if let ToDeviceKind::OpenPlayer(_) = kind {
             self.open_player(session, name);
             return;
@@ -447,7 +452,9 @@ impl Client {
             self.unknown_player(session, name);
             return;
         };
-        *check::player_of(&mut kind) = player;
+        if let Some(id) = check::player_of(&mut kind) {
+            *id = player;
+        }
         if let Some((buffer, op, answered)) = check::operation(&kind)
             && !self.note_stream(player, buffer, stream)
         {
@@ -502,6 +509,7 @@ impl Client {
                 self.start_fetches();
             }
             kind @ (ToDeviceKind::OpenPlayer(_)
+            | ToDeviceKind::LogControl(_)
             | ToDeviceKind::Append(_)
             | ToDeviceKind::Remove(_)
             | ToDeviceKind::Abort(_)
@@ -552,6 +560,7 @@ impl Client {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.players.insert(name, player);
         }
+        self.counts.players_opened += 1;
         let buffers = BTreeMap::new();
         self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
     }
@@ -603,6 +612,7 @@ impl Client {
         let player = match &mut kind {
             // Whether the device is ready is decided here.
             FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::LogChunk(_)
             | FromDeviceKind::FetchRange(_)
             | FromDeviceKind::FetchCancelled(_) => return,
             FromDeviceKind::PlayerFailed(message) => &mut message.player,
@@ -649,6 +659,7 @@ impl Client {
     }
 
     fn tell_failed(&mut self, session: u64, name: u32, code: ErrorCode, detail: &str) {
+        self.counts.players_failed += 1;
         let failed = PlayerFailed { player: name, code: code.number(), detail: detail.to_owned() };
         self.tell(session, FromDeviceKind::PlayerFailed(failed));
     }

@@ -12,5 +12,6 @@ pub mod doctor;
 pub mod engine;
 pub mod fetch;
 pub mod run;
+mod shown;
 pub mod stage_server;
 pub mod window;

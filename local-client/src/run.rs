@@ -11,6 +11,8 @@ use std::time::UNIX_EPOCH;
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
+use offstage_support::logs::Logs;
+use offstage_support::metrics::MetricsFile;
 use serde_json::json;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -49,6 +51,8 @@ use crate::window::x11::X11Config;
 const QUEUED_EVENTS: usize = 64;
 /// Bytes that are put together for one write to a channel.
 const TRANSMIT_SIZE: usize = 64 * 1024;
+/// How often the counters are written.
+const SHOW_INTERVAL: Duration = Duration::from_secs(15);
 /// How long sessions and windows may take to hear the goodbye.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
@@ -78,6 +82,7 @@ pub struct RunConfig {
     pub windows: Windows,
     /// Lets the device fetch files by itself where a session's policy wants it; none refuses.
     pub fetch: Option<Guard>,
+    pub logs: Logs,
 }
 
 /// Why the client could not run.
@@ -151,6 +156,8 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         fetches: BTreeMap::new(),
         windows: window_commands,
         wishes,
+        logs: config.logs,
+        metrics: MetricsFile::of("client"),
         report: Report {
             socket: config.socket.clone(),
             port: server.port(),
@@ -161,6 +168,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         },
     };
     tokio::pin!(end);
+    let mut shows = tokio::time::interval(SHOW_INTERVAL);
     loop {
         driver.pump();
         let deadline = driver.deadline();
@@ -172,6 +180,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             Some(event) = channel_events.recv() => driver.channel(event),
             Some((request, fetched)) = own_fetched.recv() => driver.own_fetched(request, fetched),
             () = drained.notified() => {}
+            _ = shows.tick() => driver.show(),
             () = tokio::time::sleep_until(deadline) => driver.timeout(),
         }
     }
@@ -206,6 +215,8 @@ struct Driver {
     own: OwnFetches,
     windows: Option<mpsc::Sender<WindowCommand>>,
     wishes: watch::Sender<Wishes>,
+    logs: Logs,
+    metrics: Option<MetricsFile>,
     report: Report,
 }
 
@@ -257,6 +268,11 @@ impl Driver {
             // Who has gone away meanwhile needs no answer.
             self.fetches.remove(&token).and_then(|reply| reply.send(fetched).ok());
         }
+        while let Some((session, control)) = self.client.poll_log_order() {
+            for chunk in self.logs.control(&control) {
+                self.client.collected(session, chunk);
+            }
+        }
         while let Some(command) = self.client.poll_own_fetch() {
             self.own.carry_out(command);
         }
@@ -293,6 +309,15 @@ impl Driver {
                 }
             }
         });
+    }
+
+    fn show(&mut self) {
+        if let Some(file) = &self.metrics
+            && let Err(error) = file.write(&crate::shown::registry(&self.client.counts()))
+        {
+            tracing::warn!(%error, "the counters can't be written");
+            self.metrics = None;
+        }
     }
 
     fn engine(&mut self, event: EngineEvent) {

@@ -9,6 +9,7 @@ pub mod message;
 pub mod mux;
 pub mod oracle;
 pub mod ranges;
+pub mod redact;
 pub mod socket_path;
 pub mod sorted_map;
 pub mod time;
@@ -22,6 +23,7 @@ pub use crate::error::ErrorCode;
 pub use crate::frame::{Frame, FrameError, FrameReader, OwnedFrame, Priority, RawFrame};
 pub use crate::mux::{Mux, MuxConfig, MuxError, MuxEvent};
 pub use crate::ranges::Ranges;
+pub use crate::redact::redact;
 pub use crate::sorted_map::SortedMap;
 pub use crate::time::Monotonic;
 
@@ -33,3 +35,5 @@ pub const PROTOCOL_MAX: u32 = 1;
 pub const FEATURE_FILES: &str = "files";
 /// The feature of a device that understands `FetchedRange.location`; whether it follows one is its own policy's business.
 pub const FEATURE_FETCH: &str = "fetch";
+/// The feature of an end that answers `LogControl`.
+pub const FEATURE_LOGS: &str = "logs";

@@ -7,7 +7,11 @@
 //!
 //! Which message may travel on which stream is written in `PROTOCOL.md` and enforced by the receivers.
 
+mod bridge;
+
 use prost::{Message, Oneof};
+
+pub use self::bridge::*;
 
 // ---------------------------------------------------------------------------------------------
 // Stream 0: control of the connection itself.
@@ -114,84 +118,12 @@ pub struct StreamClosed {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Stream 1: between the extension and its own bridge; never crosses the channel.
-
-/// What extension and bridge tell each other, on stream [`crate::frame::BRIDGE_STREAM`].
-#[derive(Clone, PartialEq, Message)]
-pub struct BridgeMessage {
-    #[prost(oneof = "BridgeKind", tags = "1, 2, 3, 4, 5")]
-    pub kind: Option<BridgeKind>,
-}
-
-/// What a [`BridgeMessage`] says.
-#[derive(Clone, PartialEq, Oneof)]
-pub enum BridgeKind {
-    /// Both ends, first.
-    #[prost(message, tag = "1")]
-    Hello(Hello),
-    /// The bridge: the channel to a client is open; a new epoch begins.
-    #[prost(message, tag = "2")]
-    ChannelUp(ChannelUp),
-    /// The bridge: there is no channel; it goes on trying.
-    #[prost(message, tag = "3")]
-    ChannelDown(ChannelDown),
-    /// The bridge: a line of its log.
-    #[prost(message, tag = "4")]
-    Log(LogLine),
-    /// The bridge: what it knows about the session.
-    #[prost(message, tag = "5")]
-    Session(SessionInfo),
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct ChannelUp {
-    /// `unix`, `xrdp`, `wts`, `tls`.
-    #[prost(string, tag = "1")]
-    pub kind: String,
-    #[prost(uint64, tag = "2")]
-    pub epoch: u64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct ChannelDown {
-    #[prost(uint32, tag = "1")]
-    pub code: u32,
-    #[prost(string, tag = "2")]
-    pub detail: String,
-    /// Milliseconds until the bridge tries again.
-    #[prost(uint32, tag = "3")]
-    pub retry_ms: u32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct LogLine {
-    /// `error`, `warn`, `info`, `debug`, `trace`.
-    #[prost(string, tag = "1")]
-    pub level: String,
-    #[prost(string, tag = "2")]
-    pub text: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct SessionInfo {
-    /// `linux`, `windows`, `macos`.
-    #[prost(string, tag = "1")]
-    pub os: String,
-    /// `local`, `xrdp`, `rdp`, `other`.
-    #[prost(string, tag = "2")]
-    pub session_type: String,
-    /// Process id of the browser that started the bridge.
-    #[prost(uint32, tag = "3")]
-    pub browser_pid: u32,
-}
-
-// ---------------------------------------------------------------------------------------------
 // Streams 2 and up: the session to the device.
 
 /// What the session asks of the device.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToDevice {
-    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
+    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17")]
     pub kind: Option<ToDeviceKind>,
 }
 
@@ -228,6 +160,9 @@ pub enum ToDeviceKind {
     FetchedRange(FetchedRange),
     #[prost(message, tag = "15")]
     WatchFrames(WatchFrames),
+    /// How the device logs for this session from now on.
+    #[prost(message, tag = "17")]
+    LogControl(LogControl),
 }
 
 /// Makes a player: one media element with one MediaSource. Ids are chosen by the session.
@@ -496,7 +431,7 @@ pub struct FetchedRange {
 /// What the device reports to the session.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromDevice {
-    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: Option<FromDeviceKind>,
 }
 
@@ -517,6 +452,8 @@ pub enum FromDeviceKind {
     FetchCancelled(FetchCancelled),
     #[prost(message, tag = "7")]
     FramePresented(FramePresented),
+    #[prost(message, tag = "8")]
+    LogChunk(LogChunk),
 }
 
 /// Whether the device can play at all. Players of a device that is no longer ready are gone.

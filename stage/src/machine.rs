@@ -287,8 +287,8 @@ impl Stage {
                     player.file = Some(File::new(open.resource, extension));
                 }
             }
-            // Where the picture is and what files hold is the client's matter.
-            ToDeviceKind::SetGeometry(_) | ToDeviceKind::FetchedRange(_) => {}
+            // Where the picture is, what files hold and what is logged is the client's matter.
+            ToDeviceKind::SetGeometry(_) | ToDeviceKind::FetchedRange(_) | ToDeviceKind::LogControl(_) => {}
         }
     }
 

@@ -136,7 +136,9 @@ impl Session {
             browser_command
                 .arg(format!("--load-extension={}", extension.display()))
                 .env("OFFSTAGE_SOCKET", &reached)
-                .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"));
+                .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"))
+                .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
+                .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"));
         }
         browser_command.args(&options.browser_args).arg("about:blank");
         browser_command.stderr(log_file(&folder, "browser.log")?);
@@ -409,6 +411,8 @@ fn start_client(
         .arg("--stage-dir")
         .arg(&installation.stage)
         .args(&options.client_args)
+        .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
+        .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"))
         .stderr(log_file(folder, "client.log")?);
     if let Some(display) = display {
         client.env("DISPLAY", display);

@@ -203,11 +203,8 @@ function patchMethod(proto, name, handler) {
 function patchAccessor(proto, name, get, set) {
   const descriptor = getOwnPropertyDescriptor(proto, name);
   if (!descriptor) return;
-  defineProperty(proto, name, {
-    ...descriptor,
-    get: get ? wrap(descriptor.get, get) : descriptor.get,
-    set: set ? wrap(descriptor.set, set) : descriptor.set,
-  });
+  const or = (handler, fn) => (handler ? wrap(fn, handler) : fn);
+  defineProperty(proto, name, { ...descriptor, get: or(get, descriptor.get), set: or(set, descriptor.set) });
 }
 
 /** Patches a constructor that is a property of the window, if this browser has it. */

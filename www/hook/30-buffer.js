@@ -66,9 +66,7 @@ function hidden(b, job) {
 }
 
 /** Resolves when no native operation is under way. */
-async function idle(b) {
-  while (b.expected.length) await new Promise((go) => { b.drained.push(go); });
-}
+async function idle(b) { while (b.expected.length) await new Promise((go) => { b.drained.push(go); }); }
 
 async function runJobs(b) {
   b.busy = true;
@@ -240,8 +238,6 @@ function subtract(a, b) {
 }
 
 function intersects(a, b) {
-  for (let i = 0; i < a.length; i += 2) {
-    for (let j = 0; j < b.length; j += 2) if (a[i] < b[j + 1] && b[j] < a[i + 1]) return true;
-  }
-  return false;
+  const left = subtract(a, b);
+  return left.length !== a.length || left.some((at, i) => at !== a[i]);
 }

@@ -109,6 +109,7 @@ function onElementEvent(m, event) {
 function sendPlayback(m) {
   const e = m.element;
   if (!e) return;
+  heedRate(m);
   toWorker({ playback: {
     ms: m.id, paused: native.paused.get(e), rate: m.base, volume: native.volume.get(e), muted: native.muted.get(e),
     preservesPitch: native.pitch.get(e), seekId: m.seekId, position: native.currentTime.get(e),
@@ -139,9 +140,10 @@ function heedRate(m) {
 /** The element runs at the page's rate times `factor`. */
 function setFactor(m, factor) {
   native.forget(m.slewTimer);
-  if (m.element) heedRate(m);
+  if (!m.element) return;
+  heedRate(m);
   m.factor = factor;
-  if (m.element) writeRate(m, limited(m.base * factor));
+  writeRate(m, limited(m.base * factor));
 }
 
 /** What Chromium takes: 0, or 1/16 to 16, forward. */
@@ -180,16 +182,13 @@ function sync(m, { media, wallMs, rate, advancing, seekId }) {
 
 patchAccessor(ME, 'playbackRate', (target, self) => {
   const m = native.get(elements, self);
-  if (m && m.mode === 'device' && !m.shadow) heedRate(m);
-  return m && (m.mode === 'device' || m.shadow) ? m.base : apply(target, self, []);
+  if (!m || (m.mode !== 'device' && !m.shadow)) return apply(target, self, []);
+  if (!m.shadow) heedRate(m);
+  return m.base;
 }, (target, self, args) => {
   const m = native.get(elements, self);
   if (m && m.shadow && isNumeric(args[0]) && isFinite(+args[0])) { m.shadow.after.push(() => { self.playbackRate = +args[0]; }); return undefined; }
-  if (!m || m.mode !== 'device') {
-    apply(target, self, args);
-    if (m) m.base = native.rate.get(self);
-    return undefined;
-  }
+  if (!m || m.mode !== 'device') return apply(target, self, args);
   heedRate(m);
   const wanted = +args[0];
   if (wanted === m.base) return undefined;
@@ -234,8 +233,7 @@ patchAccessor(ME, 'src', (target, self) => {
   pageLoads(self);
   const m = byUrl.get(args[0]);
   if (m) linkElement(m, self);
-  apply(target, self, args);
-  return undefined;
+  return apply(target, self, args);
 });
 
 patchAccessor(ME, 'srcObject', null, (target, self, args) => {

@@ -103,7 +103,6 @@ async function replay(m) {
   m.swap = null;
   endAgain(m);
   m.mode = 'device';
-  m.base = native.rate.get(m.element);
   m.watched = watchElement(m.id, m.element);
   hold(m);
   toWorker({ swapped: { ms: m.id } });

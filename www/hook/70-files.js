@@ -70,6 +70,7 @@ const SHADOWED = list('currentTime', 'readyState', 'networkState', 'paused', 'en
 /** From here on the page sees the element as it is now, and no event of it. */
 function hide(m) {
   const e = m.element;
+  heedRate(m);
   const shadow = {
     __proto__: null, after: list(), settled: null, loaded: false, seeking: native.seeking.get(e), duration: native.elementDuration.get(e),
   };

@@ -82,16 +82,14 @@ patchMethod(window, 'createImageBitmap', (target, self, args) => {
 
 // ---- readers that stay ----------------------------------------------------------------------------------------------
 
-patchMethod(ME, 'captureStream', (target, self, args) => {
-  const stream = apply(target, self, args);
-  take(self, 'stream');
-  return stream;
-});
-patchMethod(AudioContext.prototype, 'createMediaElementSource', (target, self, args) => {
-  const node = apply(target, self, args);
-  take(args[0], 'sound');
-  return node;
-});
+for (const [proto, name, reader, read] of [[ME, 'captureStream', 'stream', (self) => self],
+  [AudioContext.prototype, 'createMediaElementSource', 'sound', (self, args) => args[0]]]) {
+  patchMethod(proto, name, (target, self, args) => {
+    const made = apply(target, self, args);
+    take(read(self, args), reader);
+    return made;
+  });
+}
 patchConstructor('MediaElementAudioSourceNode', (node) => { take(native.heard(node), 'sound'); return node; });
 
 // The browser's small window shows what the element decodes.

@@ -204,7 +204,9 @@ fn compare(session: &Session, server: &Server, name: &str) -> Result<Row> {
         let plain = play(session, &native(server), name)?;
         let outcome = play(session, &redirected(server), name)?;
         if rules::broken(&plain.observed) {
-            bail!("{name} does not work natively, so it says nothing: {}", plain.observed["errors"]);
+            // A busy machine; what never works natively says nothing.
+            last = Some(outcome);
+            continue;
         }
         let mut found = rules::differences(&plain.observed, &outcome.observed);
         // What native runs don't agree in among themselves says nothing.
@@ -227,7 +229,8 @@ fn compare(session: &Session, server: &Server, name: &str) -> Result<Row> {
         last = Some(outcome);
     }
     let outcome = last.context("nothing was played")?;
-    let differences: Vec<String> = standing.unwrap_or_default().into_iter().collect();
+    let broken = || BTreeSet::from([format!("natively: it does not work, in {attempts} attempts")]);
+    let differences: Vec<String> = standing.unwrap_or_else(broken).into_iter().collect();
     let status = if !differences.is_empty() {
         "different"
     } else if outcome.redirected {

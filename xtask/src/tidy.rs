@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of STYLE.md that a program can check.
 
 mod errors;
+mod policy;
 mod rules;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +13,7 @@ use crate::workspace::Workspace;
 /// Checks the rules of STYLE.md that a program can check; lists everything that breaks one.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Write anew what is made from the code: docs/errors.md.
+    /// Write anew what is made from the code: docs/errors.md, docs/policy.md, manifest/policy/.
     #[arg(long)]
     fix: bool,
 }
@@ -48,8 +49,14 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let mut made = policy::files(&workspace.extension_id()?);
+    made.push((errors::PAGE, errors::page()));
     if options.fix {
-        std::fs::write(workspace.path(errors::PAGE), errors::page())?;
+        for (name, text) in &made {
+            let path = workspace.path(name);
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(path, text).with_context(|| format!("cannot write {name}"))?;
+        }
     }
     let mut files = Vec::new();
     for name in workspace.files()? {
@@ -58,8 +65,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let mut complaints = rules::check(&files);
     complaints.extend(forbidden_dependencies(workspace)?);
-    if workspace.read(errors::PAGE)? != errors::page() {
-        complaints.push(format!("{} is not what the code says: `cargo xtask tidy --fix`", errors::PAGE));
+    for (name, text) in &made {
+        if workspace.read(name).ok().as_ref() != Some(text) {
+            complaints.push(format!("{name} is not what the code says: `cargo xtask tidy --fix`"));
+        }
     }
     for complaint in &complaints {
         say(format!("tidy: {complaint}"));

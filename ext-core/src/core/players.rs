@@ -13,6 +13,7 @@ use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
 use super::files::fitted;
+use super::meter::Counted;
 use super::readers::Readers;
 use crate::choice::{Look, Rests};
 use crate::clock::{Drifts, Slew};
@@ -62,6 +63,7 @@ pub(super) struct Players {
     pub(super) by_id: SortedMap<u32, (u32, u32)>,
     /// Why the document's last player that went back to the session did so.
     reasons: SortedMap<u32, ErrorCode>,
+    pub(super) counted: Counted,
     /// Why the device didn't fetch a file of the document's, although policy has it so.
     pub(super) fetch_refused: SortedMap<u32, ErrorCode>,
     last_id: u32,
@@ -118,10 +120,15 @@ impl Players {
         Drifts::percentiles(&all, [50, 99])
     }
 
+    fn note_reason(&mut self, relay: u32, code: ErrorCode) {
+        self.reasons.insert(relay, code);
+        self.counted.in_session(code);
+    }
+
     /// The device is gone, and with it every player on it.
     pub(super) fn revert_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
         for (relay, ms) in std::mem::take(&mut self.players).into_keys() {
-            self.reasons.insert(relay, code);
+            self.note_reason(relay, code);
             let command = HookCommand::Revert { ms, code: code.number(), retry: true };
             out.push_back(Output::ToHook { relay, command });
         }
@@ -167,7 +174,7 @@ impl Players {
             return self.share(relay, live, link, out);
         }
         if let HookEvent::InWorker {} = event {
-            self.reasons.insert(relay, ErrorCode::SOURCE_IN_WORKER);
+            self.note_reason(relay, ErrorCode::SOURCE_IN_WORKER);
             return;
         }
         let ms = ms_of(&event);
@@ -338,6 +345,8 @@ impl Players {
             FromDeviceKind::FetchCancelled(cancelled) => self.fetch_cancelled(cancelled, out),
             FromDeviceKind::PlayerState(state) => self.handle_state(now, &state, link, out),
             FromDeviceKind::FramePresented(frame) => self.handle_frame(&frame, link, out),
+            // The link takes it.
+            FromDeviceKind::LogChunk(_) => {}
         }
     }
 
@@ -450,6 +459,7 @@ impl Players {
             self.players.insert(key, Player { tab_muted: muted, ..Player::new(id, replay) });
             self.by_id.insert(id, key);
             self.reasons.remove(&relay);
+            self.counted.redirected += 1;
             out.push_back(Output::ToHook { relay, command: HookCommand::Accept { ms } });
             return;
         } else {
@@ -480,7 +490,7 @@ impl Players {
     ) {
         self.close(key, link);
         let (relay, ms) = key;
-        self.reasons.insert(relay, code);
+        self.note_reason(relay, code);
         let text = format!("a player goes on in the session: {code} {}", code.sentence());
         out.push_back(Output::Log { level: "info", text });
         let command = HookCommand::Revert { ms, code: code.number(), retry };
@@ -525,7 +535,11 @@ impl Players {
     ) {
         let Some((relay, ms)) = self.by_id.get(&state.player).copied() else { return };
         let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
-        player.frames = [state.frames_presented, state.frames_dropped];
+        let frames = [state.frames_presented, state.frames_dropped];
+        for ((all, now), before) in self.counted.frames.iter_mut().zip(frames).zip(player.frames) {
+            *all = all.saturating_add(now.saturating_sub(before));
+        }
+        player.frames = frames;
         let total = state.frames_presented.saturating_add(state.frames_dropped);
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let counts =
@@ -561,6 +575,8 @@ impl Players {
         let look = Look {
             presented: state.frames_presented,
             dropped: state.frames_dropped,
+            position_us: u64::try_from(state.media_time_us).unwrap_or(0),
+            plays: !wish.paused && !state.ended && state.ready_state >= 3,
             out_of_data: !wish.paused && !state.ended && state.ready_state < 3,
             waits,
             round_trip: link.round_trip(),

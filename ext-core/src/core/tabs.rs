@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use offstage_protocol::{ErrorCode, SortedMap};
 
 use super::Output;
+use crate::config::Config;
 use crate::link::DeviceLink;
-use crate::settings::Settings;
 
 /// Most tabs that have an icon of their own.
 const MOST_TABS: usize = 5000;
@@ -55,19 +55,19 @@ pub(super) struct Tabs {
 
 impl Tabs {
     /// The tab shows another page now; the browser has put its default icon (grey) back.
-    pub(super) fn set_page(&mut self, tab: i32, url: &str, settings: &Settings) {
+    pub(super) fn set_page(&mut self, tab: i32, url: &str, config: &Config) {
         if self.tabs.len() >= MOST_TABS && !self.tabs.contains_key(&tab) {
             return;
         }
         let url: String = url.chars().take(MOST_URL).collect();
-        let (covered, calls) = (settings.covers(&url), settings.is_call_site(&url));
+        let (covered, calls) = (config.covers(&url), config.is_call_site(&url));
         self.tabs.insert(tab, Tab { covered, calls, url, shown: None });
     }
 
-    pub(super) fn set_settings(&mut self, settings: &Settings) {
+    pub(super) fn set_config(&mut self, config: &Config) {
         for tab in self.tabs.values_mut() {
-            tab.covered = settings.covers(&tab.url);
-            tab.calls = settings.is_call_site(&tab.url);
+            tab.covered = config.covers(&tab.url);
+            tab.calls = config.is_call_site(&tab.url);
         }
     }
 

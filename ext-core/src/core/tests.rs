@@ -10,7 +10,6 @@ use offstage_protocol::{
     ErrorCode, FEATURE_FETCH, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
 };
 use serde_bytes::ByteBuf;
-
 use serde_json::json;
 
 use super::*;
@@ -592,6 +591,15 @@ fn changed(op: u32, ranges: &[u64]) -> FromDeviceKind {
     })
 }
 
+fn sources(json: &serde_json::Value) -> Sources {
+    serde_json::from_value(json.clone()).unwrap()
+}
+
+/// An entry of the list that is shipped.
+fn site(kind: &str, pages: &[&str]) -> serde_json::Value {
+    json!({ "id": kind, "name": "A site", "kind": kind, "pages": pages })
+}
+
 /// The core, a bridge and a client, with what each has got.
 struct World {
     core: Core,
@@ -605,14 +613,10 @@ struct World {
     received: Vec<ToDeviceKind>,
 }
 
-pub(super) fn managed(managed: Json) -> Sources {
-    Sources { managed, ..Sources::default() }
-}
-
 impl World {
     fn new(sites: &[&str]) -> Self {
         let mut core = Core::new("1.2.3");
-        core.handle_config(&managed(json!({ "video": { "sites": sites } })));
+        core.handle_config(&sources(&json!({ "shipped": { "sites": [site("video", sites)] } })));
         let now = Monotonic(1_000_000);
         let mut world = Self {
             core,

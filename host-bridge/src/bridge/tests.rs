@@ -32,6 +32,28 @@ fn an_extension_without_hello_is_left() {
 }
 
 #[test]
+fn logs_and_counters_are_the_callers_and_only_an_extensions_that_has_said_hello() {
+    let mut test = Test::new();
+    let control = LogControl { level: "debug".into(), correlation: "a1".into() };
+    let orders = [BridgeKind::LogControl(control.clone()), BridgeKind::Metrics(Metrics::default())];
+    let tell = |test: &mut Test| {
+        for (kind, sequence) in orders.clone().into_iter().zip(0..) {
+            let payload = BridgeMessage { kind: Some(kind) }.encode_to_vec();
+            test.hear_browser(&Frame::whole(BRIDGE_STREAM, sequence, &payload).encode());
+        }
+    };
+    tell(&mut test);
+    assert_eq!(test.commands(), []);
+    let mut test = Test::known();
+    test.commands();
+    tell(&mut test);
+    assert_eq!(test.commands(), [Command::Log(control), Command::Show(Box::default())]);
+    test.said();
+    test.bridge.handle_collected(LogChunk { correlation: "a1".into(), lines: vec!["x".into()], last: true });
+    assert_eq!(test.said(), ["collected a1 [\"x\"]"]);
+}
+
+#[test]
 fn a_version_that_nobody_shares_is_told_and_nothing_is_opened() {
     let mut test = Test::new();
     test.said();
@@ -426,6 +448,8 @@ impl Test {
                 BridgeKind::ChannelUp(up) => format!("up {} {}", up.kind, up.epoch),
                 BridgeKind::ChannelDown(down) => format!("down OFS-{} {}", down.code, down.retry_ms),
                 BridgeKind::Log(line) => format!("{} {}", line.level, line.text),
+                BridgeKind::LogChunk(chunk) => format!("collected {} {:?}", chunk.correlation, chunk.lines),
+                said @ (BridgeKind::LogControl(_) | BridgeKind::Metrics(_)) => format!("never {said:?}"),
             });
         }
         said

@@ -56,6 +56,7 @@ impl Host {
     pub(crate) fn start_with(change: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_offstage-bridge"));
+        command.env("OFFSTAGE_LOG_DIR", "").env("OFFSTAGE_METRICS_DIR", "");
         command
             .arg(ORIGIN)
             .env("OFFSTAGE_SOCKET", dir.path().join("client.sock"))

@@ -18,9 +18,10 @@ const MAX_EXTENSION: usize = 8;
 /// The number under which a player's file has its ranges and its stream.
 pub(crate) const FILE_BUFFER: u32 = 1;
 
-/// The player that a message is about.
-pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
-    match kind {
+/// The player that a message is about, if it is about one.
+pub(crate) fn player_of(kind: &mut ToDeviceKind) -> Option<&mut u32> {
+    Some(match kind {
+        ToDeviceKind::LogControl(_) => return None,
         ToDeviceKind::OpenPlayer(message) => &mut message.player,
         ToDeviceKind::ClosePlayer(message) => &mut message.player,
         ToDeviceKind::AddSourceBuffer(message) => &mut message.player,
@@ -36,7 +37,7 @@ pub(crate) fn player_of(kind: &mut ToDeviceKind) -> &mut u32 {
         ToDeviceKind::WatchFrames(message) => &mut message.player,
         ToDeviceKind::OpenFile(message) => &mut message.player,
         ToDeviceKind::FetchedRange(message) => &mut message.player,
-    }
+    })
 }
 
 /// An operation on a source buffer: which buffer, which operation, whether it is to be answered.
@@ -57,6 +58,7 @@ pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
         | ToDeviceKind::EndOfStream(_)
         | ToDeviceKind::SetPlayback(_)
         | ToDeviceKind::SetGeometry(_)
+        | ToDeviceKind::LogControl(_)
         | ToDeviceKind::WatchFrames(_) => None,
     }
 }
@@ -105,6 +107,7 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
         | ToDeviceKind::ClosePlayer(_)
         | ToDeviceKind::RemoveSourceBuffer(_)
         | ToDeviceKind::EndOfStream(_)
+        | ToDeviceKind::LogControl(_)
         | ToDeviceKind::WatchFrames(_) => (stream == PLAYER_STREAM, true),
     };
     match (in_place, sensible) {

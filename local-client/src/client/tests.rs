@@ -6,6 +6,7 @@ use offstage_protocol::message::Append;
 use offstage_protocol::message::ClosePlayer;
 use offstage_protocol::message::Hello;
 use offstage_protocol::message::Layout;
+use offstage_protocol::message::LogChunk;
 use offstage_protocol::message::OpenFile;
 use offstage_protocol::message::OpenPlayer;
 use offstage_protocol::message::PlayerState;
@@ -100,6 +101,9 @@ impl World {
                         }
                         FromDeviceKind::PlayerState(state) => format!("player {} state", state.player),
                         FromDeviceKind::FramePresented(frame) => format!("player {} frame", frame.player),
+                        FromDeviceKind::LogChunk(chunk) => {
+                            format!("collected {} {:?}", chunk.correlation, chunk.lines)
+                        }
                         FromDeviceKind::FetchRange(range) => {
                             let FetchRange { player, request, resource, start, end, refused } = range;
                             let why = if refused == 0 { String::new() } else { format!(" {refused}") };
@@ -193,6 +197,33 @@ fn a_lost_session_closes_its_players_and_no_other() {
     assert_eq!(world.windows(), [WindowCommand::Close { player: players[0] }]);
     assert_eq!(world.stage_takes(), [ToStageKind::CloseAll(CloseAll { players: vec![players[0]] })]);
     assert_eq!(world.client.player_count(), 1);
+}
+
+#[test]
+fn lines_are_collected_for_one_session_at_a_time_and_the_level_stays_the_devices() {
+    let mut world = World::new(&[1, 2]);
+    let control = |level: &str, correlation: &str| {
+        let (level, correlation) = (level.to_owned(), correlation.to_owned());
+        ToDeviceKind::LogControl(LogControl { level, correlation })
+    };
+    world.received(1);
+    world.received(2);
+    world.send(1, PLAYER_STREAM, control("trace", "a1"));
+    let wanted = LogControl { level: String::new(), correlation: "a1".into() };
+    assert_eq!(world.client.poll_log_order(), Some((1, wanted)));
+    world.send(2, PLAYER_STREAM, control("", "b2"));
+    assert_eq!(world.client.poll_log_order(), None);
+    assert_eq!(world.received(2), ["collected b2 [\"another session collects\"]"]);
+    world.client.collected(1, LogChunk { correlation: "a1".into(), lines: vec!["x".into()], last: true });
+    world.exchange();
+    assert_eq!(world.received(1), ["collected a1 [\"x\"]"]);
+    // A session that goes leaves it to others.
+    world.client.session_gone(NOW, 1);
+    assert_eq!(world.client.poll_log_order(), Some((1, LogControl::default())));
+    world.send(2, PLAYER_STREAM, control("", "b2"));
+    assert!(world.client.poll_log_order().is_some());
+    world.send(2, GEOMETRY_STREAM, control("", ""));
+    assert_eq!(world.received(2), [format!("closed {}", ErrorCode::UNEXPECTED_MESSAGE)]);
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Client {
         let folder = tempfile::tempdir().unwrap();
         let stage = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/stage");
         let mut command = Command::new(env!("CARGO_BIN_EXE_offstage-client"));
+        command.env("OFFSTAGE_LOG_DIR", "").env("OFFSTAGE_METRICS_DIR", "");
         command
             .arg("run")
             .arg("--socket")

@@ -222,6 +222,9 @@ table! {
     1322 LINK_TOO_SLOW:
         "The connection to your device is too slow for this video.",
         "Check the network between the remote session and this device; playback there is tried again after a while.";
+    1323 DEVICE_LAGS:
+        "Your device plays this video slower than it should.",
+        "Close other programs on your device, and check its sound output; playback there is tried again after a while.";
     1330 FETCH_FAILED:
         "The session could not fetch the video's file for your device.",
         "Nothing to do; it plays in the session.";
@@ -316,9 +319,6 @@ table! {
     1507 CONSENT_REFUSED:
         "You have not allowed this on your device.",
         "Allow it when the client asks again, or in its settings.";
-    1508 SETTING_UNKNOWN:
-        "There is no such setting.",
-        "Correct the name; docs/policy.md lists all of them.";
     1510 CALLS_STAY:
         "Calls are not moved to your device yet; this site's go on in the session.",
         "Nothing to do.";

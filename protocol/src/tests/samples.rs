@@ -4,11 +4,12 @@ use prost::Message;
 
 use crate::message::{
     Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
-    ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, Control, ControlKind, Credit, DeviceChanged,
-    EndOfStream, FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind,
-    FromStage, FromStageKind, Hello, Layout, LogLine, OpenFile, OpenPlayer, Ping, PlayerFailed, PlayerState,
-    Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed,
-    ToDevice, ToDeviceKind, ToStage, ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
+    ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, CodeCount, Control, ControlKind, Credit,
+    DeviceChanged, EndOfStream, FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice,
+    FromDeviceKind, FromStage, FromStageKind, Hello, Layout, LogChunk, LogControl, LogLine, Metrics,
+    OpenFile, OpenPlayer, Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer,
+    SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage,
+    ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -63,7 +64,27 @@ fn bridge() -> Vec<BridgeKind> {
             session_type: "xrdp".into(),
             browser_pid: 4711,
         }),
+        BridgeKind::LogControl(LogControl { level: "debug".into(), correlation: "5f0c".into() }),
+        BridgeKind::LogChunk(LogChunk { correlation: "5f0c".into(), lines: lines(), last: true }),
+        BridgeKind::Metrics(Metrics {
+            players: 2,
+            redirected: 3,
+            in_session: vec![CodeCount { code: 1322, count: 4 }],
+            sent_bytes: 5,
+            received_bytes: 6,
+            frames_presented: 7,
+            frames_dropped: 8,
+            drift_p50_us: Some(9),
+            drift_p99_us: Some(10),
+            round_trip_us: Some(11),
+            connected: 12,
+            ready: true,
+        }),
     ]
+}
+
+fn lines() -> Vec<String> {
+    vec!["info channel is up".into(), "warn no channel".into()]
 }
 
 fn to_device() -> Vec<ToDeviceKind> {
@@ -113,6 +134,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             seek_to: 12.34,
         }),
         ToDeviceKind::WatchFrames(WatchFrames { player, on: true }),
+        ToDeviceKind::LogControl(LogControl { level: String::new(), correlation: "5f0c".into() }),
         ToDeviceKind::SetGeometry(SetGeometry {
             player,
             seq: 400,
@@ -202,6 +224,7 @@ fn from_device() -> Vec<FromDeviceKind> {
             end: 524_293,
             refused: 1350,
         }),
+        FromDeviceKind::LogChunk(LogChunk { correlation: "5f0c".into(), lines: lines(), last: false }),
         FromDeviceKind::FetchCancelled(FetchCancelled { player, request: 7 }),
     ]
 }

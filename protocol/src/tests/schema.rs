@@ -1,9 +1,9 @@
-//! Reads `message.rs` as a schema, so that `offstage.proto` and `PROTOCOL.md` can't differ from it.
+//! Reads `message.rs` and its parts as a schema, so that `offstage.proto` and `PROTOCOL.md` can't differ from it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-const SOURCE: &str = include_str!("../message.rs");
+const SOURCE: &str = concat!(include_str!("../message.rs"), "\n", include_str!("../message/bridge.rs"));
 
 /// A struct, or an enum that stands in a message's `oneof`.
 #[derive(Debug, Default)]
@@ -138,7 +138,7 @@ pub(super) fn kinds() -> BTreeSet<String> {
 pub(super) fn proto() -> String {
     let all = items();
     let mut out = String::from(
-        "// The messages of Offstage. Equal to protocol/src/message.rs; a test compares them.\n\
+        "// The messages of Offstage. Equal to protocol/src/message.rs and its parts; a test compares them.\n\
          // See PROTOCOL.md for what the messages mean and where they may travel.\n\
          syntax = \"proto3\";\n\npackage offstage;\n",
     );

@@ -417,7 +417,13 @@ fn survives_breaks(kind: Kind) {
     let mut play = Play::start(kind);
     for step in 0..12 {
         let when = format!("{kind:?}, breaks again after {} ms", step * 40);
+        // Some moves take long enough to be in the middle of sending then; others are at the swap, or beyond; and some pages hear all
+        // of it at once, later.
+        play.session.link().unwrap().shape((step % 3 == 0).then_some(4_000_000), Duration::ZERO);
         play.begin();
+        if step % 3 == 2 {
+            play.page.evaluate("setTimeout(() => { const end = performance.now() + 2500; while (performance.now() < end); }, 0); 0").unwrap();
+        }
         play.session.link().unwrap().hang_up();
         play.wait_in_session(&when);
         wait(&when, || play.session.status().is_ok_and(|status| status["ready"] == true));

@@ -81,7 +81,7 @@ fn serve(for_device: ForDevice) -> (Server, Asks) {
 fn session(policy: bool, fetch_args: &[String]) -> Session {
     let options = SessionOptions {
         sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
-        managed: policy.then(|| json!({ "fetch": { "device": ["http://127.0.0.1/*"] } })),
+        managed: policy.then(|| json!({ "fetchDevice": ["http://127.0.0.1"] })),
         client_args: [StageProbe::client_args(), fetch_args.to_vec()].concat(),
         ..SessionOptions::default()
     };

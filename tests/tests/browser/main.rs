@@ -21,6 +21,7 @@ mod files;
 mod frames;
 mod hostile;
 mod icon;
+mod logs;
 mod overlay;
 mod readers;
 mod reversible;

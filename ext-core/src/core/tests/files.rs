@@ -131,9 +131,8 @@ fn a_file_that_cannot_be_wound_or_fetched_stays_in_the_session() {
 /// A world in which policy has the device fetch the files of some documents.
 fn fetching(pattern: &str) -> World {
     let mut world = World::new(&["https://*/*"]);
-    world.core.handle_config(&managed(
-        json!({ "video": { "sites": ["https://*/*"] }, "fetch": { "device": [pattern] } }),
-    ));
+    let managed = json!({ "videoAllSites": true, "fetchDevice": [pattern] });
+    world.core.handle_config(&sources(&json!({ "managed": managed })));
     moving_file_in(world, Some(30.0))
 }
 

@@ -5,7 +5,8 @@ use super::*;
 #[test]
 fn the_icon_says_that_calls_stay_where_they_are_expected() {
     let mut world = World::new(&["https://*/*"]);
-    world.core.handle_config(&managed(json!({ "calls": { "sites": ["https://calls.org/*"] } })));
+    let listed = [site("calls", &["https://calls.org/*"])];
+    world.core.handle_config(&sources(&json!({ "shipped": { "sites": listed } })));
     for (url, stay) in [("https://calls.org/", true), ("https://example.org/", false)] {
         world.core.handle_tab(1, url);
         world.run();

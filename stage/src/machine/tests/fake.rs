@@ -132,7 +132,8 @@ fn understand(bytes: &[u8]) -> Said {
             FromDeviceKind::FramePresented(frame) => Said::Frame(frame),
             kind @ (FromDeviceKind::DeviceChanged(_)
             | FromDeviceKind::FetchRange(_)
-            | FromDeviceKind::FetchCancelled(_)) => panic!("the stage does not say {kind:?}"),
+            | FromDeviceKind::FetchCancelled(_)
+            | FromDeviceKind::LogChunk(_)) => panic!("the stage does not say {kind:?}"),
         },
     }
 }

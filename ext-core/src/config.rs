@@ -1,0 +1,226 @@
+//! What is covered: the list that the extension ships, and what the settings make of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pattern::Pattern;
+use crate::settings::{Settings, Value};
+use crate::sites::SiteList;
+
+/// Everything that settings come from, as the browser hands it over. What isn't there doesn't speak.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Sources {
+    pub shipped: SiteList,
+    pub managed: Value,
+    pub local: Value,
+}
+
+/// Hook and relay belong into every frame whose document matches, and isn't excluded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scripts {
+    pub matches: Vec<String>,
+    pub exclude_matches: Vec<String>,
+    /// Documents without an address of their own count as their origin.
+    pub match_origin_as_fallback: bool,
+}
+
+impl Scripts {
+    fn new(matches: Vec<&Pattern>, excluded: Vec<&Pattern>, match_origin_as_fallback: bool) -> Self {
+        let texts = |patterns: Vec<&Pattern>| patterns.into_iter().map(|p| p.text().to_owned()).collect();
+        Self { matches: texts(matches), exclude_matches: texts(excluded), match_origin_as_fallback }
+    }
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    settings: Settings,
+    enabled: bool,
+    sites: Vec<Pattern>,
+    blocked: Vec<Pattern>,
+    calls: Vec<Pattern>,
+    fetched_by_device: Vec<Pattern>,
+}
+
+impl Config {
+    /// Policy's sites come in place of the list, the person's beside it; what is blocked anywhere is blocked.
+    #[must_use]
+    pub fn from_sources(sources: &Sources) -> Self {
+        let settings = Settings::new(&sources.managed, &sources.local);
+        let parse = |texts: Vec<String>| {
+            texts.iter().filter_map(|text| Pattern::parse_site(text)).collect::<Vec<_>>()
+        };
+        let sites = |key: &str, calls: bool| {
+            if let Some(listed) = settings.of_policy(key) {
+                return parse(listed);
+            }
+            let shipped = sources.shipped.patterns(calls);
+            let shipped = shipped.iter().filter_map(|text| Pattern::parse(text));
+            shipped.chain(parse(settings.of_person(key))).collect()
+        };
+        let blocked = |key: &str| {
+            let policy = settings.of_policy(key).unwrap_or_default();
+            parse(policy.into_iter().chain(settings.of_person(key)).collect())
+        };
+        Self {
+            enabled: settings.is_on("enabled"),
+            sites: match Pattern::parse_site("*").filter(|_| settings.is_on("videoAllSites")) {
+                Some(all) => vec![all],
+                None => sites("videoSites", false),
+            },
+            blocked: blocked("videoBlocked"),
+            calls: sites("callsSites", true),
+            // Neither a page nor the person may have the device connect somewhere.
+            fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
+            settings,
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether redirection may be tried on a page.
+    #[must_use]
+    pub fn covers(&self, url: &str) -> bool {
+        self.enabled
+            && self.sites.iter().any(|pattern| pattern.matches(url))
+            && !self.blocked.iter().any(|pattern| pattern.matches(url))
+    }
+
+    /// Whether a page is known for its calls.
+    #[must_use]
+    pub fn is_call_site(&self, url: &str) -> bool {
+        self.enabled && self.calls.iter().any(|pattern| pattern.matches(url))
+    }
+
+    /// Whether policy has the device fetch the files of documents of an origin.
+    #[must_use]
+    pub fn fetches_by_device(&self, origin: &str) -> bool {
+        self.fetched_by_device.iter().any(|pattern| pattern.matches(origin))
+    }
+
+    /// How many patterns are covered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        if self.enabled { self.sites.len() } else { 0 }
+    }
+
+    /// What hook and relay are registered for. A document without an address of its own (about:blank, srcdoc, blob:, data:) is
+    /// covered with the origin that made it. The browser offers that for whole origins only, and it can't tell what path such a
+    /// document comes from: where a path is blocked or only a path is covered, documents with an address are all there is.
+    #[must_use]
+    pub fn scripts(&self) -> [Scripts; 2] {
+        if !self.enabled {
+            return [Scripts::new(Vec::new(), Vec::new(), true), Scripts::new(Vec::new(), Vec::new(), false)];
+        }
+        let (whole, parts): (Vec<&Pattern>, Vec<&Pattern>) = self.sites.iter().partition(|p| p.is_whole());
+        let in_part: Vec<&Pattern> = self.blocked.iter().filter(|pattern| !pattern.is_whole()).collect();
+        let given_up: Vec<Pattern> =
+            in_part.iter().filter_map(|blocked| blocked.common_origins(blocked)).collect();
+        let all_blocked: Vec<&Pattern> = self.blocked.iter().collect();
+        let inherit =
+            Scripts::new(whole.clone(), all_blocked.iter().copied().chain(&given_up).collect(), true);
+        let left: Vec<Pattern> = given_up
+            .iter()
+            .flat_map(|origins| whole.iter().filter_map(|site| site.common_origins(origins)))
+            .collect();
+        let own = parts.into_iter().filter(|part| !whole.iter().any(|site| site.contains(part)));
+        [inherit, Scripts::new(own.chain(&left).collect(), all_blocked, false)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(pages: &[&str], managed: serde_json::Value, local: serde_json::Value) -> Config {
+        let shipped = json!({ "sites": [{ "id": "a", "name": "A", "kind": "video", "pages": pages }] });
+        let sources = json!({ "shipped": shipped, "managed": managed, "local": local });
+        Config::from_sources(&serde_json::from_value(sources).unwrap())
+    }
+
+    #[test]
+    fn policy_replaces_the_list_the_person_adds_to_it_and_blocked_is_blocked() {
+        let of = |managed, local| config(&["https://a.org/*"], managed, local);
+        let covered = |config: &Config| -> Vec<&str> {
+            let urls = ["https://a.org/", "https://b.org/", "https://c.org/", "https://bank.org/"];
+            urls.into_iter().filter(|url| config.covers(url)).collect()
+        };
+        assert_eq!(covered(&of(json!({}), json!({}))), ["https://a.org/"]);
+        assert_eq!(
+            covered(&of(json!({}), json!({ "videoSites": ["b.org"] }))),
+            ["https://a.org/", "https://b.org/"]
+        );
+        let policy = json!({ "videoSites": ["c.org", "bank.org"], "videoBlocked": ["bank.org"] });
+        assert_eq!(covered(&of(policy.clone(), json!({ "videoSites": ["b.org"] }))), ["https://c.org/"]);
+        assert_eq!(covered(&of(policy, json!({ "videoBlocked": ["c.org"] }))), [""; 0]);
+        let all = json!({ "videoAllSites": true, "videoBlocked": ["bank.org"] });
+        assert_eq!(covered(&of(all, json!({}))).len(), 3);
+        assert_eq!(
+            covered(&of(json!({ "videoAllSites": false }), json!({ "videoAllSites": true }))).len(),
+            1
+        );
+        let off = of(json!({ "enabled": false, "videoAllSites": true }), json!({ "enabled": true }));
+        assert!(covered(&off).is_empty() && off.count() == 0);
+        assert!(off.scripts().iter().all(|s| s.matches.is_empty()));
+    }
+
+    #[test]
+    fn documents_without_an_address_are_covered_where_paths_do_not_matter() {
+        let check = |sites: &[&str], blocked: &[&str], expected: [[&[&str]; 2]; 2]| {
+            let scripts = config(sites, json!({ "videoBlocked": blocked }), json!({})).scripts();
+            for (scripts, [matches, excluded]) in scripts.iter().zip(expected) {
+                assert_eq!(
+                    (&*scripts.matches, &*scripts.exclude_matches),
+                    (&*strings(matches), &*strings(excluded))
+                );
+            }
+        };
+        check(
+            &["https://a.org/*"],
+            &["https://*.b.org/*"],
+            [[&["https://a.org/*"], &["https://*.b.org/*"]], [&[], &["https://*.b.org/*"]]],
+        );
+        check(
+            &["https://a.org/video/*", "https://*.b.org/*", "https://b.org/x"],
+            &[],
+            [[&["https://*.b.org/*"], &[]], [&["https://a.org/video/*"], &[]]],
+        );
+        check(
+            &["https://*/*"],
+            &["*://a.org/admin/*"],
+            [
+                [&["https://*/*"], &["*://a.org/admin/*", "*://a.org/*"]],
+                [&["https://a.org/*"], &["*://a.org/admin/*"]],
+            ],
+        );
+    }
+
+    #[test]
+    fn only_managed_settings_have_the_device_fetch_and_only_for_whole_origins() {
+        let patterns = json!({ "fetchDevice": ["https://a.org", "https://b.org/video/*", "://"] });
+        let managed = config(&[], patterns, json!({}));
+        assert_eq!(managed.settings().problems().len(), 2);
+        for (origin, expected) in [
+            ("https://a.org", true),
+            ("https://x.a.org", true),
+            ("http://a.org", false),
+            ("https://b.org", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(managed.fetches_by_device(origin), expected, "{origin}");
+        }
+        let own = config(&["*://*/*"], json!({}), json!({ "fetchDevice": ["*"] }));
+        assert!(!own.fetches_by_device("https://a.org"));
+    }
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+}
