@@ -7,8 +7,7 @@ import init, { Brain } from './ext_core.js';
 /** Calls that came before the module was ready, bounded by what a browser can send in that time. */
 let waiting = [];
 let brain = null;
-/** Numbers the relays. */
-let lastId = 0;
+let lastId = 0; // numbers the relays
 /** Relay → its document's origin, by the browser's word. */
 const origins = new Map();
 
@@ -196,6 +195,7 @@ readManaged();
 /** For the popup, and for whoever looks into the worker: what works, what doesn't, and why. */
 self.offstageStatus = () => JSON.parse(brain?.status() ?? 'null');
 self.offstageLogs = (on) => brain?.logs(on, crypto.randomUUID());
+self.offstageSet = async (key, value) => chrome.storage.local.set({ [key]: brain.set(key, value) });
 init({ module_or_path: fetch(chrome.runtime.getURL('ext_core_bg.wasm')) }).then(() => {
   brain = new Brain(shell, chrome.runtime.getManifest().version);
   const first = waiting;

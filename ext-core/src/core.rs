@@ -23,7 +23,7 @@ use crate::hook::{
     to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
-use crate::settings::Settings;
+use crate::settings::{Effective, Problem, Settings};
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
@@ -94,7 +94,7 @@ pub enum Output {
 }
 
 /// See [`Core::status`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status<'a> {
     pub ready: bool,
     /// Why not, while `ready` is false.
@@ -121,6 +121,9 @@ pub struct Status<'a> {
     pub fetch_refused: Vec<InSession>,
     /// Patterns that are covered.
     pub sites: usize,
+    pub settings: Vec<&'a Effective>,
+    /// What somebody has set wrongly.
+    pub problems: &'a [Problem],
 }
 
 /// Why something of a document's is the session's: its last player that was to play on the device, or the fetching of its files.
@@ -394,6 +397,8 @@ impl Core {
                 .filter_map(|(relay, code)| self.in_session(*relay, *code))
                 .collect(),
             sites: self.config.count(),
+            settings: self.config.settings().effective().collect(),
+            problems: self.config.settings().problems(),
         }
     }
 

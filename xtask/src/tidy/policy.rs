@@ -80,7 +80,8 @@ fn schema() -> Value {
         let mut property = json!({ "title": setting.title, "description": setting.description });
         let more = match setting.kind {
             Kind::Switch => json!({ "type": "boolean" }),
-            Kind::Word(words) => json!({ "type": "string", "enum": words }),
+            // Not an `enum`: the browser would leave a wrong word out before anybody could tell of it.
+            Kind::Word(_) => json!({ "type": "string" }),
             Kind::Sites | Kind::Origins | Kind::Keys => {
                 json!({ "type": "array", "items": { "type": "string" } })
             }
@@ -312,7 +313,8 @@ fn page(id: &str) -> String {
 <!-- Made from ext-core/src/settings.rs by `cargo xtask tidy --fix`. -->
 
 Policy beats the person's settings, and those beat the defaults. A value of the wrong kind, an entry that is none and a name that no setting has are
-left out, are told with a code (OFS-1503, OFS-1505) in the extension's log and window, and change nothing else. Changes count at once, for pages that are opened from
+left out, are told with a code (OFS-1503, OFS-1505) in the extension's log and window, and change nothing else; of a policy's wrong types the browser itself tells
+in `chrome://policy`. Changes count at once, for pages that are opened from
 then on.
 
 | Name | Value | Default | Set by | What it does |
