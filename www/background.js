@@ -57,23 +57,23 @@ chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
 chrome.storage.onChanged.addListener((changes, area) => {
   if (area === 'managed') readManaged(); else if (area !== 'local' || !(MANAGED in changes)) configure();
 });
-for (const begins of [chrome.runtime.onStartup, chrome.runtime.onInstalled]) begins.addListener(() => {});
+const { runtime: { onStartup, onInstalled }, permissions: { onAdded, onRemoved } } = chrome;
+for (const event of [onStartup, onInstalled, onAdded, onRemoved]) event.addListener(() => configure());
 
 /** Managed settings take seconds to come after the browser's start; until then the ones that were last seen count. */
 const MANAGED = 'managedSettingsLastSeen';
 let managed = null;
 
 async function configure() {
-  const [shipped, local] = await Promise.all([
-    fetch('sites/sites.json').then((r) => r.json()).catch(() => ({})), chrome.storage.local.get().catch(() => ({}))]);
-  tell('configure', { shipped, managed: managed ?? local[MANAGED] ?? {}, local });
+  const [shipped, local, { origins: granted }] = await Promise.all([fetch('sites/sites.json').then((r) => r.json()).catch(() => ({})),
+    chrome.storage.local.get().catch(() => ({})), chrome.permissions.getAll()]);
+  tell('configure', { shipped, managed: managed ?? local[MANAGED] ?? {}, local, granted });
 }
 
 async function readManaged() {
   const now = await chrome.storage.managed.get().catch(() => ({}));
-  const differs = JSON.stringify(now) !== JSON.stringify(managed);
+  if (JSON.stringify(now) === JSON.stringify(managed)) return;
   managed = now;
-  if (!differs) return;
   await chrome.storage.local.set({ [MANAGED]: now }).catch(() => {});
   configure();
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pattern::Pattern;
-use crate::settings::{Settings, Value};
+use crate::settings::{MOST_ENTRIES, Settings, Value};
 use crate::sites::SiteList;
 
 /// Everything that settings come from, as the browser hands it over. What isn't there doesn't speak.
@@ -13,6 +13,8 @@ pub struct Sources {
     pub shipped: SiteList,
     pub managed: Value,
     pub local: Value,
+    /// Origins that the browser permits; what isn't known is permitted.
+    pub granted: Option<Vec<String>>,
 }
 
 /// Hook and relay belong into every frame whose document matches, and isn't excluded.
@@ -37,6 +39,8 @@ impl Scripts {
 pub struct Config {
     settings: Settings,
     enabled: bool,
+    /// What the settings have and the browser doesn't permit, as whole origins.
+    missing: Vec<String>,
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
@@ -47,7 +51,7 @@ impl Config {
     /// Policy's sites come in place of the list, the person's beside it; what is blocked anywhere is blocked.
     #[must_use]
     pub fn from_sources(sources: &Sources) -> Self {
-        let settings = Settings::new(&sources.managed, &sources.local);
+        let mut settings = Settings::new(&sources.managed, &sources.local);
         let parse = |texts: Vec<String>| {
             texts.iter().filter_map(|text| Pattern::parse_site(text)).collect::<Vec<_>>()
         };
@@ -63,14 +67,22 @@ impl Config {
             let policy = settings.of_policy(key).unwrap_or_default();
             parse(policy.into_iter().chain(settings.of_person(key)).collect())
         };
+        let wanted = match Pattern::parse_site("*").filter(|_| settings.is_on("videoAllSites")) {
+            Some(all) => vec![all],
+            None => sites("videoSites", false),
+        };
+        let (permitted, missing) = permitted(wanted, sources.granted.as_deref());
+        let (blocked, calls) = (blocked("videoBlocked"), sites("callsSites", true));
+        let enabled = settings.is_on("enabled");
+        if enabled {
+            missing.iter().for_each(|origins| settings.lack_permission(origins));
+        }
         Self {
-            enabled: settings.is_on("enabled"),
-            sites: match Pattern::parse_site("*").filter(|_| settings.is_on("videoAllSites")) {
-                Some(all) => vec![all],
-                None => sites("videoSites", false),
-            },
-            blocked: blocked("videoBlocked"),
-            calls: sites("callsSites", true),
+            enabled,
+            sites: permitted,
+            missing,
+            blocked,
+            calls,
             // Neither a page nor the person may have the device connect somewhere.
             fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
             settings,
@@ -80,6 +92,12 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What to ask the browser for (`chrome.permissions.request`), so that all that the settings have is covered.
+    #[must_use]
+    pub fn missing_permissions(&self) -> &[String] {
+        if self.enabled { &self.missing } else { &[] }
     }
 
     /// Whether redirection may be tried on a page.
@@ -130,6 +148,23 @@ impl Config {
         let own = parts.into_iter().filter(|part| !whole.iter().any(|site| site.contains(part)));
         [inherit, Scripts::new(own.chain(&left).collect(), all_blocked, false)]
     }
+}
+
+/// What the browser permits of the patterns, and the origins of what it doesn't: scripts would not run there.
+fn permitted(wanted: Vec<Pattern>, granted: Option<&[String]>) -> (Vec<Pattern>, Vec<String>) {
+    let Some(granted) = granted else { return (wanted, Vec::new()) };
+    let granted: Vec<Pattern> = granted.iter().filter_map(|text| Pattern::parse(text)).collect();
+    let (mut permitted, mut missing): (Vec<Pattern>, Vec<String>) = (Vec::new(), Vec::new());
+    for pattern in wanted {
+        if pattern.is_in(&granted) {
+            permitted.push(pattern);
+            continue;
+        }
+        missing.extend(pattern.common_origins(&pattern).map(|origins| origins.text().to_owned()));
+        let parts = granted.iter().filter_map(|granted| pattern.within(granted));
+        permitted.extend(parts.take(MOST_ENTRIES.saturating_sub(permitted.len())));
+    }
+    (permitted, missing)
 }
 
 #[cfg(test)]
@@ -222,5 +257,39 @@ mod tests {
 
     fn strings(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_the_browser_does_not_permit_is_not_registered_but_told() {
+        let of = |granted: &[&str], all: bool| {
+            let pages = ["https://*.a.org/*", "https://b.org/live/*"];
+            let shipped = json!({ "sites": [{ "id": "a", "name": "A", "kind": "video", "pages": pages }] });
+            let sources =
+                json!({ "shipped": shipped, "local": { "videoAllSites": all }, "granted": granted });
+            Config::from_sources(&serde_json::from_value(sources).unwrap())
+        };
+        let matches =
+            |config: &Config| config.scripts().iter().flat_map(|s| s.matches.clone()).collect::<Vec<_>>();
+        let told = |config: &Config| {
+            let problems = config.settings().problems();
+            problems.iter().filter(|problem| problem.code == "OFS-1506").count()
+        };
+        let own = ["https://*.a.org/*", "https://b.org/*"];
+        let listed = of(&own, false);
+        assert_eq!(matches(&listed), ["https://*.a.org/*", "https://b.org/live/*"]);
+        assert_eq!((told(&listed), listed.missing_permissions().len()), (0, 0));
+        let all = of(&own, true);
+        assert_eq!((matches(&all), told(&all)), (own.map(str::to_owned).to_vec(), 1));
+        assert_eq!(all.missing_permissions(), ["*://*/*"]);
+        assert!(all.covers("https://b.org/x") && !all.covers("https://c.org/"));
+        for granted in [&["<all_urls>"][..], &["*://*/*"], &["http://*/*", "https://*/*"]] {
+            let all = of(granted, true);
+            assert!(all.covers("https://c.org/") && told(&all) == 0, "{granted:?}");
+        }
+        let none = of(&[], false);
+        assert_eq!(
+            (none.count(), told(&none), none.missing_permissions()),
+            (0, 2, &own.map(str::to_owned)[..])
+        );
     }
 }

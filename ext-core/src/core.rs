@@ -125,6 +125,8 @@ pub struct Status<'a> {
     pub settings: Vec<&'a Effective>,
     /// What somebody has set wrongly.
     pub problems: &'a [Problem],
+    /// Origins to ask the browser's permission for.
+    pub missing_permissions: &'a [String],
 }
 
 /// Why something of a document's is the session's: its last player that was to play on the device, or the fetching of its files.
@@ -400,6 +402,7 @@ impl Core {
             sites: self.config.count(),
             settings: self.config.settings().effective().collect(),
             problems: self.config.settings().problems(),
+            missing_permissions: self.config.missing_permissions(),
         }
     }
 

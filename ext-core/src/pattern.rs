@@ -22,7 +22,7 @@ enum Host {
 }
 
 impl Pattern {
-    /// Parses a pattern; `None` if it is not one.
+    /// Parses a pattern; `None` if it is not one. The browser takes what passes: one that it refuses would take all others along.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > 1000 {
@@ -47,19 +47,20 @@ impl Pattern {
         let slash = rest.find('/')?;
         let (authority, path) = rest.split_at(slash);
         let (name, port) = match authority.rsplit_once(':') {
-            Some((name, port)) if port == "*" || port.parse::<u16>().is_ok() => (name, Some(port)),
+            Some((name, port)) if port == "*" || is_port(port) => (name, Some(port)),
             Some(_) => return None,
             None => (authority, None),
         };
         let name = name.to_ascii_lowercase();
         let host = match name.strip_prefix("*.") {
-            Some(below) if !below.is_empty() && !below.contains('*') => Host::Below(below.into()),
+            Some(below) if is_name(below) => Host::Below(below.into()),
             None if name == "*" => Host::Any,
-            None if !name.is_empty() && !name.contains('*') => Host::Exact(name),
+            None if is_name(&name) => Host::Exact(name),
             _ => return None,
         };
+        let is_path = path.bytes().all(|b| b.is_ascii_graphic() && b != b'#' && b != b'\\');
         let port = port.filter(|port| *port != "*").map(Into::into);
-        Some(Self { text: text.into(), scheme, host, port, path: path.into() })
+        is_path.then(|| Self { text: text.into(), scheme, host, port, path: path.into() })
     }
 
     /// Parses what administrators and people write for sites, as browsers' own policies have it
@@ -130,6 +131,22 @@ impl Pattern {
         Some(Self { text, scheme, host, port, path: "/*".into() })
     }
 
+    /// What of it is in the whole origins of `other`.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Option<Self> {
+        let whole = self.common_origins(other)?;
+        let origins = whole.text.strip_suffix("/*")?;
+        Some(Self { text: format!("{origins}{}", self.path), path: self.path.clone(), ..whole })
+    }
+
+    /// Whether all of it is in the whole origins of some of the others.
+    #[must_use]
+    pub fn is_in(&self, others: &[Self]) -> bool {
+        let of = |scheme| Self { scheme: Some(scheme), ..self.clone() };
+        let parts = self.scheme.map_or_else(|| vec![of("http"), of("https")], |scheme| vec![of(scheme)]);
+        parts.iter().all(|part| others.iter().any(|other| other.contains(part)))
+    }
+
     /// Whether everything that `other` matches is in the whole origins of this one.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
@@ -162,6 +179,19 @@ impl Pattern {
         };
         host && self.port.as_deref().is_none_or(|wanted| wanted == port) && glob(&self.path, path)
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0') && text.parse::<u16>().is_ok()
+}
+
+/// What can be a host.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_letter = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        !label.is_empty() && label.len() <= 63 && label.chars().all(is_letter)
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// What two restrictions leave, where `None` restricts nothing; `None` if that is nothing.
@@ -300,6 +330,11 @@ mod tests {
             "https://a*b/*",
             "https://x",
             "https://x:y/*",
+            "https://x:+80/*",
+            "https://x:0/*",
+            "https://x y/*",
+            "https://x./*",
+            "https://x/ /*",
         ] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }

@@ -248,6 +248,16 @@ impl Settings {
         &self.problems
     }
 
+    /// The browser doesn't permit origins that these settings have.
+    pub(crate) fn lack_permission(&mut self, origins: &str) {
+        if self.problems.len() < MOST_PROBLEMS {
+            let (key, text) =
+                (if self.is_on("videoAllSites") { "videoAllSites" } else { "videoSites" }, told(origins));
+            let source = self.row(key).map_or(Origin::Default, |row| row.effective.source);
+            self.problems.push(Problem::new(key, ErrorCode::PERMISSION_MISSING, source, text));
+        }
+    }
+
     #[must_use]
     pub fn is_on(&self, key: &str) -> bool {
         self.row(key).map_or_else(

@@ -1,7 +1,11 @@
 //! From the one manifest template to a manifest per browser.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Map, Value};
+use offstage_ext_core::pattern::Pattern;
+use offstage_ext_core::sites::SiteList;
+use serde_json::{Map, Value, json};
 
 use crate::workspace::Workspace;
 
@@ -15,8 +19,23 @@ pub(crate) fn make(workspace: &Workspace, browser: &str) -> Result<String> {
     let Value::Object(mut manifest) = resolve(template, browser)? else {
         bail!("the template is not an object")
     };
+    if manifest.get("host_permissions") == Some(&json!(["sites"])) {
+        let list: SiteList =
+            serde_json::from_str(&workspace.read("www/sites/sites.json")?).context("www/sites/sites.json")?;
+        manifest.insert("host_permissions".to_owned(), json!(hosts(&list)?));
+    }
     manifest.insert("version".to_owned(), Value::String(env!("CARGO_PKG_VERSION").to_owned()));
     Ok(serde_json::to_string_pretty(&Value::Object(manifest))? + "\n")
+}
+
+/// The whole origins of the sites whose video is redirected.
+fn hosts(list: &SiteList) -> Result<BTreeSet<String>> {
+    let origins = |text: &String| {
+        let pattern = Pattern::parse(text).with_context(|| format!("{text} is no match pattern"))?;
+        let origins = pattern.common_origins(&pattern).context("a pattern has origins")?;
+        Ok(origins.text().to_owned())
+    };
+    list.patterns(false).iter().map(origins).collect()
 }
 
 /// Takes `__browser__key` in place of `key`, everywhere; other browsers' keys go, and null deletes.
@@ -51,9 +70,18 @@ fn resolve(value: Value, browser: &str) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn stores_ask_for_the_hosts_of_the_list_without_paths_and_once() {
+        let site = json!({ "id": "a", "name": "A", "kind": "video", "pages": ["https://a.org/x/*", "https://a.org/y"], "frames": ["https://*.b.org/*"] });
+        let calls = json!({ "id": "c", "name": "C", "kind": "calls", "pages": ["https://c.org/*"] });
+        let list: SiteList = serde_json::from_value(json!({ "sites": [site, calls] })).unwrap();
+        assert_eq!(
+            hosts(&list).unwrap().into_iter().collect::<Vec<_>>(),
+            ["https://*.b.org/*", "https://a.org/*"]
+        );
+    }
 
     #[test]
     fn a_prefixed_key_wins_in_its_browser_and_null_deletes() {

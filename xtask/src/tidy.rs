@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of STYLE.md that a program can check.
 
 mod errors;
+mod permissions;
 mod policy;
 mod rules;
 
@@ -65,6 +66,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let mut complaints = rules::check(&files);
     complaints.extend(forbidden_dependencies(workspace)?);
+    let scripts: String = files
+        .iter()
+        .filter(|file| file.name.starts_with("www/") && file.has_extension("js"))
+        .map(SourceFile::text)
+        .collect();
+    let manifest = serde_json::from_str(&crate::manifest::make(workspace, "chrome")?)?;
+    complaints.extend(permissions::check(&manifest, &workspace.read(permissions::PAGE)?, &scripts));
     for (name, text) in &made {
         if workspace.read(name).ok().as_ref() != Some(text) {
             complaints.push(format!("{name} is not what the code says: `cargo xtask tidy --fix`"));

@@ -23,6 +23,7 @@ mod hostile;
 mod icon;
 mod logs;
 mod overlay;
+mod permissions;
 mod policy;
 mod popup;
 mod readers;
