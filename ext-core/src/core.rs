@@ -515,7 +515,8 @@ impl Core {
         let reasons = self.players.reasons();
         let reasons: Vec<(i32, ErrorCode)> =
             reasons.filter_map(|(relay, code)| Some((relays.get(&relay)?.tab, code))).collect();
-        self.tabs.update(&self.link, &playing, &bound, &reasons, &mut self.outputs);
+        // No player is a call's yet: calls stay in the session.
+        self.tabs.update(&self.link, &playing, &[], &bound, &reasons, &mut self.outputs);
     }
 
     /// A bucket of messages for each document: a page that floods loses its own messages and nobody else's.

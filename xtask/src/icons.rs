@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -12,7 +12,11 @@ use crate::workspace::Workspace;
 
 /// Draws the icons into www/icons/. They are checked in: run this only to change them.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// Draws all of them, in every size and on light and dark grounds, into this one file instead, to be looked at.
+    #[arg(long)]
+    sheet: Option<PathBuf>,
+}
 
 /// Pixels in a row; what browsers ask for in toolbars, lists and stores.
 const SIZES: [u16; 4] = [16, 32, 48, 128];
@@ -43,10 +47,11 @@ enum Shape {
 type Layer = (Shape, Option<Colour>);
 
 /// The states, by the names that the extension uses.
-fn states() -> [(&'static str, Vec<Layer>); 4] {
+fn states() -> [(&'static str, Vec<Layer>); 5] {
     let tile = Shape::Box(1.0, 1.0, 15.0, 15.0, 2.5);
     [
-        ("grey", mark(GREY)),
+        // Both screens empty: told from "ready" without its colour, too.
+        ("grey", [mark(GREY), vec![(Shape::Box(8.0, 9.0, 13.0, 12.0, 0.5), None)]].concat()),
         ("ready", mark(BLUE)),
         (
             "off",
@@ -63,6 +68,18 @@ fn states() -> [(&'static str, Vec<Layer>); 4] {
                 (Shape::Triangle([(6.0, 4.5), (12.0, 8.0), (6.0, 11.5)], 0.5), Some(WHITE)),
             ],
         ),
+        // A handset: a bent grip with an ear and a mouth piece.
+        (
+            "call",
+            vec![
+                (tile, Some(GREEN)),
+                (Shape::Line(4.7, 5.6, 5.6, 8.4, 1.9), Some(WHITE)),
+                (Shape::Line(5.6, 8.4, 7.6, 10.4, 1.9), Some(WHITE)),
+                (Shape::Line(7.6, 10.4, 10.4, 11.3, 1.9), Some(WHITE)),
+                (Shape::Line(5.0, 4.9, 6.3, 6.3, 2.4), Some(WHITE)),
+                (Shape::Line(9.7, 9.7, 11.1, 11.0, 2.4), Some(WHITE)),
+            ],
+        ),
     ]
 }
 
@@ -77,12 +94,15 @@ fn mark(colour: Colour) -> Vec<Layer> {
 }
 
 /// Runs the command.
-pub(crate) fn run(workspace: &Workspace, _options: &Options) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if let Some(path) = &options.sheet {
+        return write_sheet(path);
+    }
     let folder = workspace.path("www/icons");
     std::fs::create_dir_all(&folder)?;
     for (state, layers) in states() {
         for size in SIZES {
-            write_png(&folder.join(format!("{state}-{size}.png")), size, &draw(&layers, size))?;
+            write_png(&folder.join(format!("{state}-{size}.png")), [size, size], &draw(&layers, size))?;
         }
     }
     say(format!("icons: drawn into {}", folder.display()));
@@ -148,9 +168,50 @@ impl Shape {
     }
 }
 
-fn write_png(path: &Path, size: u16, pixels: &[u8]) -> Result<()> {
+/// A row for each ground and state, in it a cell for each size.
+fn write_sheet(path: &Path) -> Result<()> {
+    const CELL: u16 = 144;
+    let mut pixels = Vec::new();
+    let grounds: [Colour; 4] = [[255, 255, 255], [222, 225, 230], [60, 64, 67], [32, 33, 36]];
+    let states = states();
+    for ground in grounds {
+        let rows = states.each_ref().map(|(_, layers)| SIZES.map(|size| (size, draw(layers, size))));
+        for size in 0..SIZES.len() {
+            for y in 0..CELL {
+                for row in &rows {
+                    let Some((size, icon)) = row.get(size) else { continue };
+                    for x in 0..CELL {
+                        pixels.extend(over(ground, icon, *size, x, y));
+                    }
+                }
+            }
+        }
+    }
+    let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    write_png(path, [CELL * count(states.len()), CELL * count(grounds.len() * SIZES.len())], &pixels)?;
+    say(format!("icons: sheet drawn into {}", path.display()));
+    Ok(())
+}
+
+/// The pixel of a cell with an icon near its left upper corner.
+fn over(ground: Colour, icon: &[u8], size: u16, x: u16, y: u16) -> [u8; 4] {
+    let (x, y) = (x.wrapping_sub(8), y.wrapping_sub(8));
+    let at = (usize::from(y) * usize::from(size) + usize::from(x)) * 4;
+    let top = if x < size && y < size { icon.get(at..at + 4) } else { None };
+    let (colour, opacity) = match top {
+        Some(&[red, green, blue, opacity]) => ([red, green, blue], u16::from(opacity)),
+        _ => (ground, 0),
+    };
+    let mixed = |i: usize| {
+        let (over, below) = (u16::from(colour[i]) * opacity, u16::from(ground[i]) * (255 - opacity));
+        u8::try_from((over + below) / 255).unwrap_or(u8::MAX)
+    };
+    [mixed(0), mixed(1), mixed(2), 255]
+}
+
+fn write_png(path: &Path, [width, height]: [u16; 2], pixels: &[u8]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut encoder = png::Encoder::new(BufWriter::new(file), u32::from(size), u32::from(size));
+    let mut encoder = png::Encoder::new(BufWriter::new(file), u32::from(width), u32::from(height));
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
@@ -173,7 +234,10 @@ mod tests {
         assert_eq!(at("off", 16, 8, 2), [RED[0], RED[1], RED[2], 255]);
         assert_eq!(at("video", 16, 7, 7), [255, 255, 255, 255]);
         assert_eq!(at("video", 16, 3, 8), [GREEN[0], GREEN[1], GREEN[2], 255]);
-        assert_eq!(at("grey", 16, 10, 10), [GREY[0], GREY[1], GREY[2], 255]);
+        assert_eq!(at("call", 16, 6, 9), [255, 255, 255, 255]);
+        assert_eq!(at("call", 16, 11, 5), [GREEN[0], GREEN[1], GREEN[2], 255]);
+        assert_eq!(at("grey", 16, 2, 6), [GREY[0], GREY[1], GREY[2], 255]);
+        assert_eq!((at("grey", 16, 10, 10)[3], at("ready", 16, 10, 10)[3]), (0, 255));
         assert_eq!(at("ready", 16, 0, 0)[3], 0);
     }
 }

@@ -24,6 +24,8 @@ pub enum IconState {
     Ready,
     /// Video plays on the device.
     Video,
+    /// A call runs on the device, with video or without.
+    Call,
 }
 
 impl IconState {
@@ -35,6 +37,7 @@ impl IconState {
             Self::Off => "off",
             Self::Ready => "ready",
             Self::Video => "video",
+            Self::Call => "call",
         }
     }
 }
@@ -92,18 +95,21 @@ impl Tabs {
         self.tabs.remove(&tab);
     }
 
-    /// `playing`: tabs in which the device plays; `frames`: tabs with a covered frame that has media; `reasons`: tabs whose video went
+    /// `playing`: tabs in which the device plays; `calls`: tabs whose call it carries, which counts for more; `frames`: tabs with a covered frame that has media; `reasons`: tabs whose video went
     /// back to the session, and why.
     pub(super) fn update(
         &mut self,
         link: &DeviceLink,
         playing: &[i32],
+        calls: &[i32],
         frames: &[i32],
         reasons: &[(i32, ErrorCode)],
         outputs: &mut VecDeque<Output>,
     ) {
         for (id, tab) in self.tabs.iter_mut() {
-            let wanted = if playing.contains(id) {
+            let wanted = if calls.contains(id) {
+                (IconState::Call, "Offstage: a call runs on your device".to_owned())
+            } else if playing.contains(id) {
                 (IconState::Video, "Offstage: video plays on your device".to_owned())
             } else if !tab.covered && !frames.contains(id) {
                 if tab.calls {
@@ -128,4 +134,29 @@ impl Tabs {
 
 fn title(code: ErrorCode) -> String {
     format!("Offstage: {} {} ({code})", code.sentence(), code.remedy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_shown_before_video_and_only_in_its_tab() {
+        let (mut tabs, mut outputs) = (Tabs::default(), VecDeque::new());
+        for tab in 1..=3 {
+            tabs.set_page(tab, "https://a.test/", &Config::default());
+        }
+        let link = DeviceLink::new("0.0.0");
+        tabs.update(&link, &[1, 3], &[1, 2], &[], &[], &mut outputs);
+        let shown = |outputs: &mut VecDeque<Output>| -> Vec<(i32, &'static str)> {
+            let icon = |output| {
+                let Output::SetIcon { tab, state, .. } = output else { panic!("{output:?}") };
+                (tab, state.name())
+            };
+            outputs.drain(..).map(icon).collect()
+        };
+        assert_eq!(shown(&mut outputs), [(1, "call"), (2, "call"), (3, "video")]);
+        tabs.update(&link, &[1, 3], &[], &[], &[], &mut outputs);
+        assert_eq!(shown(&mut outputs), [(1, "video"), (2, "grey")]);
+    }
 }
