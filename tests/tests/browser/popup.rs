@@ -148,7 +148,8 @@ fn the_window_tells_the_truth_and_its_switches_work() {
     about_other.wait_until("document.getElementById('site').checked", PATIENCE).unwrap();
     other.call("Page.reload", json!({})).unwrap();
     other.wait_until("globalThis.begin && document.readyState === 'complete'", PATIENCE).unwrap();
-    other.evaluate("begin('vp9 demuxed')").unwrap();
+    other.call("Page.bringToFront", json!({})).unwrap();
+    other.evaluate("begin('h264 demuxed')").unwrap();
     window.wait_redirected(2);
     window.session.close();
 }
