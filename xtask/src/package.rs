@@ -4,9 +4,10 @@ mod archive;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use sha2::{Digest as _, Sha256};
 
 use crate::manifest::{self, BROWSERS};
-use crate::run::say;
+use crate::run::print;
 use crate::workspace::Workspace;
 
 /// Packs the extension for each browser: dist/offstage-<browser>-<version>.zip.
@@ -41,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         let bytes = archive::pack(&workspace.extension(browser))?;
         let path = workspace.dist().join(format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION")));
         std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        say(format!("package: {} ({} bytes)", path.display(), bytes.len()));
+        print(format!("{:x}  {}  {} bytes", Sha256::digest(&bytes), path.display(), bytes.len()));
     }
     Ok(())
 }
