@@ -128,7 +128,10 @@ fn the_window_tells_the_truth_and_its_switches_work() {
     window.wait_redirected(0);
     window.wait_heard("switch Redirect video on this site = \"false\"");
     window.wait_heard("StaticText OFS-1501");
-    window.popup.evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true; 0").unwrap();
+    window
+        .popup
+        .evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true; 0")
+        .unwrap();
     window.wait_heard("StaticText .127.0.0.1");
     window.click("site");
     window.popup.wait_until("document.getElementById('site').checked && !document.getElementById('settings').textContent.includes('127')", PATIENCE).unwrap();
