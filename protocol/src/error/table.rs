@@ -300,7 +300,7 @@ table! {
     // 15xx: policy and configuration.
     1501 NOT_COVERED:
         "This site is not on the list of sites whose videos move.",
-        "Add the site in the options, or ask your administrator.";
+        "Switch the site on in the extension's window, or ask your administrator.";
     1502 SWITCHED_OFF:
         "Moving videos is switched off.",
         "Switch it on in the extension's window.";

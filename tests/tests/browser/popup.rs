@@ -95,6 +95,22 @@ impl Window {
     }
 }
 
+/// The ground's colour in a colour scheme; a picture of the window goes to the folder that OFFSTAGE_SCREENSHOTS names.
+fn ground(popup: &Page, scheme: &str) -> Value {
+    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+    popup.call("Emulation.setEmulatedMedia", media).unwrap();
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        let size = popup.evaluate("[document.body.offsetWidth, document.body.offsetHeight]").unwrap();
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 2 });
+        let shot = popup
+            .call("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true }))
+            .unwrap();
+        let path = PathBuf::from(folder).join(format!("popup-{scheme}.png.base64"));
+        std::fs::write(path, shot["data"].as_str().unwrap()).unwrap();
+    }
+    popup.evaluate("getComputedStyle(document.body).backgroundColor").unwrap()
+}
+
 /// The window as a page of its own, about the tab whose address has this in it.
 fn about(session: &Session, part: &str) -> Page {
     let find =
@@ -133,6 +149,7 @@ fn the_window_tells_the_truth_and_its_switches_work() {
         .evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true; 0")
         .unwrap();
     window.wait_heard("StaticText .127.0.0.1");
+    assert_ne!(ground(&window.popup, "light"), ground(&window.popup, "dark"));
     window.click("site");
     window.popup.wait_until("document.getElementById('site').checked && !document.getElementById('settings').textContent.includes('127')", PATIENCE).unwrap();
     window.reload();
