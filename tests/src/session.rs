@@ -41,6 +41,8 @@ pub struct SessionOptions {
     pub sites: Option<Vec<String>>,
     /// What an administrator manages, as `chrome.storage.managed` gives it: policies of the machine would be everybody's.
     pub managed: Option<Value>,
+    /// A policy of this machine installs the extension: it is not loaded from the folder.
+    pub forced: bool,
     /// More arguments for the browser; they come last and so win.
     pub browser_args: Vec<String>,
     /// More variables for the browser.
@@ -61,6 +63,7 @@ impl Default for SessionOptions {
             redirect: true,
             sites: None,
             managed: None,
+            forced: false,
             browser_args: Vec::new(),
             environment: Vec::new(),
             client_args: Vec::new(),
@@ -133,11 +136,13 @@ impl Session {
         };
         let mut browser_command = browser_command(installation, &options, &profile, port, display.as_deref());
         if options.redirect {
-            let extension = copy_extension(installation, &options, &folder)?;
-            install_bridge(installation, &profile)?;
+            install_bridge(installation, &profile, options.forced)?;
             pin_icon(installation, &profile)?;
+            if !options.forced {
+                let extension = copy_extension(installation, &options, &folder)?;
+                browser_command.arg(format!("--load-extension={}", extension.display()));
+            }
             browser_command
-                .arg(format!("--load-extension={}", extension.display()))
                 .env("OFFSTAGE_SOCKET", &reached)
                 .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"))
                 .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
@@ -506,11 +511,13 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Registers the native host for this profile alone, by the product's own installer.
-fn install_bridge(installation: &Installation, profile: &Path) -> Result<()> {
+fn install_bridge(installation: &Installation, profile: &Path, other_id: bool) -> Result<()> {
+    let others = if other_id { vec!["--extension-id", &installation.extension_id] } else { Vec::new() };
     let output = Command::new(&installation.bridge)
         .arg("install")
         .arg("--user-data-dir")
         .arg(profile)
+        .args(others)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", installation.bridge.display()))?;

@@ -75,6 +75,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.no_browser {
         steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", None))));
         steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
+        steps.push((
+            "the signed package, installed by policy",
+            Box::new(|| {
+                let options = package::Options { no_build: true, check: true, ..package::Options::default() };
+                package::run(workspace, &options)
+            }),
+        ));
     }
     steps.push(("lock files", Box::new(move || locks.check(workspace))));
     perform(&steps, options.keep_going)

@@ -1,6 +1,10 @@
 //! `cargo xtask package`: one archive per browser, the same bytes every time.
 
 mod archive;
+mod crx;
+mod forced;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -10,7 +14,8 @@ use crate::manifest::{self, BROWSERS};
 use crate::run::print;
 use crate::workspace::Workspace;
 
-/// Packs the extension for each browser: dist/offstage-<browser>-<version>.zip.
+/// Packs the extension: for each browser's store dist/offstage-<browser>-<version>.zip; signed, for installation by policy,
+/// dist/offstage-<version>.crx with its update manifest dist/updates.xml. Prints each file with its SHA-256.
 ///
 /// The same checkout gives the same bytes: entries are sorted and carry a fixed date. The manifests are compared with
 /// manifest/expected/, so that a change of what a browser is asked for never goes unseen.
@@ -25,6 +30,17 @@ pub(crate) struct Options {
     /// Pack what was built before, as it is.
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// The private key of the package for installation by policy: PEM, PKCS #8, RSA or P-256. Its public half makes the extension's
+    /// id. Without it a key is made once, for trying out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The folder on a web server where the signed package will be; the update manifest beside it names it
+    /// [default: https://updates.example.com/offstage].
+    #[arg(long, value_name = "URL")]
+    pub(crate) update_url: Option<String>,
+    /// Have a browser of its own install the signed package by a policy file, and play a video through it (needs root).
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Runs the command.
@@ -39,12 +55,76 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         crate::build::web(workspace)?;
     }
     for browser in BROWSERS {
-        let bytes = archive::pack(&workspace.extension(browser))?;
+        let bytes = archive::pack(&workspace.extension(browser), &|_, bytes| Ok(bytes))?;
         let path = workspace.dist().join(format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION")));
         std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        print(format!("{:x}  {}  {} bytes", Sha256::digest(&bytes), path.display(), bytes.len()));
+        tell(&path, &bytes);
+    }
+    let signed = sign(workspace, options)?;
+    if options.check {
+        forced::check(workspace, &signed)?;
     }
     Ok(())
+}
+
+fn tell(path: &Path, bytes: &[u8]) {
+    print(format!("{:x}  {}  {} bytes", Sha256::digest(bytes), path.display(), bytes.len()));
+}
+
+/// The package for installation by policy.
+struct Signed {
+    id: String,
+    crx: Vec<u8>,
+}
+
+fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
+    let key = match &options.key {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            crx::Key::from_pem(&text)?
+        }
+        None => trial_key(workspace)?,
+    };
+    // The whole product, under its own name; the key comes with the signature.
+    let zip = archive::pack(&workspace.extension("chromium"), &|name, bytes| match name {
+        "manifest.json" => policy_manifest(&bytes),
+        _ => Ok(bytes),
+    })?;
+    let crx = crx::sign(&zip, &key)?;
+    let id = key.id();
+    let version = env!("CARGO_PKG_VERSION");
+    let file = format!("offstage-{version}.crx");
+    let folder = options.update_url.as_deref().unwrap_or("https://updates.example.com/offstage");
+    let url = format!("{}/{file}", folder.trim_end_matches('/'));
+    for (name, bytes) in
+        [(file.as_str(), &crx), ("updates.xml", &crx::update_manifest(&id, version, &url).into_bytes())]
+    {
+        let path = workspace.dist().join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        tell(&path, bytes);
+    }
+    let note = if options.key.is_none() { " (of a trial key; give your own with --key)" } else { "" };
+    print(format!("the signed package's extension id: {id}{note}"));
+    Ok(Signed { id, crx })
+}
+
+/// Made once for this target folder, so that the id stays.
+fn trial_key(workspace: &Workspace) -> Result<crx::Key> {
+    let path = workspace.target().join("trial-key.pkcs8");
+    if !path.exists() {
+        std::fs::write(&path, crx::Key::generate()?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    crx::Key::from_pkcs8(&std::fs::read(&path)?)
+}
+
+fn policy_manifest(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut manifest: serde_json::Value = serde_json::from_slice(bytes)?;
+    let fields = manifest.as_object_mut().context("the manifest is no object")?;
+    fields.remove("key");
+    fields.insert("name".to_owned(), "Offstage".into());
+    Ok(serde_json::to_vec_pretty(&manifest)?)
 }
 
 fn compare_manifest(workspace: &Workspace, browser: &str, update: bool) -> Result<()> {
