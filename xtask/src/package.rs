@@ -55,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         crate::build::web(workspace)?;
     }
     for browser in BROWSERS {
-        let bytes = archive::pack(&workspace.extension(browser), &|_, bytes| Ok(bytes))?;
+        let bytes = archive::pack(&workspace.extension(browser), |_, bytes| Ok(bytes))?;
         let path = workspace.dist().join(format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION")));
         std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
         tell(&path, &bytes);
@@ -87,7 +87,7 @@ fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
         None => trial_key(workspace)?,
     };
     // The whole product, under its own name; the key comes with the signature.
-    let zip = archive::pack(&workspace.extension("chromium"), &|name, bytes| match name {
+    let zip = archive::pack(&workspace.extension("chromium"), |name, bytes| match name {
         "manifest.json" => policy_manifest(&bytes),
         _ => Ok(bytes),
     })?;

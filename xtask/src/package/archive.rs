@@ -19,7 +19,7 @@ const DEFLATE: u16 = 8;
 const FLAGS: u16 = 1 << 11;
 
 /// All files below `folder`, sorted by name; `change` may give a file other bytes.
-pub(super) fn pack(folder: &Path, change: &dyn Fn(&str, Vec<u8>) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+pub(super) fn pack(folder: &Path, change: impl Fn(&str, Vec<u8>) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
     let mut files = Vec::new();
     collect(folder, &mut files).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut named = Vec::new();
@@ -101,9 +101,9 @@ mod tests {
         std::fs::create_dir_all(source.join("icons")).unwrap();
         std::fs::write(source.join("manifest.json"), "{}".repeat(1000)).unwrap();
         std::fs::write(source.join("icons/a.png"), [0_u8, 255, 1]).unwrap();
-        let first = pack(&source, &|_, bytes| Ok(bytes)).unwrap();
+        let first = pack(&source, |_, bytes| Ok(bytes)).unwrap();
         std::fs::write(source.join("icons/a.png"), [0_u8, 255, 1]).unwrap();
-        assert_eq!(pack(&source, &|_, bytes| Ok(bytes)).unwrap(), first);
+        assert_eq!(pack(&source, |_, bytes| Ok(bytes)).unwrap(), first);
 
         let path = folder.path().join("a.zip");
         std::fs::write(&path, &first).unwrap();

@@ -48,7 +48,7 @@ struct SignedData {
 #[derive(Debug)]
 pub(super) enum Key {
     Rsa(Box<RsaKeyPair>),
-    P256(EcdsaKeyPair),
+    P256(Box<EcdsaKeyPair>),
 }
 
 impl Key {
@@ -68,7 +68,8 @@ impl Key {
             return Ok(Self::Rsa(Box::new(pair)));
         }
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new());
-        pair.map(Self::P256).map_err(|error| anyhow::anyhow!("the key is neither RSA nor P-256: {error}"))
+        pair.map(|pair| Self::P256(Box::new(pair)))
+            .map_err(|error| anyhow::anyhow!("the key is neither RSA nor P-256: {error}"))
     }
 
     /// A new P-256 key, as PKCS #8.
