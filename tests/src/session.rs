@@ -173,7 +173,10 @@ impl Session {
         };
         if session.options.redirect {
             session.wait_worker().context("the extension's worker did not start")?;
-            session.wait_registered(Duration::from_secs(20))?;
+            // Nobody may look into an extension that policy has installed.
+            if !session.options.forced {
+                session.wait_registered(Duration::from_secs(20))?;
+            }
         }
         Ok(session)
     }
@@ -453,7 +456,6 @@ fn browser_command(
             // Nothing that the browser does by itself, apart from showing pages.
             "--no-first-run",
             "--no-default-browser-check",
-            "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
             "--disable-search-engine-choice-screen",
@@ -461,6 +463,10 @@ fn browser_command(
             "--disable-quic",
             "--password-store=basic",
         ]);
+    // What a policy installs is fetched by the same part of the browser.
+    if !options.forced {
+        browser.arg("--disable-background-networking");
+    }
     if options.headless {
         browser.args(["--headless=new", "--disable-gpu"]);
     }

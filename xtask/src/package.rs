@@ -6,7 +6,7 @@ mod forced;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use sha2::{Digest as _, Sha256};
 
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Pack what was built before, as it is.
     #[arg(long)]
     pub(crate) no_build: bool,
-    /// The private key of the package for installation by policy: PEM, PKCS #8, RSA or P-256. Its public half makes the extension's
+    /// The private key of the package for installation by policy: PEM, PKCS #8, RSA. Its public half makes the extension's
     /// id. Without it a key is made once, for trying out.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
@@ -111,12 +111,21 @@ fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
 
 /// Made once for this target folder, so that the id stays.
 fn trial_key(workspace: &Workspace) -> Result<crx::Key> {
-    let path = workspace.target().join("trial-key.pkcs8");
+    let path = workspace.target().join("trial-key.pem");
     if !path.exists() {
-        std::fs::write(&path, crx::Key::generate()?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, new_key()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    crx::Key::from_pkcs8(&std::fs::read(&path)?)
+    crx::Key::from_pem(&std::fs::read_to_string(&path)?)
+}
+
+/// A private key, as PEM.
+fn new_key() -> Result<String> {
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let made = openssl.stderr(std::process::Stdio::null()).output();
+    let made = made.context("a trial key is made by openssl; `cargo xtask setup` installs it")?;
+    ensure!(made.status.success(), "openssl makes no key");
+    Ok(String::from_utf8(made.stdout)?)
 }
 
 fn policy_manifest(bytes: &[u8]) -> Result<Vec<u8>> {

@@ -46,6 +46,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xdotool", "real clicks and keys in tests"),
     ("ffmpeg", "making the test clips"),
     ("fonts-dejavu-core", "letters on pages and in clips"),
+    ("openssl", "the key of trial packages"),
     ("git", "the list of the project's files"),
     ("ca-certificates", "crates from crates.io"),
 ];
