@@ -37,6 +37,9 @@ extern "C" {
     fn unfetch(this: &Shell, player: u32, request: u32);
     #[wasm_bindgen(method, js_name = setIcon)]
     fn set_icon(this: &Shell, tab: i32, state: &str, title: &str);
+    /// A text in the person's language.
+    #[wasm_bindgen(js_namespace = ["chrome", "i18n"], js_name = getMessage)]
+    fn get_message(name: &str) -> String;
 
     /// `chrome.runtime.Port`.
     pub type Port;
@@ -74,7 +77,7 @@ impl Brain {
     #[must_use]
     pub fn new(shell: Shell, version: &str) -> Self {
         let state = State {
-            core: Core::new(version),
+            core: Core::new(version, &get_message("state_video")),
             shell,
             native: None,
             relays: SortedMap::new(),
@@ -294,7 +297,17 @@ impl State {
             }
             Output::FindAncestors { tab, frame } => self.shell.find_ancestors(tab, frame),
             Output::Inject { tab, frame } => self.shell.inject(tab, frame),
-            Output::SetIcon { tab, state, title } => self.shell.set_icon(tab, state.name(), &title),
+            Output::SetIcon { tab, state, why } => {
+                let title = why.map_or_else(
+                    || get_message(&format!("state_{}", state.name())),
+                    |code| {
+                        let [sentence, remedy] =
+                            ["", "_do"].map(|part| get_message(&format!("OFS_{}{part}", code.number())));
+                        format!("{sentence} {remedy} ({code})")
+                    },
+                );
+                self.shell.set_icon(tab, state.name(), &format!("Offstage: {title}"));
+            }
             Output::Log { level, text } => match level {
                 "error" => gloo::console::error!(text),
                 "warn" => gloo::console::warn!(text),

@@ -44,6 +44,7 @@ pub struct Config {
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
+    calls_blocked: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
 }
 
@@ -67,12 +68,14 @@ impl Config {
             let policy = settings.of_policy(key).unwrap_or_default();
             parse(policy.into_iter().chain(settings.of_person(key)).collect())
         };
-        let wanted = match Pattern::parse_site("*").filter(|_| settings.is_on("videoAllSites")) {
-            Some(all) => vec![all],
-            None => sites("videoSites", false),
+        let wanted = |all: &str, key: &str, calls: bool| match Pattern::parse_site("*") {
+            Some(every) if settings.is_on(all) => vec![every],
+            _ => sites(key, calls),
         };
-        let (permitted, missing) = permitted(wanted, sources.granted.as_deref());
-        let (blocked, calls) = (blocked("videoBlocked"), sites("callsSites", true));
+        let calls = wanted("callsAllSites", "callsSites", true);
+        let videos = wanted("videoAllSites", "videoSites", false);
+        let (permitted, missing) = permitted(videos, sources.granted.as_deref());
+        let (blocked, calls_blocked) = (blocked("videoBlocked"), blocked("callsBlocked"));
         let enabled = settings.is_on("enabled");
         if enabled {
             missing.iter().for_each(|origins| settings.lack_permission(origins));
@@ -83,6 +86,7 @@ impl Config {
             missing,
             blocked,
             calls,
+            calls_blocked,
             // Neither a page nor the person may have the device connect somewhere.
             fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
             settings,
@@ -111,7 +115,9 @@ impl Config {
     /// Whether a page is known for its calls.
     #[must_use]
     pub fn is_call_site(&self, url: &str) -> bool {
-        self.enabled && self.calls.iter().any(|pattern| pattern.matches(url))
+        self.enabled
+            && self.calls.iter().any(|pattern| pattern.matches(url))
+            && !self.calls_blocked.iter().any(|pattern| pattern.matches(url))
     }
 
     /// Whether policy has the device fetch the files of documents of an origin.
@@ -253,6 +259,24 @@ mod tests {
         }
         let own = config(&["*://*/*"], json!({}), json!({ "fetchDevice": ["*"] }));
         assert!(!own.fetches_by_device("https://a.org"));
+    }
+
+    #[test]
+    fn calls_have_their_own_sites_and_are_blocked_by_their_own_list() {
+        let is_for_calls = |managed, local| {
+            let config = config(&["https://a.org/*"], managed, local);
+            ["https://a.org/", "https://b.org/"].map(|url| config.is_call_site(url))
+        };
+        assert_eq!(is_for_calls(json!({}), json!({})), [false; 2]);
+        assert_eq!(is_for_calls(json!({}), json!({ "callsSites": ["b.org"] })), [false, true]);
+        assert_eq!(
+            is_for_calls(json!({ "callsBlocked": ["b.org"] }), json!({ "callsAllSites": true })),
+            [true, false]
+        );
+        assert_eq!(
+            is_for_calls(json!({ "callsAllSites": false }), json!({ "callsAllSites": true })),
+            [false; 2]
+        );
     }
 
     fn strings(texts: &[&str]) -> Vec<String> {

@@ -38,6 +38,8 @@ const MOST_RELAYS: usize = 500;
 /// Most rectangles of one visible region.
 const MOST_RECTS: usize = 200;
 /// Longest origin that is looked at: a host name has at most 253 characters.
+/// Most characters of the words that are written over pictures.
+const MOST_WORDS: usize = 60;
 const MOST_ORIGIN: usize = 300;
 /// Most messages of one document in a second, in bursts of twice that; a hook that works sends far fewer.
 const RATE: u64 = 2000;
@@ -86,7 +88,8 @@ pub enum Output {
     SetIcon {
         tab: i32,
         state: IconState,
-        title: String,
+        /// Why it is so, where the state alone doesn't say.
+        why: Option<ErrorCode>,
     },
     Log {
         level: &'static str,
@@ -163,6 +166,7 @@ struct Relay {
 /// See the module.
 #[derive(Debug)]
 pub struct Core {
+    words: String,
     config: Config,
     link: DeviceLink,
     relays: SortedMap<u32, Relay>,
@@ -178,8 +182,10 @@ pub struct Core {
 
 impl Core {
     #[must_use]
-    pub fn new(version: &str) -> Self {
+    /// `words` are written over pictures where the person wants that.
+    pub fn new(version: &str, words: &str) -> Self {
         Self {
+            words: words.chars().take(MOST_WORDS).collect(),
             config: Config::default(),
             link: DeviceLink::new(version),
             relays: SortedMap::new(),
@@ -316,7 +322,11 @@ impl Core {
         let hidden = Located { rect: None, visible: Vec::new(), window: None };
         let Located { rect, visible, window } = located.unwrap_or(hidden);
         player.geometry_seq += 1;
-        let message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
+        let mut message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
+        message.outline = self.config.settings().is_on("outline");
+        if self.config.settings().is_on("overlay") {
+            message.label = player.label(&self.words);
+        }
         // A full queue drops this one; the next heartbeat brings a newer one.
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
     }
@@ -565,6 +575,7 @@ fn set_geometry(
         }),
         object_fit: short(&geometry.object_fit),
         object_position: short(&geometry.object_position),
+        ..SetGeometry::default()
     }
 }
 

@@ -68,6 +68,19 @@ pub struct Player {
 }
 
 impl Player {
+    /// What is written over the picture: that it plays on the device, in these words, and in which size it comes.
+    #[must_use]
+    pub fn label(&self, words: &str) -> String {
+        let tracks = self.buffers.iter().filter_map(|(_, buffer)| buffer.tracks.as_ref());
+        tracks
+            .map(|tracks| (tracks.width, tracks.height))
+            .find(|(width, height)| *width > 0 && *height > 0)
+            .map_or_else(
+                || words.to_owned(),
+                |(width, height)| format!("{} · {width}×{height}", words.trim_end_matches(['.', '。'])),
+            )
+    }
+
     #[must_use]
     pub fn new(id: u32, replay: bool) -> Self {
         Self {

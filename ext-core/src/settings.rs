@@ -60,7 +60,7 @@ const fn list(
 }
 
 /// The table.
-pub const SETTINGS: [Setting; 8] = [
+pub const SETTINGS: [Setting; 13] = [
     switch(
         "enabled",
         true,
@@ -87,6 +87,12 @@ pub const SETTINGS: [Setting; 8] = [
         "Sites without redirected video",
         "Sites whose video always plays in the session, whatever else covers them.",
     ),
+    switch(
+        "callsAllSites",
+        false,
+        "Calls of all websites",
+        "Count every website as one of calls, not only the listed ones. Calls stay in the session for now; the icon says so.",
+    ),
     list(
         "callsSites",
         Kind::Sites,
@@ -94,6 +100,29 @@ pub const SETTINGS: [Setting; 8] = [
         "Sites of calls",
         "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
     ),
+    list(
+        "callsBlocked",
+        Kind::Sites,
+        true,
+        "Sites without redirected calls",
+        "Sites whose calls always stay in the session, whatever else covers them.",
+    ),
+    switch(
+        "overlay",
+        false,
+        "Status over the picture",
+        "Write over each redirected video that it plays on the device, and in which size it comes.",
+    ),
+    switch("outline", false, "Outline", "Draw a green line around each redirected video."),
+    Setting {
+        person: false,
+        ..switch(
+            "hideAdvanced",
+            false,
+            "Hide advanced settings",
+            "Leave out of the extension's window what helps to find faults: statistics, status over the picture, outline, settings in force.",
+        )
+    },
     list(
         "locked",
         Kind::Keys,

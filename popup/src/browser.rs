@@ -88,23 +88,33 @@ impl Popup {
     }
 
     fn listen(self: &Rc<Self>) {
-        for (id, call) in [("site", "Site"), ("all", "Set")] {
+        for (id, origin) in [
+            ("site", None),
+            ("videoAllSites", Some("*://*/*")),
+            ("callsAllSites", None),
+            ("overlay", None),
+            ("outline", None),
+        ] {
             let Some(input) = self.find::<HtmlInputElement>(id) else { continue };
             let popup = Rc::clone(self);
             let switch = input.clone();
             let listener = EventListener::new(&input, "change", move |_| {
                 let on = switch.checked();
                 // The browser asks the person only while the click is fresh; where the permission is there it asks nothing.
-                let host = popup.drawn.borrow().host.clone();
-                let origin = if call == "Set" { "*://*/*".to_owned() } else { format!("*://{host}/*") };
-                let asked = on
-                    .then(|| request_permissions(&object(&[("origins", Array::of1(&origin.into()).into())])));
-                let args = match call {
-                    "Set" => Array::of2(&"videoAllSites".into(), &on.into()),
-                    _ => Array::of2(&popup.tab.into(), &on.into()),
+                let origin = match (id, origin) {
+                    ("site", _) => Some(format!("*://{}/*", popup.drawn.borrow().host)),
+                    (_, origin) => origin.map(str::to_owned),
                 };
+                let asked = origin.filter(|_| on).map(|origin| {
+                    request_permissions(&object(&[("origins", Array::of1(&origin.into()).into())]))
+                });
+                let (call, args) = match id {
+                    "site" => ("Site", Array::of2(&popup.tab.into(), &on.into())),
+                    key => ("Set", Array::of2(&key.into(), &on.into())),
+                };
+                let takes_effect = if matches!(id, "overlay" | "outline") { "" } else { "reload" };
                 let popup = Rc::clone(&popup);
-                spawn_local(async move { popup.switch(call, args, asked).await });
+                spawn_local(async move { popup.switch(call, args, asked, takes_effect).await });
             });
             self.listeners.borrow_mut().push(listener);
         }
@@ -118,7 +128,7 @@ impl Popup {
         }
     }
 
-    async fn switch(&self, call: &str, args: Array, asked: Option<js_sys::Promise>) {
+    async fn switch(&self, call: &str, args: Array, asked: Option<js_sys::Promise>, takes_effect: &str) {
         self.busy.set(true);
         let allowed = match asked {
             Some(asked) => JsFuture::from(asked).await.is_ok_and(|allowed| allowed.is_truthy()),
@@ -128,7 +138,7 @@ impl Popup {
             get_message("notAllowed")
         } else {
             match ask(call, &args).await {
-                Ok(_) => get_message("reload"),
+                Ok(_) => get_message(takes_effect),
                 Err(code) => get_message_with("notChanged", &code),
             }
         };
@@ -202,12 +212,17 @@ impl Popup {
                 view.features.iter().try_for_each(|feature| self.feature(list, feature))
             });
         }
-        for (id, switch) in [("site", view.site), ("all", view.all_sites)] {
+        let others = view.switches.iter().map(|named| (named.key.as_str(), named.switch));
+        for (id, switch) in [("site", view.site)].into_iter().chain(others) {
             if let Some(input) = self.find::<HtmlInputElement>(id) {
                 input.set_checked(switch.on);
                 input.set_disabled(switch.locked);
-                self.set_hidden(&format!("{id}-locked"), !switch.locked || view.host.is_empty());
+                let without_page = id == "site" && view.host.is_empty();
+                self.set_hidden(&format!("{id}-locked"), !switch.locked || without_page);
             }
+        }
+        for part in ["advanced", "statistics", "effective"] {
+            self.set_hidden(part, !view.advanced);
         }
         self.set_text("host", &view.host);
         if before.numbers != view.numbers {
@@ -259,9 +274,10 @@ impl Popup {
         item.set_attribute("class", &feature.state)?;
         self.child(&item, "strong", &get_message(&format!("feature_{}", feature.name)))?;
         self.child(&item, "span", &get_message(&format!("is_{}", feature.state)))?;
-        if let Some(why) = &feature.why {
-            self.child(&item, "p", &format!("{} {}", why.sentence, why.remedy))?;
-            self.child(&item, "code", &why.code)?;
+        if let Some(code) = feature.why {
+            let said = ["", "_do"].map(|part| get_message(&format!("OFS_{code}{part}")));
+            self.child(&item, "p", &said.join(" "))?;
+            self.child(&item, "code", &format!("OFS-{code}"))?;
         }
         Ok(())
     }

@@ -350,6 +350,12 @@ pub struct SetGeometry {
     /// `object-position` as CSS text; empty means `50% 50%`.
     #[prost(string, tag = "7")]
     pub object_position: String,
+    /// Written over the picture: what the session's person wants to be told of it; empty for nothing.
+    #[prost(string, tag = "8")]
+    pub label: String,
+    /// A line around the picture.
+    #[prost(bool, tag = "9")]
+    pub outline: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -665,6 +671,10 @@ pub struct Layout {
     pub object_fit: String,
     #[prost(string, tag = "5")]
     pub object_position: String,
+    #[prost(string, tag = "6")]
+    pub label: String,
+    #[prost(bool, tag = "7")]
+    pub outline: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

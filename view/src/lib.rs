@@ -12,7 +12,10 @@ pub struct View {
     pub host: String,
     pub features: Vec<Feature>,
     pub site: Switch,
-    pub all_sites: Switch,
+    /// Settings that the person switches here, in the window's order.
+    pub switches: Vec<Named>,
+    /// Whether what helps to find faults is shown.
+    pub advanced: bool,
     /// Whether a log bundle is being collected.
     pub collecting: bool,
     pub versions: Vec<Version>,
@@ -28,15 +31,8 @@ pub struct Feature {
     pub name: String,
     /// `device`, `ready`, `session`, `none` (nothing of the kind is known on the page).
     pub state: String,
-    pub why: Option<Why>,
-}
-
-/// A code with its words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
-    pub code: String,
-    pub sentence: String,
-    pub remedy: String,
+    /// The code of why it is not on the device.
+    pub why: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +40,13 @@ pub struct Switch {
     pub on: bool,
     /// Policy has decided it.
     pub locked: bool,
+}
+
+/// A setting that is on or off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub key: String,
+    pub switch: Switch,
 }
 
 /// A part of the product; no version while it can't be reached.

@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 /// Checks the rules of STYLE.md that a program can check; lists everything that breaks one.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
-    /// Write anew what is made from the code: docs/errors.md, docs/policy.md, manifest/policy/.
+    /// Write anew what is made from the code: docs/errors.md, docs/policy.md, manifest/policy/, the English texts of the codes.
     #[arg(long)]
     fix: bool,
 }
@@ -52,6 +52,7 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut made = policy::files(&workspace.extension_id()?);
     made.push((errors::PAGE, errors::page()));
+    made.push((errors::ENGLISH, errors::english(&workspace.read(errors::ENGLISH)?)));
     if options.fix {
         for (name, text) in &made {
             let path = workspace.path(name);

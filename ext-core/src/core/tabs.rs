@@ -47,7 +47,7 @@ pub(super) struct Tab {
     pub(super) url: String,
     pub(super) covered: bool,
     pub(super) calls: bool,
-    pub(super) shown: Option<(IconState, String)>,
+    pub(super) shown: Option<(IconState, Option<ErrorCode>)>,
 }
 
 #[derive(Debug, Default)]
@@ -108,32 +108,22 @@ impl Tabs {
     ) {
         for (id, tab) in self.tabs.iter_mut() {
             let wanted = if calls.contains(id) {
-                (IconState::Call, "Offstage: a call runs on your device".to_owned())
+                (IconState::Call, None)
             } else if playing.contains(id) {
-                (IconState::Video, "Offstage: video plays on your device".to_owned())
+                (IconState::Video, None)
             } else if !tab.covered && !frames.contains(id) {
-                if tab.calls {
-                    (IconState::Grey, title(ErrorCode::CALLS_STAY))
-                } else {
-                    (IconState::Grey, "Offstage: this page is not redirected".to_owned())
-                }
+                (IconState::Grey, tab.calls.then_some(ErrorCode::CALLS_STAY))
             } else if !link.is_ready() {
-                (IconState::Off, title(link.status()))
-            } else if let Some((_, code)) = reasons.iter().find(|(tab, _)| tab == id) {
-                (IconState::Ready, title(*code))
+                (IconState::Off, Some(link.status()))
             } else {
-                (IconState::Ready, "Offstage: ready; video on this page will play on your device".to_owned())
+                (IconState::Ready, reasons.iter().find(|(tab, _)| tab == id).map(|(_, code)| *code))
             };
             if tab.shown.as_ref() != Some(&wanted) {
-                outputs.push_back(Output::SetIcon { tab: *id, state: wanted.0, title: wanted.1.clone() });
+                outputs.push_back(Output::SetIcon { tab: *id, state: wanted.0, why: wanted.1 });
                 tab.shown = Some(wanted);
             }
         }
     }
-}
-
-fn title(code: ErrorCode) -> String {
-    format!("Offstage: {} {} ({code})", code.sentence(), code.remedy())
 }
 
 #[cfg(test)]

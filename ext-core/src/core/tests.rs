@@ -51,11 +51,11 @@ fn the_reason_of_a_missing_bridge_is_told() {
     world.core.handle_native_closed(world.now, 0, "Specified native messaging host not found.");
     world.run();
     assert_eq!(world.core.link.status(), ErrorCode::BRIDGE_NOT_INSTALLED);
-    let title = world.log.iter().rev().find_map(|o| match o {
-        Output::SetIcon { title, .. } => Some(title.clone()),
+    let why = world.log.iter().rev().find_map(|o| match o {
+        Output::SetIcon { why, .. } => *why,
         _ => None,
     });
-    assert!(title.unwrap().contains("OFS-1101"));
+    assert_eq!(why, Some(ErrorCode::BRIDGE_NOT_INSTALLED));
 }
 
 #[test]
@@ -615,7 +615,7 @@ struct World {
 
 impl World {
     fn new(sites: &[&str]) -> Self {
-        let mut core = Core::new("1.2.3");
+        let mut core = Core::new("1.2.3", "On your device");
         core.handle_config(&sources(&json!({ "shipped": { "sites": [site("video", sites)] } })));
         let now = Monotonic(1_000_000);
         let mut world = Self {

@@ -5,7 +5,10 @@ use offstage_protocol::ErrorCode;
 use super::{Core, IconState};
 use crate::pattern::Pattern;
 use crate::settings::Value;
-use offstage_view::{Feature, Numbers, Shown, Switch, Version, View, Why, Wrong, mark_old};
+use offstage_view::{Feature, Named, Numbers, Shown, Switch, Version, View, Wrong, mark_old};
+
+/// What the person switches in the window, apart from the site.
+const SWITCHES: [&str; 4] = ["videoAllSites", "callsAllSites", "overlay", "outline"];
 
 impl Core {
     /// What the window shows while this tab is in front.
@@ -34,15 +37,10 @@ impl Core {
             ("ready", None)
         };
         let (call, call_code) = if calls { ("session", Some(ErrorCode::CALLS_STAY)) } else { ("none", None) };
-        let why = |code: ErrorCode| Why {
-            code: code.to_string(),
-            sentence: code.sentence().to_owned(),
-            remedy: code.remedy().to_owned(),
-        };
         let feature = |name: &str, state: &str, code: Option<ErrorCode>| Feature {
             name: name.to_owned(),
             state: state.to_owned(),
-            why: code.map(why),
+            why: code.map(ErrorCode::number),
         };
         let (bridge, client, engine) = self.link.versions();
         let version = |part: &str, version: &str| Version {
@@ -57,6 +55,11 @@ impl Core {
             version("engine", engine),
         ];
         mark_old(&mut versions);
+        let switch = |key: &str| Named {
+            key: key.to_owned(),
+            switch: Switch { on: settings.is_on(key), locked: locked(key) },
+        };
+        let advanced = !settings.is_on("hideAdvanced");
         let [shown, dropped] = self.players.frames();
         View {
             state: state.name().to_owned(),
@@ -65,7 +68,8 @@ impl Core {
                 on: covered,
                 locked: host.is_empty() || locked("videoBlocked") || locked("videoSites"),
             },
-            all_sites: Switch { on: settings.is_on("videoAllSites"), locked: locked("videoAllSites") },
+            switches: SWITCHES.into_iter().map(switch).collect(),
+            advanced,
             host,
             collecting: self.collector.is_running(),
             versions,
@@ -178,7 +182,7 @@ mod tests {
     fn core(managed: serde_json::Value, local: serde_json::Value) -> Core {
         let shipped = json!({ "sites": [{ "id": "a", "name": "A", "kind": "video", "pages": ["https://*.film.example/*"] },
             { "id": "b", "name": "B", "kind": "calls", "pages": ["https://phone.example/*"] }] });
-        let mut core = Core::new("1.2.3");
+        let mut core = Core::new("1.2.3", "On your device");
         core.handle_config(
             &serde_json::from_value(json!({ "shipped": shipped, "managed": managed, "local": local }))
                 .unwrap(),
@@ -196,7 +200,7 @@ mod tests {
 
     fn features(core: &Core, tab: i32) -> Vec<String> {
         let of = |feature: Feature| {
-            let code = feature.why.map(|why| format!(" {}", why.code)).unwrap_or_default();
+            let code = feature.why.map(|why| format!(" OFS-{why}")).unwrap_or_default();
             format!("{} {}{code}", feature.name, feature.state)
         };
         core.view(tab).features.into_iter().map(of).collect()

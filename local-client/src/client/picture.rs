@@ -18,7 +18,7 @@ pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
 /// How long a picture of the old size may stay while the new one is laid out (measured: 32 ms).
 pub(crate) const LAYOUT_LIMIT: Duration = Duration::from_millis(500);
 /// CSS texts longer than that are not what a page's style computes to.
-const MAX_CSS: usize = 256;
+const MAX_TEXT: usize = 256;
 
 /// A step to be taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ struct Look {
     height: u32,
     object_fit: String,
     object_position: String,
+    label: String,
+    outline: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -165,10 +167,18 @@ impl Picture {
             // One at a time: the newest follows when this one is on the screen.
             Some(_) => {}
             None => {
-                let Look { width, height, object_fit, object_position } = newest.look.clone();
+                let Look { width, height, object_fit, object_position, label, outline } = newest.look.clone();
                 steps.push(Step::Reserve { width, height });
                 let player = self.player;
-                steps.push(Step::LayOut(Layout { player, width, height, object_fit, object_position }));
+                steps.push(Step::LayOut(Layout {
+                    player,
+                    width,
+                    height,
+                    object_fit,
+                    object_position,
+                    label,
+                    outline,
+                }));
                 self.asked = Some(Asked { wanted: newest, at: now });
             }
         }
@@ -197,20 +207,22 @@ fn older(candidate: u32, newest: u32) -> bool {
 }
 
 fn wanted(geometry: SetGeometry) -> Wanted {
-    let SetGeometry { rect, visible, window, object_fit, object_position, .. } = geometry;
+    let SetGeometry { rect, visible, window, object_fit, object_position, label, outline, .. } = geometry;
     let rect = rect.unwrap_or_default();
     let (left, top) = window.map_or((0, 0), |window| (window.viewport_x, window.viewport_y));
     let moved = |rect: Rect| Rect { x: rect.x.saturating_add(left), y: rect.y.saturating_add(top), ..rect };
     let too_many = visible.len() > region::MAX_RECTANGLES;
     let visible = if too_many { Vec::new() } else { visible.into_iter().map(moved).collect() };
-    let css = |text: String| if text.len() > MAX_CSS { String::new() } else { text };
+    let short = |text: String| if text.len() > MAX_TEXT { String::new() } else { text };
     Wanted {
         place: Place { rect: moved(rect), visible, outer: window.and_then(|window| window.outer) },
         look: Look {
             width: rect.width,
             height: rect.height,
-            object_fit: css(object_fit),
-            object_position: css(object_position),
+            object_fit: short(object_fit),
+            object_position: short(object_position),
+            label: short(label),
+            outline,
         },
     }
 }

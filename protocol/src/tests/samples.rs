@@ -143,6 +143,8 @@ fn to_device() -> Vec<ToDeviceKind> {
             window: Some(hint),
             object_fit: "cover".into(),
             object_position: "50% 0%".into(),
+            label: "On your device · 1280×720".into(),
+            outline: true,
         }),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {
@@ -239,7 +241,8 @@ fn to_stage() -> Vec<ToStageKind> {
 
 fn layout() -> Layout {
     let (object_fit, object_position) = ("cover".into(), "50% 0%".into());
-    Layout { player: 5, width: 1280, height: 720, object_fit, object_position }
+    let label = "On your device".into();
+    Layout { player: 5, width: 1280, height: 720, object_fit, object_position, label, outline: true }
 }
 
 fn from_stage() -> Vec<FromStageKind> {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use gloo::events::EventListener;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
-use web_sys::{HtmlVideoElement, MediaSource, Url, Window};
+use web_sys::{HtmlElement, HtmlVideoElement, MediaSource, Url, Window};
 
 use crate::browser::element::FrameWatch;
 use crate::browser::player::source::LiveBuffer;
@@ -19,6 +19,13 @@ use crate::table::Table;
 
 /// Later than any media, in seconds.
 const END_OF_TIME: f64 = 1e11;
+
+/// The line around a picture that is to have one, drawn inside of it: outside of it is the page.
+const OUTLINE: &str = "3px solid #00c853";
+
+/// How the words over a picture look.
+const LABEL: &str = "position:absolute;left:0;top:0;box-sizing:border-box;padding:.3em .7em;overflow:hidden;white-space:nowrap;\
+    text-overflow:ellipsis;font-family:sans-serif;color:#fff;background:#000c;border-bottom-right-radius:.4em";
 
 /// The document of every popup, next to the engine's page.
 const POPUP: &str = "popup.html";
@@ -31,6 +38,7 @@ pub(super) struct LivePlayer {
     url: String,
     buffers: Table<u32, LiveBuffer>,
     video: Option<HtmlVideoElement>,
+    label: Option<HtmlElement>,
     frames: Option<FrameWatch>,
     /// Dropped before the popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
@@ -88,6 +96,7 @@ impl LivePlayer {
             url,
             buffers: Table::default(),
             video: None,
+            label: None,
             frames: None,
             listeners: vec![loaded, opened],
             plays: Rc::default(),
@@ -123,8 +132,9 @@ impl LivePlayer {
         {
             style.set_property(name, value)?;
         }
-        style.set_property("width", "100%")?;
-        style.set_property("height", "100%")?;
+        for (name, value) in [("width", "100%"), ("height", "100%"), ("outline-offset", "-3px")] {
+            style.set_property(name, value)?;
+        }
         video.set_src(&self.url);
         body.append_child(&video)?;
         Ok(video)
@@ -247,21 +257,49 @@ impl LivePlayer {
         }
     }
 
-    fn lay_out(&self, serial: u64, layout: &Layout) {
+    /// Words over the picture's upper edge; whoever wants none pays for none.
+    fn write_label(&mut self, layout: &Layout) -> Result<(), JsValue> {
+        if layout.label.is_empty() && self.label.is_none() {
+            return Ok(());
+        }
+        let label = match self.label.take() {
+            Some(label) => label,
+            None => {
+                let document = self.popup.document().ok_or(JsValue::NULL)?;
+                let label: HtmlElement = js::cast(document.create_element("div")?);
+                document.body().ok_or(JsValue::NULL)?.append_child(&label)?;
+                label
+            }
+        };
+        label.set_text_content(Some(&layout.label));
+        let size = (layout.height / 30).clamp(12, 32);
+        let hidden = if layout.label.is_empty() { "display:none;" } else { "" };
+        let style = format!("{hidden}max-width:{}px;font-size:{size}px;{LABEL}", layout.width);
+        label.style().set_css_text(&style);
+        self.label = Some(label);
+        Ok(())
+    }
+
+    fn lay_out(&mut self, serial: u64, layout: &Layout) {
         let Some(video) = &self.video else {
             return;
         };
         let style = video.style();
+        let outline = if layout.outline { OUTLINE } else { "" };
         let rules = [
-            ("width", format!("{}px", layout.width)),
-            ("height", format!("{}px", layout.height)),
-            ("object-fit", layout.object_fit.clone()),
-            ("object-position", layout.object_position.clone()),
+            ("width", &*format!("{}px", layout.width)),
+            ("height", &format!("{}px", layout.height)),
+            ("object-fit", &layout.object_fit),
+            ("object-position", &layout.object_position),
+            ("outline", outline),
         ];
         for (name, value) in rules {
-            if let Err(thrown) = style.set_property(name, &value) {
+            if let Err(thrown) = style.set_property(name, value) {
                 js::log(&js::exception(&thrown).message);
             }
+        }
+        if let Err(thrown) = self.write_label(layout) {
+            js::log(&js::exception(&thrown).message);
         }
         let player = self.player;
         after_frame(&self.popup.clone(), {

@@ -14,6 +14,9 @@ pub struct Layout {
     pub height: u32,
     pub object_fit: String,
     pub object_position: String,
+    /// Written over the picture.
+    pub label: String,
+    pub outline: bool,
 }
 
 impl Layout {
@@ -27,6 +30,8 @@ impl Layout {
             height: asked.height.min(MAX_SIDE),
             object_fit: css(&asked.object_fit, "contain"),
             object_position: css(&asked.object_position, "50% 50%"),
+            label: css(&asked.label, ""),
+            outline: asked.outline,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Play {
             let status = self.session.status().unwrap();
             assert_eq!(status["redirected"], 1, "{status}");
         }
-        assert_eq!(self.title(), "Offstage: video plays on your device");
+        assert_eq!(self.title(), "Offstage: Video plays on your device.");
     }
 }
 

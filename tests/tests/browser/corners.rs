@@ -121,7 +121,7 @@ fn a_source_of_a_worker_plays_in_the_session_unharmed_and_the_reason_is_told() {
         run(&page, "attachHere().then(() => video.play())");
         wait_redirected(&session, 1);
         assert_eq!(session.status().unwrap()["in_session"], json!([]));
-        assert_eq!(title(), "Offstage: video plays on your device");
+        assert_eq!(title(), "Offstage: Video plays on your device.");
         page.wait_until("video.currentTime > 0.5 && !video.srcObject", PATIENCE).unwrap();
         run(&page, "attachWorker().then(() => video.play())");
     }

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use crate::scene::PATIENCE;
 
-const NOT_COVERED: &str = "Offstage: this page is not redirected";
-const READY: &str = "Offstage: ready; video on this page will play on your device";
-const VIDEO: &str = "Offstage: video plays on your device";
+const NOT_COVERED: &str = "Offstage: This page is not redirected.";
+const READY: &str = "Offstage: Ready: video on this page will play on your device.";
+const VIDEO: &str = "Offstage: Video plays on your device.";
 /// How the title begins while the client can't be reached; the rest says why, and gives the code.
 const OFF: &str = "Offstage: ";
 

@@ -1,9 +1,10 @@
 //! The picture is where the element is, or nowhere: read from screenshots of a whole screen.
 
 use offstage_tests::stage_probe::StageProbe;
+use offstage_tests::xvfb::Picture;
 use serde_json::json;
 
-use crate::scene::{PATIENCE, Scene};
+use crate::scene::{PATIENCE, Scene, whole};
 
 #[test]
 fn the_picture_lies_on_the_element_and_follows_it() {
@@ -93,5 +94,59 @@ fn the_picture_is_hidden_with_the_element_and_clicks_reach_the_page() {
     scene.page.call("Page.close", json!({})).unwrap();
     scene.assert_absent("the page closed");
     probe.wait_players(0).unwrap();
+    scene.session.close();
+}
+
+/// The line's colour.
+const GREEN: [u8; 3] = [0, 0xc8, 0x53];
+
+#[test]
+fn status_and_outline_are_drawn_over_the_picture_and_go_again() {
+    let scene = Scene::open("");
+    scene.assert_in_place("at the beginning");
+    let set = |key: &str, on: bool| {
+        scene.session.evaluate_in_worker(&format!("offstageSet('{key}', {on}).then(() => 0)")).unwrap();
+    };
+    // The label is dark with white letters, at the upper left corner inside of the line.
+    let label = |screen: &Picture, [x, y]: [i64; 2]| -> [usize; 2] {
+        let (width, rgb) = (screen.width(), screen.rgb());
+        let at = |x: i64, y: i64| {
+            let first = (usize::try_from(y).unwrap() * width + usize::try_from(x).unwrap()) * 3;
+            [rgb[first], rgb[first + 1], rgb[first + 2]]
+        };
+        let corner = (4..16).flat_map(|dy| (4..150).map(move |dx| (dx, dy)));
+        let pixels: Vec<[u8; 3]> = corner.map(|(dx, dy)| at(x + 100 + dx, y + 120 + dy)).collect();
+        let count =
+            |test: fn(u8) -> bool| pixels.iter().filter(|pixel| pixel.iter().all(|c| test(*c))).count();
+        [count(|channel| channel > 200), count(|channel| channel < 90)]
+    };
+    let has_label = |screen: &Picture, origin| {
+        let [light, dark] = label(screen, origin);
+        light > 30 && dark > 600
+    };
+    let outline = |screen: &Picture| screen.bounds_of(GREEN, 6).map(|bounds| bounds.map(whole));
+    set("outline", true);
+    scene.assert_screen("the line", |screen, origin| {
+        outline(screen) == scene.expected(screen) && !has_label(screen, origin)
+    });
+    set("overlay", true);
+    scene.assert_screen("both", |screen, origin| outline(screen).is_some() && has_label(screen, origin));
+    let words = "document.querySelector('div').textContent";
+    let said = StageProbe::connect(&scene.session).unwrap().player().unwrap().evaluate(words).unwrap();
+    assert_eq!(said, "Video plays on your device · 640×360");
+    scene.run("scrollTo(0, 40); video.style.width = '480px'; video.style.height = '270px'");
+    scene.assert_screen("it follows", |screen, _| outline(screen) == scene.expected(screen));
+    scene.run("scrollTo(0, 0); video.style.width = ''; video.style.height = ''");
+    set("outline", false);
+    scene.assert_screen("the label", |screen, origin| outline(screen).is_none() && has_label(screen, origin));
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        set("outline", true);
+        scene.assert_screen("both", |screen, origin| outline(screen).is_some() && has_label(screen, origin));
+        scene.screen().write_png(&std::path::PathBuf::from(folder).join("overlay.png")).unwrap();
+        set("outline", false);
+    }
+    set("overlay", false);
+    scene.assert_in_place("as before");
+    scene.assert_screen("neither", |screen, origin| outline(screen).is_none() && !has_label(screen, origin));
     scene.session.close();
 }

@@ -1,8 +1,10 @@
 //! The extension's window, as a screen reader hears it: what it says is so, and its switches do what they say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use offstage_tests::cdp::Page;
 use offstage_tests::server::Server;
 use offstage_tests::session::{Installation, Session, SessionOptions};
@@ -23,11 +25,17 @@ struct Window {
 impl Window {
     /// A page that plays on the device, and the window about its tab.
     fn open(language: &str) -> Self {
+        Self::open_managed(language, None)
+    }
+
+    /// The same where an administrator manages settings.
+    fn open_managed(language: &str, managed: Option<Value>) -> Self {
         let server = serve();
         let options = SessionOptions {
             sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
             browser_args: vec![format!("--lang={language}"), format!("--accept-lang={language}")],
             environment: vec![("LANGUAGE".to_owned(), language.to_owned())],
+            managed,
             ..SessionOptions::default()
         };
         let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
@@ -97,18 +105,22 @@ impl Window {
 
 /// The ground's colour in a colour scheme; a picture of the window goes to the folder that OFFSTAGE_SCREENSHOTS names.
 fn ground(popup: &Page, scheme: &str) -> Value {
-    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-    popup.call("Emulation.setEmulatedMedia", media).unwrap();
+    let media = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+    popup.call("Emulation.setEmulatedMedia", json!({ "features": media })).unwrap();
     if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
-        let size = popup.evaluate("[document.body.offsetWidth, document.body.offsetHeight]").unwrap();
-        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 2 });
-        let shot = popup
-            .call("Page.captureScreenshot", json!({ "clip": clip, "captureBeyondViewport": true }))
-            .unwrap();
-        let path = PathBuf::from(folder).join(format!("popup-{scheme}.png.base64"));
-        std::fs::write(path, shot["data"].as_str().unwrap()).unwrap();
+        capture(popup, &media, &PathBuf::from(folder).join(format!("popup-{scheme}.png")));
     }
     popup.evaluate("getComputedStyle(document.body).backgroundColor").unwrap()
+}
+
+/// A picture of the window as somebody sees it whose system wants these media features.
+fn capture(popup: &Page, features: &Value, to: &Path) {
+    popup.call("Emulation.setEmulatedMedia", json!({ "features": features })).unwrap();
+    let size = popup.evaluate("[document.body.offsetWidth, document.body.offsetHeight]").unwrap();
+    let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 2 });
+    let wanted = json!({ "clip": clip, "captureBeyondViewport": true });
+    let shot = popup.call("Page.captureScreenshot", wanted).unwrap();
+    std::fs::write(to, BASE64.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
 }
 
 /// The window as a page of its own, about the tab whose address has this in it.
@@ -164,7 +176,7 @@ fn the_window_tells_the_truth_and_its_switches_work() {
             PATIENCE,
         )
         .unwrap();
-    about_other.evaluate("document.getElementById('all').click(); 0").unwrap();
+    about_other.evaluate("document.getElementById('videoAllSites').click(); 0").unwrap();
     about_other.wait_until("document.getElementById('site').checked", PATIENCE).unwrap();
     other.call("Page.reload", json!({})).unwrap();
     other.wait_until("globalThis.begin && document.readyState === 'complete'", PATIENCE).unwrap();
@@ -207,6 +219,52 @@ fn logs_are_collected_and_saved_by_the_browser() {
     window.session.close();
 }
 
+/// A text of the extension, as it is in that language's file.
+fn text_of(language: &str, key: &str) -> String {
+    let path = repository().join(format!("www/_locales/{language}/messages.json"));
+    let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    all[key]["message"].as_str().unwrap_or_else(|| panic!("{language}: {key}")).to_owned()
+}
+
+#[test]
+fn what_the_administrator_has_decided_is_locked_or_hidden() {
+    let managed = json!({ "callsAllSites": false, "locked": ["videoBlocked", "overlay"], "outline": true });
+    let mut window = Window::open_managed("en", Some(managed));
+    window
+        .popup
+        .evaluate("for (const closed of document.querySelectorAll('details')) closed.open = true; 0")
+        .unwrap();
+    for wanted in [
+        "switch Redirect video on this site = \"true\" (locked)",
+        "switch Redirect video on all websites = \"false\"",
+        "switch Redirect calls on all websites = \"false\" (locked)",
+        "switch Status over the picture = \"false\" (locked)",
+        "switch Outline = \"true\" (locked)",
+        "StaticText Set by your administrator.",
+    ] {
+        window.wait_heard(wanted);
+    }
+    let heard = window.heard();
+    assert!(
+        !heard.contains(&"switch Redirect video on all websites = \"false\" (locked)".to_owned()),
+        "{heard:?}"
+    );
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        let colours = json!([{ "name": "forced-colors", "value": "active" }]);
+        capture(&window.popup, &colours, &PathBuf::from(folder).join("popup-forced-colors.png"));
+    }
+    window.session.close();
+
+    window = Window::open_managed("en", Some(json!({ "hideAdvanced": true })));
+    window.wait_heard("button Collect logs");
+    window.wait_heard("switch Redirect video on this site = \"true\"");
+    let heard = window.heard().join("\n");
+    for hidden in ["Marks on the picture", "Statistics", "Settings"] {
+        assert!(!heard.contains(hidden), "{hidden}: {heard}");
+    }
+    window.session.close();
+}
+
 #[test]
 fn the_window_speaks_the_persons_language() {
     for (language, wanted) in [
@@ -217,6 +275,13 @@ fn the_window_speaks_the_persons_language() {
     ] {
         let window = Window::open(language);
         window.wait_heard(wanted);
+        // Where it is not redirected, the reason and what to do are in that language, too; and the icon's title is.
+        window.click("site");
+        let [reason, remedy, title] =
+            ["OFS_1501", "OFS_1501_do", "state_grey"].map(|key| text_of(language, key));
+        window.wait_heard(&format!("StaticText {reason} {remedy}"));
+        let find = "chrome.tabs.query({}).then((tabs) => chrome.action.getTitle({ tabId: tabs.find((tab) => tab.url.includes('readers')).id }))";
+        assert_eq!(window.session.evaluate_in_worker(find).unwrap(), format!("Offstage: {title}"));
         window.session.close();
     }
 }

@@ -109,6 +109,11 @@ impl Scene {
         self.point(&["mousemove", &x, &y, "click", "1", "mousemove", "1270", "1010"]);
     }
 
+    /// The whole screen at this moment.
+    pub(crate) fn screen(&self) -> Picture {
+        self.camera.capture().unwrap()
+    }
+
     /// Moves and resizes the browser's window, as far as the window manager allows.
     pub(crate) fn set_window(&self, bounds: Value) {
         let answer = self.page.call("Browser.getWindowForTarget", json!({})).unwrap();

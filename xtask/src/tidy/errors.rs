@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use offstage_protocol::ErrorCode;
+use serde_json::Value;
 
 /// Where it is in the checkout.
 pub(super) const PAGE: &str = "docs/errors.md";
@@ -45,6 +46,24 @@ pub(super) fn page() -> String {
     page
 }
 
+/// Where the extension's English texts are.
+pub(super) const ENGLISH: &str = "www/_locales/en/messages.json";
+
+/// The extension's English texts: those that are there, and at the end for each code its sentence, `OFS_<number>`, and its remedy,
+/// `OFS_<number>_do`. People write the other languages' files, in the same order.
+pub(super) fn english(there: &str) -> String {
+    let end = there.find(",\n  \"OFS_").or_else(|| there.rfind("\n}")).unwrap_or(0);
+    let mut texts = there[..end].to_owned();
+    for code in ErrorCode::all() {
+        for (part, text) in [("", code.sentence()), ("_do", code.remedy())] {
+            // A dollar begins a placeholder.
+            let text = Value::from(text.replace('$', "$$"));
+            write!(texts, ",\n  \"OFS_{}{part}\": {{\n    \"message\": {text}\n  }}", code.number()).ok();
+        }
+    }
+    texts + "\n}\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +74,17 @@ mod tests {
         for code in ErrorCode::all() {
             assert!(page.contains(&format!("### {code}\n")), "{code}");
         }
+    }
+
+    #[test]
+    fn english_texts_are_replaced_and_the_others_kept() {
+        let made = english("{\n  \"a\": {\n    \"message\": \"A\"\n  }\n}\n");
+        let texts: Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(texts["a"]["message"], "A");
+        for code in ErrorCode::all() {
+            let said = texts[format!("OFS_{}", code.number())]["message"].as_str().unwrap();
+            assert_eq!(said.replace("$$", "$"), code.sentence());
+        }
+        assert_eq!(english(&made), made);
     }
 }

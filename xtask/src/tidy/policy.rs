@@ -24,9 +24,30 @@ const GERMAN: [(&str, &str, &str); SETTINGS.len()] = [
         "Websites, deren Videos immer in der Sitzung spielen, auch wenn eine andere Einstellung sie umfasst.",
     ),
     (
+        "callsAllSites",
+        "Anrufe aller Websites",
+        "Zählt jede Website als eine mit Anrufen, nicht nur die aufgeführten. Anrufe bleiben vorerst in der Sitzung; das Symbol sagt es.",
+    ),
+    (
         "callsSites",
         "Websites mit Anrufen",
         "Websites, auf denen das Symbol sagt, dass Anrufe in der Sitzung bleiben: Sie werden noch nicht umgeleitet. Anstelle der mitgelieferten Liste und der vom Benutzer ergänzten.",
+    ),
+    (
+        "callsBlocked",
+        "Websites ohne umgeleitete Anrufe",
+        "Websites, deren Anrufe immer in der Sitzung bleiben, auch wenn eine andere Einstellung sie umfasst.",
+    ),
+    (
+        "overlay",
+        "Status über dem Bild",
+        "Schreibt über jedes umgeleitete Video, dass es auf dem Gerät spielt, und in welcher Größe es kommt.",
+    ),
+    ("outline", "Rahmen", "Zieht eine grüne Linie um jedes umgeleitete Video."),
+    (
+        "hideAdvanced",
+        "Erweiterte Einstellungen verbergen",
+        "Lässt im Fenster der Erweiterung weg, was der Fehlersuche dient: Statistik, Status über dem Bild, Rahmen, geltende Einstellungen.",
     ),
     (
         "locked",
