@@ -322,7 +322,7 @@ fn thrown(code: offstage_protocol::ErrorCode) -> JsValue {
     JsValue::from(code.to_string())
 }
 
-fn to_store(values: Vec<(&str, crate::settings::Value)>) -> Result<JsValue, JsValue> {
+fn to_store(values: Vec<(&str, offstage_settings::Value)>) -> Result<JsValue, JsValue> {
     let object = Object::new();
     for (key, value) in values {
         let value = value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?;

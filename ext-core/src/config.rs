@@ -1,10 +1,11 @@
 //! What is covered: the list that the extension ships, and what the settings make of it.
 
+use offstage_protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
 
-use crate::pattern::Pattern;
-use crate::settings::{MOST_ENTRIES, Settings, Value};
 use crate::sites::SiteList;
+use offstage_settings::pattern::Pattern;
+use offstage_settings::{MOST_ENTRIES, Settings, Value, extension};
 
 /// Everything that settings come from, as the browser hands it over. What isn't there doesn't speak.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -35,7 +36,7 @@ impl Scripts {
 }
 
 /// The configuration in force.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     settings: Settings,
     enabled: bool,
@@ -48,11 +49,18 @@ pub struct Config {
     fetched_by_device: Vec<Pattern>,
 }
 
+/// As if nobody had said anything: nothing is covered.
+impl Default for Config {
+    fn default() -> Self {
+        Self::from_sources(&Sources::default())
+    }
+}
+
 impl Config {
     /// Policy's sites come in place of the list, the person's beside it; what is blocked anywhere is blocked.
     #[must_use]
     pub fn from_sources(sources: &Sources) -> Self {
-        let mut settings = Settings::new(&sources.managed, &sources.local);
+        let mut settings = Settings::new(&extension::SETTINGS, &sources.managed, &sources.local);
         let parse = |texts: Vec<String>| {
             texts.iter().filter_map(|text| Pattern::parse_site(text)).collect::<Vec<_>>()
         };
@@ -78,7 +86,8 @@ impl Config {
         let (blocked, calls_blocked) = (blocked("videoBlocked"), blocked("callsBlocked"));
         let enabled = settings.is_on("enabled");
         if enabled {
-            missing.iter().for_each(|origins| settings.lack_permission(origins));
+            let key = if settings.is_on("videoAllSites") { "videoAllSites" } else { "videoSites" };
+            missing.iter().for_each(|origins| settings.tell(key, ErrorCode::PERMISSION_MISSING, origins));
         }
         Self {
             enabled,

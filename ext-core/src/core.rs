@@ -24,7 +24,7 @@ use crate::hook::{
     to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
-use crate::settings::{Effective, Problem, Settings};
+use offstage_settings::{Effective, Problem, Settings};
 
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};

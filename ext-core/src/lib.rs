@@ -13,11 +13,9 @@ pub mod core;
 pub mod files;
 pub mod hook;
 pub mod link;
-pub mod pattern;
 pub mod player;
 pub mod playlist;
 pub mod reconcile;
-pub mod settings;
 pub mod sites;
 pub mod standin;
 

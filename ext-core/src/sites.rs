@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Sources};
-    use crate::pattern::Pattern;
+    use offstage_settings::pattern::Pattern;
 
     const SHIPPED: &str = include_str!("../../www/sites/sites.json");
 

@@ -12,14 +12,16 @@ use clap::ValueEnum;
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
 use offstage_protocol::socket_path::SocketChoice;
 use offstage_protocol::socket_path::socket_path;
+use offstage_settings::Value;
 use offstage_support::logs::Logs;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::doctor;
 use crate::engine::supervisor::EngineConfig;
-use crate::fetch::guard::Guard;
 use crate::fetch::guard::Network;
+use crate::fetch::guard::NotANetwork;
+use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
 use crate::run::Windows;
@@ -66,11 +68,12 @@ struct RunArgs {
     windows: WindowsArg,
     /// Who fetches the files of videos. `device` lets this device fetch them from the public internet where the policy of the
     /// session's browser wants it; `session` never does.
-    #[arg(long, value_enum, default_value_t = FetchArg::Session, env = "OFFSTAGE_FETCH")]
-    fetch: FetchArg,
+    /// [default: what the files of settings say, else session]
+    #[arg(long, value_enum, env = "OFFSTAGE_FETCH")]
+    fetch: Option<FetchArg>,
     /// A network that --fetch=device may reach although it is not public, as 10.1.0.0/16; may be repeated, or separated by commas.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "OFFSTAGE_FETCH_NETWORKS")]
-    fetch_network: Vec<Network>,
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = network, env = "OFFSTAGE_FETCH_NETWORKS")]
+    fetch_network: Vec<String>,
     /// A port that --fetch=device may use besides 80 and 443; may be repeated, or separated by commas.
     #[arg(long, value_name = "PORT", value_delimiter = ',', env = "OFFSTAGE_FETCH_PORTS")]
     fetch_port: Vec<u16>,
@@ -186,6 +189,19 @@ impl RunArgs {
             }
             WindowsArg::None => Windows::None,
         };
+        let texts = |list: Vec<String>| Value::List(list.into_iter().map(Value::Text).collect());
+        let ports = self.fetch_port.iter().map(|port| Value::Number(f64::from(*port))).collect();
+        let mut flags = Vec::new();
+        if let Some(fetch) = self.fetch {
+            let word = if fetch == FetchArg::Device { "device" } else { "session" };
+            flags.push(("fetch".to_owned(), Value::Text(word.to_owned())));
+        }
+        if !self.fetch_network.is_empty() {
+            flags.push(("fetchNetworks".to_owned(), texts(self.fetch_network)));
+        }
+        if !self.fetch_port.is_empty() {
+            flags.push(("fetchPorts".to_owned(), Value::List(ports)));
+        }
         RunConfig {
             socket: self.places.socket(),
             stage_folder: self.places.stage_folder(),
@@ -196,8 +212,7 @@ impl RunArgs {
                 extra_arguments: self.engine_arg,
             },
             windows,
-            fetch: (self.fetch == FetchArg::Device)
-                .then_some(Guard { networks: self.fetch_network, ports: self.fetch_port }),
+            policy: Sources { flags, ..Sources::usual() },
             logs,
         }
     }
@@ -208,6 +223,11 @@ fn default_profile() -> PathBuf {
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
     data.unwrap_or_else(|| PathBuf::from("/tmp")).join("offstage/engine")
+}
+
+/// Checked only: settings are texts.
+fn network(text: &str) -> Result<String, NotANetwork> {
+    text.parse::<Network>().map(|_network| text.to_owned())
 }
 
 fn window_id(text: &str) -> Result<u32, String> {
@@ -223,6 +243,8 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::fetch::guard::Guard;
+    use crate::policy::{File, Policy};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -244,9 +266,11 @@ mod tests {
         let fetch = |more: &[&str]| {
             let cli = Cli::try_parse_from(["offstage-client", "run"].iter().chain(more)).ok()?;
             let Command::Run(args) = cli.command else { return None };
-            Some(args.config(Logs::default()).fetch)
+            let flags = args.config(Logs::default()).policy.flags;
+            Some(Policy::new(File::Missing, File::Missing, flags).guard().cloned())
         };
         assert_eq!(fetch(&["--fetch-port=81"]), Some(None));
+        assert_eq!(fetch(&["--fetch=session", "--fetch-port=81"]), Some(None));
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
         let guard = Guard { networks, ports: vec![81, 82] };
         let all = ["--fetch=device", "--fetch-network=10.0.0.0/8", "--fetch-port=81,82"];

@@ -4,6 +4,7 @@
 //! does wrong ends that session and nothing else. Media is taken from a session only while the stage's
 //! queue has room, and only what is taken is granted anew, so a slow stage slows the sender down.
 
+mod allowed;
 mod check;
 mod devices;
 mod fetches;
@@ -32,6 +33,7 @@ use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::FromStage;
 use offstage_protocol::message::FromStageKind;
 use offstage_protocol::message::LogControl;
+use offstage_protocol::message::OpenPlayer;
 use offstage_protocol::message::PlayerFailed;
 use offstage_protocol::message::ToDevice;
 use offstage_protocol::message::ToDeviceKind;
@@ -39,6 +41,7 @@ use offstage_protocol::message::ToStageKind;
 use offstage_protocol::prost::Message as _;
 
 use crate::channel::Peer;
+use crate::policy::Policy;
 use crate::window::ParentHint;
 use crate::window::Placement;
 use crate::window::WindowCommand;
@@ -69,6 +72,8 @@ pub const MAX_PLAYERS: usize = 64;
 pub const MAX_ALL_PLAYERS: usize = 256;
 /// Source buffers of one player; a page with more is not a player of media.
 pub const MAX_BUFFERS: usize = 16;
+/// Longest origin; a host has at most 253 bytes.
+const MAX_ORIGIN: usize = 300;
 /// Messages taken from one session before the next one has its turn.
 const TURN: usize = 32;
 
@@ -83,6 +88,7 @@ pub struct Client {
     /// its first frame.
     spare: Option<u32>,
     device: Device,
+    policy: Policy,
     stage: StageQueue,
     windows: WindowQueue,
     fetches: Fetches,
@@ -100,6 +106,7 @@ struct Player {
     session: u64,
     /// Its id in that session.
     name: u32,
+    origin: String,
     /// The bulk stream of each source buffer, once it was used.
     buffers: BTreeMap<u32, Option<u32>>,
     picture: Picture,
@@ -319,11 +326,6 @@ impl Client {
         self.fetches.poll()
     }
 
-    /// Lets the device fetch by itself what sessions offer.
-    pub fn allow_fetch(&mut self) {
-        self.fetches.own_allowed = true;
-    }
-
     /// What is to be fetched from the web, or not any more.
     pub fn poll_own_fetch(&mut self) -> Option<OwnCommand> {
         self.fetches.poll_own()
@@ -443,8 +445,8 @@ impl Client {
             return self.order_logs(session, control);
         }
         let Some(name) = check::player_of(&mut kind).copied() else { return };
-        if let ToDeviceKind::OpenPlayer(_) = kind {
-            self.open_player(session, name);
+        if let ToDeviceKind::OpenPlayer(open) = kind {
+            self.open_player(session, name, open.origin);
             return;
         }
         let Some(player) = self.sessions.get(&session).and_then(|state| state.players.get(&name).copied())
@@ -533,7 +535,7 @@ impl Client {
         true
     }
 
-    fn open_player(&mut self, session: u64, name: u32) {
+    fn open_player(&mut self, session: u64, name: u32, origin: String) {
         let status = self.device.status();
         let Some(state) = self.sessions.get_mut(&session) else {
             return;
@@ -546,6 +548,8 @@ impl Client {
             return;
         } else if state.players.len() >= MAX_PLAYERS || self.players.len() >= MAX_ALL_PLAYERS {
             Some(ErrorCode::TOO_MANY_PLAYERS)
+        } else if origin.len() > MAX_ORIGIN || !self.policy.allows(&origin) {
+            Some(ErrorCode::CONSENT_REFUSED)
         } else {
             None
         };
@@ -562,7 +566,7 @@ impl Client {
         }
         self.counts.players_opened += 1;
         let buffers = BTreeMap::new();
-        self.players.insert(player, Player { session, name, buffers, picture: Picture::new(player) });
+        self.players.insert(player, Player { session, name, origin, buffers, picture: Picture::new(player) });
     }
 
     /// Has the stage open a player of a new id.
@@ -576,7 +580,7 @@ impl Client {
             }
         }
         self.last_player = player;
-        self.tell_stage(ToDeviceKind::OpenPlayer(offstage_protocol::message::OpenPlayer { player }));
+        self.tell_stage(ToDeviceKind::OpenPlayer(OpenPlayer { player, origin: String::new() }));
         player
     }
 

@@ -15,6 +15,8 @@ use offstage_support::logs::Logs;
 use offstage_support::metrics::MetricsFile;
 use serde_json::json;
 use thiserror::Error;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -38,7 +40,7 @@ use crate::engine::supervisor::Wishes;
 use crate::fetch::FetchError;
 use crate::fetch::Fetcher;
 use crate::fetch::Limits;
-use crate::fetch::guard::Guard;
+use crate::policy::Sources;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
 use crate::stage_server::checks::Refusal;
@@ -80,8 +82,8 @@ pub struct RunConfig {
     pub stage_folder: PathBuf,
     pub engine: EngineConfig,
     pub windows: Windows,
-    /// Lets the device fetch files by itself where a session's policy wants it; none refuses.
-    pub fetch: Option<Guard>,
+    /// What this device allows.
+    pub policy: Sources,
     pub logs: Logs,
 }
 
@@ -94,6 +96,8 @@ pub enum RunError {
     StageFiles(PathBuf),
     #[error("can't serve the stage: {0}")]
     StageServer(std::io::Error),
+    #[error("can't listen to signals: {0}")]
+    Signal(std::io::Error),
     #[error("can't start the windows' thread: {0}")]
     Thread(std::io::Error),
 }
@@ -138,19 +142,14 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
 
-    let mut client = Client::new();
-    if config.fetch.is_some() {
-        client.allow_fetch();
-    }
+    let client = Client::new();
+    let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let mut driver = Driver {
         client,
-        own: OwnFetches {
-            fetcher: config.fetch.map(|guard| Arc::new(Fetcher::new(guard, Limits::default()))),
-            tasks: BTreeMap::new(),
-            sender: own_sender,
-        },
+        own: OwnFetches { fetcher: None, tasks: BTreeMap::new(), sender: own_sender },
         origin: Instant::now(),
+        policy: config.policy,
         outputs: BTreeMap::new(),
         stage: None,
         fetches: BTreeMap::new(),
@@ -167,6 +166,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             done: false,
         },
     };
+    driver.read_policy();
     tokio::pin!(end);
     let mut shows = tokio::time::interval(SHOW_INTERVAL);
     loop {
@@ -180,6 +180,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             Some(event) = channel_events.recv() => driver.channel(event),
             Some((request, fetched)) = own_fetched.recv() => driver.own_fetched(request, fetched),
             () = drained.notified() => {}
+            Some(()) = hangups.recv() => driver.read_policy(),
             _ = shows.tick() => driver.show(),
             () = tokio::time::sleep_until(deadline) => driver.timeout(),
         }
@@ -208,6 +209,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
 struct Driver {
     client: Client,
     origin: Instant,
+    policy: Sources,
     outputs: BTreeMap<u64, mpsc::Sender<Vec<u8>>>,
     stage: Option<StageOutput>,
     /// Who waits for bytes of a session's file.
@@ -248,6 +250,26 @@ struct Report {
 impl Driver {
     fn now(&self) -> Monotonic {
         Monotonic(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// Takes what the files say now; what is wrong in them is told once for each change.
+    fn read_policy(&mut self) {
+        let policy = self.policy.read();
+        if policy == *self.client.policy() {
+            return;
+        }
+        for problem in policy.settings().problems() {
+            tracing::warn!(code = problem.code, source = ?problem.source, key = problem.key, "{}", problem.text);
+        }
+        tracing::info!(
+            plays = policy.plays(),
+            fetches = policy.guard().is_some(),
+            "the device's policy has changed"
+        );
+        self.own.fetcher =
+            policy.guard().map(|guard| Arc::new(Fetcher::new(guard.clone(), Limits::default())));
+        let now = self.now();
+        self.client.set_policy(now, policy);
     }
 
     fn deadline(&self) -> Instant {
@@ -418,6 +440,7 @@ impl Driver {
         match event {
             ChannelEvent::Opened { connection, peer, sender } => {
                 tracing::debug!(connection, ?peer, "a session opens a channel");
+                self.read_policy();
                 self.outputs.insert(connection, sender);
                 self.client.session_opened(now, connection, peer);
             }

@@ -170,6 +170,9 @@ pub enum ToDeviceKind {
 pub struct OpenPlayer {
     #[prost(uint32, tag = "1")]
     pub player: u32,
+    /// Of the document that plays, as `https://example.org`, by the browser's word; for what the device allows.
+    #[prost(string, tag = "2")]
+    pub origin: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

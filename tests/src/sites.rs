@@ -307,7 +307,7 @@ mod tests {
     fn every_pattern_of_the_list_matches_its_address() {
         let list = shipped(include_str!("../../www/sites/sites.json")).unwrap();
         for pattern in list.sites.iter().flat_map(|site| site.pages.iter().chain(&site.frames)) {
-            let parsed = offstage_ext_core::pattern::Pattern::parse(pattern).unwrap();
+            let parsed = offstage_settings::pattern::Pattern::parse(pattern).unwrap();
             let url = with(&address(pattern), "case", "a b");
             assert!(parsed.matches(&url), "{pattern} does not match {url}");
         }

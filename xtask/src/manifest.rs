@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
-use offstage_ext_core::pattern::Pattern;
 use offstage_ext_core::sites::SiteList;
+use offstage_settings::pattern::Pattern;
 use serde_json::{Map, Value, json};
 
 use crate::workspace::Workspace;

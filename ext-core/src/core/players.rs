@@ -183,7 +183,7 @@ impl Players {
             let refused = self.readers.refuses(now, key, origin).or_else(|| self.rests.refuses(key));
             return match refused {
                 Some(code) => self.revert(key, code, false, link, out),
-                None => self.open(key, replay, muted, link, out),
+                None => self.open(key, replay, (muted, origin), link, out),
             };
         }
         if let HookEvent::Read { reader, .. } = event {
@@ -444,7 +444,7 @@ impl Players {
         &mut self,
         key: (u32, u32),
         replay: bool,
-        muted: bool,
+        (muted, origin): (bool, &str),
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
@@ -455,7 +455,10 @@ impl Players {
         let id = self.last_id;
         let code = if count >= MOST_PLAYERS {
             ErrorCode::TOO_MANY_PLAYERS
-        } else if link.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player: id })) {
+        } else if link.send(
+            PLAYER_STREAM,
+            ToDeviceKind::OpenPlayer(OpenPlayer { player: id, origin: origin.to_owned() }),
+        ) {
             self.players.insert(key, Player { tab_muted: muted, ..Player::new(id, replay) });
             self.by_id.insert(id, key);
             self.reasons.remove(&relay);

@@ -3,8 +3,8 @@
 use offstage_protocol::ErrorCode;
 
 use super::{Core, IconState};
-use crate::pattern::Pattern;
-use crate::settings::Value;
+use offstage_settings::Value;
+use offstage_settings::pattern::Pattern;
 use offstage_view::{Feature, Named, Numbers, Shown, Switch, Version, View, Wrong, mark_old};
 
 /// What the person switches in the window, apart from the site.
@@ -104,7 +104,7 @@ impl Core {
     /// What the person's settings are to be, so that the site of this tab is redirected, or not.
     ///
     /// # Errors
-    /// As [`crate::settings::Settings::set`].
+    /// As [`offstage_settings::Settings::set`].
     pub fn switch_site(&self, tab: i32, on: bool) -> Result<Vec<(&'static str, Value)>, ErrorCode> {
         let (url, covered, ..) = self.tabs.about(tab);
         let host = host_of(url);
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(fresh.view(3).site, Switch { on: false, locked: true });
         assert_eq!(
             (view.versions[0].version.as_str(), view.settings.len()),
-            ("1.2.3", crate::settings::SETTINGS.len())
+            ("1.2.3", offstage_settings::extension::SETTINGS.len())
         );
     }
 

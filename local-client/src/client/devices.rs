@@ -23,6 +23,8 @@ pub(crate) struct Device {
     /// The stage has said hello.
     pub(crate) stage: bool,
     windows: Windows,
+    /// Policy lets it play at all.
+    allowed: bool,
     announced: DeviceChanged,
 }
 
@@ -39,12 +41,17 @@ impl Default for Device {
             engine: EngineState::Starting { pid: None },
             stage: false,
             windows: Windows::Starting,
+            allowed: true,
             announced: DeviceChanged::default(),
         }
     }
 }
 
 impl Device {
+    pub(crate) fn set_allowed(&mut self, allowed: bool) {
+        self.allowed = allowed;
+    }
+
     pub(crate) fn windows_ready(&mut self) {
         self.windows = Windows::Ready;
     }
@@ -65,6 +72,9 @@ impl Device {
             detail: if detail.is_empty() { code.sentence().to_owned() } else { detail.to_owned() },
             engine: String::new(),
         };
+        if !self.allowed {
+            return not_ready(&ErrorCode::CONSENT_REFUSED, "");
+        }
         match (&self.windows, &self.engine) {
             (Windows::Failed { code, detail }, _) => not_ready(code, detail),
             (Windows::Starting, _) | (_, EngineState::Starting { .. }) => DeviceChanged::default(),
@@ -103,6 +113,12 @@ mod tests {
         device.stage = true;
         assert!(device.status().ready);
         assert_eq!(device.status().engine, "Chrome/1");
+        device.set_allowed(false);
+        assert_eq!(
+            (device.status().ready, device.status().code),
+            (false, ErrorCode::CONSENT_REFUSED.number())
+        );
+        device.set_allowed(true);
         device.windows_failed(DisplayFailure::Gone, String::new());
         assert_eq!(device.status().code, ErrorCode::DISPLAY_MISSING.number());
     }

@@ -16,6 +16,7 @@ use offstage_protocol::message::ToStage;
 use offstage_protocol::message::WindowAsked;
 
 use super::*;
+use crate::policy::File;
 
 const NOW: Monotonic = Monotonic(1_000_000);
 
@@ -78,7 +79,11 @@ impl World {
     }
 
     fn open(&mut self, session: u64, player: u32) {
-        self.send(session, PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player }));
+        self.send(
+            session,
+            PLAYER_STREAM,
+            ToDeviceKind::OpenPlayer(OpenPlayer { player, ..OpenPlayer::default() }),
+        );
     }
 
     /// What the session has received since the last time, shortened.
@@ -371,6 +376,43 @@ fn a_stage_of_another_version_or_without_sense_is_refused() {
     assert_eq!(client.stage_message(NOW, &hello.encode_to_vec()), Err(ErrorCode::VERSION_MISMATCH));
 }
 
+fn policy(machine: &serde_json::Value) -> Policy {
+    match serde_json::from_value(machine.clone()).unwrap() {
+        offstage_settings::Value::Object(entries) => {
+            Policy::new(File::Object(entries), File::Missing, Vec::new())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_the_device_does_not_allow_fails_at_once_and_what_it_allows_goes_on() {
+    let mut world = World::new(&[1]);
+    let open = |world: &mut World, player: u32, origin: &str| {
+        let open = OpenPlayer { player, origin: origin.to_owned() };
+        world.send(1, PLAYER_STREAM, ToDeviceKind::OpenPlayer(open));
+    };
+    open(&mut world, 1, "https://a.example");
+    open(&mut world, 2, "https://b.example");
+    open(&mut world, 3, "");
+    world.received(1);
+    world.client.set_policy(NOW, policy(&serde_json::json!({ "sites": ["a.example"] })));
+    world.exchange();
+    assert_eq!(world.received(1), ["player 2 failed 1507", "player 3 failed 1507"]);
+    open(&mut world, 4, "https://b.example");
+    open(&mut world, 5, "https://x.a.example");
+    open(&mut world, 6, &format!("https://{}a.example", "x".repeat(400)));
+    assert_eq!(world.received(1), ["player 4 failed 1507", "player 6 failed 1507"]);
+    assert_eq!(world.client.player_count(), 2);
+    world.client.set_policy(NOW, policy(&serde_json::json!({ "play": false })));
+    world.exchange();
+    let told = world.received(1);
+    assert_eq!(told, ["player 1 failed 1507", "player 5 failed 1507", "ready false 1507"]);
+    world.client.set_policy(NOW, Policy::default());
+    world.exchange();
+    assert_eq!(world.received(1), ["ready true 0"]);
+}
+
 #[test]
 fn a_lost_window_fails_its_player() {
     let mut world = World::new(&[1]);
@@ -439,7 +481,7 @@ fn an_offered_address_is_fetched_from_only_where_the_device_allows_it() {
     for allowed in [false, true] {
         let mut world = World::new(&[1]);
         if allowed {
-            world.client.allow_fetch();
+            world.client.set_policy(NOW, policy(&serde_json::json!({ "fetch": "device" })));
         }
         world.open(1, 9);
         let device = *world.client.players.keys().next().unwrap();

@@ -175,7 +175,7 @@ impl Session {
     }
 
     pub(crate) fn open(&mut self, player: u32) {
-        self.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player }));
+        self.send(PLAYER_STREAM, ToDeviceKind::OpenPlayer(OpenPlayer { player, ..OpenPlayer::default() }));
     }
 
     /// Says where the player is, in a window whose outer rectangle is `outer` and whose page begins at

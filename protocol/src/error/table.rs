@@ -317,8 +317,8 @@ table! {
         "The extension has no permission for this site.",
         "Allow the extension on this site in the browser's settings.";
     1507 CONSENT_REFUSED:
-        "You have not allowed this on your device.",
-        "Allow it when the client asks again, or in its settings.";
+        "Your device does not allow this.",
+        "\"offstage-client doctor\" on your device shows which setting forbids it; ask whoever manages the device.";
     1510 CALLS_STAY:
         "Calls are not moved to your device yet; this site's go on in the session.",
         "Nothing to do.";

@@ -105,7 +105,7 @@ fn to_device() -> Vec<ToDeviceKind> {
         calibrated: true,
     };
     vec![
-        ToDeviceKind::OpenPlayer(OpenPlayer { player }),
+        ToDeviceKind::OpenPlayer(OpenPlayer { player, origin: "https://example.org".into() }),
         ToDeviceKind::ClosePlayer(ClosePlayer { player }),
         ToDeviceKind::AddSourceBuffer(AddSourceBuffer { player, buffer, mime: mime() }),
         ToDeviceKind::RemoveSourceBuffer(RemoveSourceBuffer { player, buffer }),
@@ -233,7 +233,9 @@ fn from_device() -> Vec<FromDeviceKind> {
 
 fn to_stage() -> Vec<ToStageKind> {
     vec![
-        ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::OpenPlayer(OpenPlayer { player: 5 })) }),
+        ToStageKind::Device(ToDevice {
+            kind: Some(ToDeviceKind::OpenPlayer(OpenPlayer { player: 5, ..OpenPlayer::default() })),
+        }),
         ToStageKind::Layout(layout()),
         ToStageKind::CloseAll(CloseAll { players: vec![5, 6, 300] }),
     ]

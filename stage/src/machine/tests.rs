@@ -494,7 +494,7 @@ fn a_lost_socket_closes_every_player_and_sends_nothing() {
 #[test]
 fn a_file_is_given_to_the_element_once_and_what_is_loaded_of_it_is_told_when_it_changes() {
     let mut bench = Bench::default();
-    bench.send(ToDeviceKind::OpenPlayer(OpenPlayer { player: 1 }));
+    bench.send(ToDeviceKind::OpenPlayer(OpenPlayer { player: 1, ..OpenPlayer::default() }));
     let file = OpenFile { player: 1, resource: 3, extension: "m3u8/../x".to_owned() };
     bench.send(ToDeviceKind::OpenFile(file.clone()));
     bench.commands();

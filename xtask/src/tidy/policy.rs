@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use offstage_ext_core::settings::{Kind, SETTINGS, Setting};
+use offstage_settings::extension::SETTINGS;
+use offstage_settings::{Kind, Setting, device};
 use serde_json::{Map, Value, json};
 
 /// The settings in German, in the table's order: name, what it is called, what it does.
@@ -76,7 +77,9 @@ pub(super) fn files(id: &str) -> Vec<(&'static str, String)> {
         found.map_or(("", ""), |(_, title, description)| (*title, *description))
     };
     vec![
-        ("manifest/policy/managed_schema.json", pretty(&schema())),
+        ("manifest/policy/managed_schema.json", pretty(&schema(&SETTINGS))),
+        ("manifest/policy/device/client.schema.json", pretty(&schema(&device::SETTINGS))),
+        ("manifest/policy/device/client.json", pretty(&of_device())),
         ("manifest/policy/windows/offstage.admx", admx(id)),
         (
             "manifest/policy/windows/en-US/offstage.adml",
@@ -96,23 +99,24 @@ fn pretty(json: &Value) -> String {
     serde_json::to_string_pretty(json).unwrap_or_default() + "\n"
 }
 
-fn schema() -> Value {
+fn schema(table: &[Setting]) -> Value {
     let property = |setting: &Setting| {
         let mut property = json!({ "title": setting.title, "description": setting.description });
         let more = match setting.kind {
             Kind::Switch => json!({ "type": "boolean" }),
             // Not an `enum`: the browser would leave a wrong word out before anybody could tell of it.
             Kind::Word(_) => json!({ "type": "string" }),
-            Kind::Sites | Kind::Origins | Kind::Keys => {
+            Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts => {
                 json!({ "type": "array", "items": { "type": "string" } })
             }
+            Kind::Ports => json!({ "type": "array", "items": { "type": "integer" } }),
         };
         if let (Some(property), Some(more)) = (property.as_object_mut(), more.as_object()) {
             property.extend(more.clone());
         }
         (setting.key.to_owned(), property)
     };
-    let properties: Map<String, Value> = SETTINGS.iter().map(property).collect();
+    let properties: Map<String, Value> = table.iter().map(property).collect();
     json!({ "type": "object", "properties": properties })
 }
 
@@ -124,9 +128,11 @@ fn example(setting: &Setting) -> Value {
         "locked" => json!(["videoAllSites"]),
         key => match setting.kind {
             Kind::Switch => json!(setting.on),
-            Kind::Word(_) => json!("info"),
+            Kind::Word(words) => json!(words.last()),
+            Kind::Texts => json!(["10.1.0.0/16"]),
+            Kind::Ports => json!([8080]),
             Kind::Origins => json!(["https://films.example.com"]),
-            Kind::Sites | Kind::Keys => json!([format!("{}.example.com", &key[..5])]),
+            Kind::Sites | Kind::Keys => json!([format!("{key}.example.com").to_lowercase()]),
         },
     }
 }
@@ -135,6 +141,11 @@ fn examples() -> Value {
     let shown = ["videoSites", "videoBlocked", "locked", "logLevel"];
     let chosen = SETTINGS.iter().filter(|setting| shown.contains(&setting.key));
     Value::Object(chosen.map(|setting| (setting.key.to_owned(), example(setting))).collect())
+}
+
+/// An example of the device's own file.
+fn of_device() -> Value {
+    json!({ "play": true, "blocked": ["bank.example.com"], "fetch": "session" })
 }
 
 fn linux(id: &str) -> Value {
@@ -171,7 +182,7 @@ fn admx(id: &str) -> String {
                     "      <enabledValue><decimal value=\"1\"/></enabledValue>\n      <disabledValue><decimal value=\"0\"/></disabledValue>\n"
                         .to_owned(),
                 ),
-                Kind::Sites | Kind::Origins | Kind::Keys => (
+                Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts | Kind::Ports => (
                     format!(" presentation=\"$(presentation.{setting})\" key=\"{key}\""),
                     format!(
                         "      <elements><list id=\"{setting}_entries\" key=\"{key}\\{setting}\" valuePrefix=\"\"/></elements>\n"
@@ -204,7 +215,7 @@ fn admx(id: &str) -> String {
     }
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
-         <!-- Made from ext-core/src/settings.rs by cargo xtask tidy. -->\n\
+         <!-- Made from settings/src/ by cargo xtask tidy. -->\n\
          <policyDefinitions xmlns=\"http://schemas.microsoft.com/GroupPolicy/2006/07/PolicyDefinitions\" revision=\"1.0\" schemaVersion=\"1.0\">\n  \
          <policyNamespaces><target prefix=\"offstage\" namespace=\"Offstage.Policies\"/></policyNamespaces>\n  \
          <resources minRequiredRevision=\"1.0\"/>\n  \
@@ -241,7 +252,7 @@ fn adml<'a>(title: &str, supported: &str, texts: impl Fn(&'a Setting) -> (&'a st
                 )
                 .ok();
             }
-            Kind::Sites | Kind::Origins | Kind::Keys => {
+            Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts | Kind::Ports => {
                 writeln!(
                     presentations,
                     "      <presentation id=\"{key}\"><listBox refId=\"{key}_entries\">{}</listBox></presentation>",
@@ -314,20 +325,28 @@ fn mobileconfig(id: &str) -> String {
     )
 }
 
-fn page(id: &str) -> String {
+/// A table's rows for people.
+fn rows(table: &[Setting]) -> String {
     let mut rows = String::new();
-    for Setting { key, kind, on, person, title, description } in &SETTINGS {
+    for Setting { key, kind, on, person, title, description } in table {
         let (kind, default) = match kind {
             Kind::Switch => ("true or false".to_owned(), on.to_string()),
             Kind::Sites => ("list of sites".to_owned(), "empty".to_owned()),
             Kind::Origins => ("list of sites without a path".to_owned(), "empty".to_owned()),
             Kind::Keys => ("list of names of this table".to_owned(), "empty".to_owned()),
-            Kind::Word(words) => (words.join(", "), "info".to_owned()),
+            Kind::Texts => ("list of texts".to_owned(), "empty".to_owned()),
+            Kind::Ports => ("list of numbers".to_owned(), "empty".to_owned()),
+            Kind::Word(words) => (words.join(", "), (*words.first().unwrap_or(&"")).to_owned()),
         };
         let who = if *person { "policy, person" } else { "policy" };
         writeln!(rows, "| `{key}` | {kind} | {default} | {who} | **{title}.** {description} |").ok();
     }
-    let example = pretty(&linux(id));
+    rows
+}
+
+fn page(id: &str) -> String {
+    let (rows, of_device) = (rows(&SETTINGS), rows(&device::SETTINGS));
+    let (example, device_example) = (pretty(&linux(id)), pretty(&self::of_device()));
     format!(
         "# Settings and policy
 
@@ -365,6 +384,20 @@ The extension's id is `{id}` as built here; a store gives it another one, which 
 
 ```json
 {example}```
+
+## The device's own settings
+
+What a person's device does for sessions is the device's matter: the session can ask for less, never for more. The client reads two files, each an object with the names
+below: `/etc/offstage/client.json` of the machine, which is the policy, and `~/.config/offstage/client.json` of the person; options of its command line count as the
+person's. It reads them when it starts, when a session connects and on SIGHUP, and fails what plays and may no longer. `offstage-client doctor` shows what
+counts, where it comes from and what is wrong. A machine's file that is there and can't be read, or is no JSON object, stops all playing on
+the device (OFS-1507): nobody knows what it was to forbid. [client.schema.json](../manifest/policy/device/client.schema.json) describes both files.
+
+| Name | Value | Default | Set by | What it does |
+|---|---|---|---|---|
+{of_device}
+```json
+{device_example}```
 "
     )
 }
@@ -440,12 +473,18 @@ mod tests {
 
     #[test]
     fn examples_are_taken_without_a_complaint() {
-        use offstage_ext_core::settings::{Settings, Value as Given};
-        let all: Map<String, Value> =
-            SETTINGS.iter().map(|setting| (setting.key.to_owned(), example(setting))).collect();
-        for given in [Value::Object(all), examples()] {
+        use offstage_settings::{Settings, Value as Given};
+        let whole = |table: &[Setting]| -> Value {
+            table.iter().map(|setting| (setting.key.to_owned(), example(setting))).collect()
+        };
+        for (table, given) in [
+            (&SETTINGS[..], whole(&SETTINGS)),
+            (&SETTINGS, examples()),
+            (&device::SETTINGS, whole(&device::SETTINGS)),
+            (&device::SETTINGS, of_device()),
+        ] {
             let given: Given = serde_json::from_value(given).unwrap();
-            assert_eq!(Settings::new(&given, &Given::Nothing).problems(), []);
+            assert_eq!(Settings::new(table, &given, &Given::Nothing).problems(), []);
         }
         let text = file("offstage.mobileconfig");
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };

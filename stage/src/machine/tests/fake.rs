@@ -140,7 +140,7 @@ fn understand(bytes: &[u8]) -> Said {
 
 /// Opens a player and adds a buffer.
 pub(super) fn open(bench: &mut Bench, player: u32, buffer: u32, mime: &str) {
-    bench.send(ToDeviceKind::OpenPlayer(OpenPlayer { player }));
+    bench.send(ToDeviceKind::OpenPlayer(OpenPlayer { player, ..OpenPlayer::default() }));
     bench.send(ToDeviceKind::AddSourceBuffer(AddSourceBuffer { player, buffer, mime: mime.to_owned() }));
 }
 

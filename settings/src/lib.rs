@@ -1,7 +1,11 @@
-//! All settings, in one table: what each is called, what it holds, and who may set it. `manifest/policy/` and `docs/policy.md` are made
-//! from it.
+//! Settings: tables that say what each is called, what it holds and who may set it, and what counts of what policy and person have
+//! given. `manifest/policy/` and `docs/policy.md` are made from the tables.
 //!
 //! Policy beats the person, the person beats the default. What is wrong is left out, told as a [`Problem`], and the default counts.
+
+pub mod device;
+pub mod extension;
+pub mod pattern;
 
 use offstage_protocol::ErrorCode;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -28,7 +32,11 @@ pub enum Kind {
     Origins,
     /// Names of settings.
     Keys,
-    /// One of these words.
+    /// Any texts; who uses them tells what is wrong.
+    Texts,
+    /// Numbers of ports.
+    Ports,
+    /// One of these words; the first one is the default.
     Word(&'static [&'static str]),
 }
 
@@ -58,93 +66,6 @@ const fn list(
 ) -> Setting {
     Setting { key, kind, on: false, person, title, description }
 }
-
-/// The table.
-pub const SETTINGS: [Setting; 13] = [
-    switch(
-        "enabled",
-        true,
-        "Redirect media",
-        "False turns redirection off: everything plays in the session.",
-    ),
-    switch(
-        "videoAllSites",
-        false,
-        "Video of all sites",
-        "Redirect the video of all websites, not only of the listed ones.",
-    ),
-    list(
-        "videoSites",
-        Kind::Sites,
-        true,
-        "Sites with redirected video",
-        "Sites whose video is redirected. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
-    ),
-    list(
-        "videoBlocked",
-        Kind::Sites,
-        true,
-        "Sites without redirected video",
-        "Sites whose video always plays in the session, whatever else covers them.",
-    ),
-    switch(
-        "callsAllSites",
-        false,
-        "Calls of all websites",
-        "Count every website as one of calls, not only the listed ones. Calls stay in the session for now; the icon says so.",
-    ),
-    list(
-        "callsSites",
-        Kind::Sites,
-        true,
-        "Sites of calls",
-        "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
-    ),
-    list(
-        "callsBlocked",
-        Kind::Sites,
-        true,
-        "Sites without redirected calls",
-        "Sites whose calls always stay in the session, whatever else covers them.",
-    ),
-    switch(
-        "overlay",
-        false,
-        "Status over the picture",
-        "Write over each redirected video that it plays on the device, and in which size it comes.",
-    ),
-    switch("outline", false, "Outline", "Draw a green line around each redirected video."),
-    Setting {
-        person: false,
-        ..switch(
-            "hideAdvanced",
-            false,
-            "Hide advanced settings",
-            "Leave out of the extension's window what helps to find faults: statistics, status over the picture, outline, settings in force.",
-        )
-    },
-    list(
-        "locked",
-        Kind::Keys,
-        false,
-        "Locked settings",
-        "Names of settings that the person can't change, although no policy gives them a value.",
-    ),
-    list(
-        "fetchDevice",
-        Kind::Origins,
-        false,
-        "Sites whose files the device fetches",
-        "Files that a page's element plays by itself are fetched by the session, unless the page's origin is listed here and the device allows it, too.",
-    ),
-    list(
-        "logLevel",
-        Kind::Word(&["error", "warn", "info", "debug", "trace"]),
-        false,
-        "Log level",
-        "How much the session's part logs into its own file.",
-    ),
-];
 
 /// A value as somebody has given it: any JSON, of bounded size.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -199,8 +120,9 @@ pub struct Problem {
 }
 
 /// The settings in force.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    table: &'static [Setting],
     rows: Vec<Row>,
     problems: Vec<Problem>,
 }
@@ -216,7 +138,7 @@ struct Row {
 impl Settings {
     /// Of the administrator's and the person's settings, each an object with the table's keys.
     #[must_use]
-    pub fn new(managed: &Value, local: &Value) -> Self {
+    pub fn new(table: &'static [Setting], managed: &Value, local: &Value) -> Self {
         let mut problems = Vec::new();
         let mut read = |all: &Value, source: Origin| -> Vec<Option<Value>> {
             let entries: &[(String, Value)] = match all {
@@ -229,29 +151,29 @@ impl Settings {
                 }
             };
             if source == Origin::Policy {
-                for (key, _) in entries.iter().filter(|(key, _)| setting(key).is_none()) {
+                for (key, _) in entries.iter().filter(|(key, _)| find(table, key).is_none()) {
                     let text = format!("{} is no setting", told(key));
                     problems.push(Problem::new(&told(key), ErrorCode::CONFIG_INVALID, source, text));
                 }
             }
-            let find = |setting: &Setting| {
+            let of = |setting: &Setting| {
                 let (_, value) = entries.iter().find(|(key, _)| key == setting.key)?;
                 if source == Origin::Person && !setting.person {
                     return None;
                 }
-                check(setting, value, source, &mut problems)
+                check(table, setting, value, source, &mut problems)
             };
-            SETTINGS.iter().map(find).collect()
+            table.iter().map(of).collect()
         };
         let policy = read(managed, Origin::Policy);
         let person = read(local, Origin::Person);
-        let locked: Vec<String> = SETTINGS
+        let locked: Vec<String> = table
             .iter()
             .zip(&policy)
             .filter(|(setting, _)| setting.key == "locked")
             .flat_map(|(_, value)| texts(value.as_ref()))
             .collect();
-        let rows = SETTINGS.iter().zip(policy.into_iter().zip(person)).map(|(setting, (policy, person))| {
+        let rows = table.iter().zip(policy.into_iter().zip(person)).map(|(setting, (policy, person))| {
             let person = person.filter(|_| !locked.iter().any(|key| key == setting.key));
             let is_locked =
                 !setting.person || policy.is_some() || locked.iter().any(|key| key == setting.key);
@@ -264,7 +186,7 @@ impl Settings {
             Row { effective, policy, person }
         });
         problems.truncate(MOST_PROBLEMS);
-        Self { rows: rows.collect(), problems }
+        Self { table, rows: rows.collect(), problems }
     }
 
     /// What counts, in the table's order.
@@ -277,22 +199,17 @@ impl Settings {
         &self.problems
     }
 
-    /// The browser doesn't permit origins that these settings have.
-    pub(crate) fn lack_permission(&mut self, origins: &str) {
+    /// What is wrong with a value beyond its form, as whoever uses it has found.
+    pub fn tell(&mut self, key: &str, code: ErrorCode, text: &str) {
         if self.problems.len() < MOST_PROBLEMS {
-            let (key, text) =
-                (if self.is_on("videoAllSites") { "videoAllSites" } else { "videoSites" }, told(origins));
             let source = self.row(key).map_or(Origin::Default, |row| row.effective.source);
-            self.problems.push(Problem::new(key, ErrorCode::PERMISSION_MISSING, source, text));
+            self.problems.push(Problem::new(key, code, source, told(text)));
         }
     }
 
     #[must_use]
     pub fn is_on(&self, key: &str) -> bool {
-        self.row(key).map_or_else(
-            || setting(key).is_some_and(|setting| setting.on),
-            |row| row.effective.value == Value::Switch(true),
-        )
+        self.row(key).is_some_and(|row| row.effective.value == Value::Switch(true))
     }
 
     #[must_use]
@@ -301,6 +218,12 @@ impl Settings {
             Some(Value::Text(word)) => word,
             _ => "",
         }
+    }
+
+    /// A list's entries that count; a port is a text of digits.
+    #[must_use]
+    pub fn list(&self, key: &str) -> Vec<String> {
+        texts(self.row(key).map(|row| &row.effective.value))
     }
 
     /// A list's entries by policy; none if no policy gives any.
@@ -321,12 +244,12 @@ impl Settings {
     /// [`ErrorCode::POLICY_DENIED`] if it is not theirs to set, [`ErrorCode::CONFIG_INVALID`] if it is none or of another kind,
     /// [`ErrorCode::SITE_LIST_INVALID`] if an entry is none.
     pub fn set(&self, key: &str, value: &Value) -> Result<Value, ErrorCode> {
-        let setting = setting(key).ok_or(ErrorCode::CONFIG_INVALID)?;
+        let setting = find(self.table, key).ok_or(ErrorCode::CONFIG_INVALID)?;
         if !setting.person || self.row(key).is_some_and(|row| row.effective.locked) {
             return Err(ErrorCode::POLICY_DENIED);
         }
         let mut problems = Vec::new();
-        let checked = check(setting, value, Origin::Person, &mut problems);
+        let checked = check(self.table, setting, value, Origin::Person, &mut problems);
         match (checked, problems.first()) {
             (Some(value), None) => Ok(value),
             (_, Some(_)) if matches!(setting.kind, Kind::Sites) => Err(ErrorCode::SITE_LIST_INVALID),
@@ -345,8 +268,10 @@ impl Setting {
     pub fn default(&self) -> Value {
         match self.kind {
             Kind::Switch => Value::Switch(self.on),
-            Kind::Word(_) => Value::Text("info".to_owned()),
-            Kind::Sites | Kind::Origins | Kind::Keys => Value::List(Vec::new()),
+            Kind::Word(words) => {
+                Value::Text(words.first().map_or_else(String::new, |word| (*word).to_owned()))
+            }
+            Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts | Kind::Ports => Value::List(Vec::new()),
         }
     }
 }
@@ -357,15 +282,19 @@ impl Problem {
     }
 }
 
-fn setting(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+fn find(table: &'static [Setting], key: &str) -> Option<&'static Setting> {
+    table.iter().find(|setting| setting.key == key)
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
     let Some(Value::List(entries)) = value else { return Vec::new() };
     entries
         .iter()
-        .filter_map(|entry| if let Value::Text(text) = entry { Some(text.clone()) } else { None })
+        .filter_map(|entry| match entry {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Nothing | Value::Switch(_) | Value::List(_) | Value::Object(_) => None,
+        })
         .collect()
 }
 
@@ -375,7 +304,13 @@ fn told(text: &str) -> String {
 }
 
 /// The value with its valid entries; nothing if it is of another kind.
-fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Problem>) -> Option<Value> {
+fn check(
+    table: &'static [Setting],
+    setting: &Setting,
+    value: &Value,
+    source: Origin,
+    problems: &mut Vec<Problem>,
+) -> Option<Value> {
     let mut tell = |code, text| problems.push(Problem::new(setting.key, code, source, text));
     match (setting.kind, value) {
         (_, Value::Nothing) => None,
@@ -395,7 +330,7 @@ fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Pr
             tell(ErrorCode::CONFIG_INVALID, format!("it has to be one of {}", words.join(", ")));
             None
         }
-        (Kind::Sites | Kind::Origins | Kind::Keys, Value::List(entries)) => {
+        (Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts | Kind::Ports, Value::List(entries)) => {
             if entries.len() > MOST_ENTRIES {
                 tell(
                     ErrorCode::SITE_LIST_INVALID,
@@ -404,12 +339,22 @@ fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Pr
             }
             let mut good = Vec::new();
             for entry in entries.iter().take(MOST_ENTRIES) {
+                if setting.kind == Kind::Ports {
+                    match entry {
+                        Value::Number(port) if port.fract() == 0.0 && (1.0..65536.0).contains(port) => {
+                            good.push(entry.clone());
+                        }
+                        _ => tell(ErrorCode::CONFIG_INVALID, "an entry is no number of a port".to_owned()),
+                    }
+                    continue;
+                }
                 let Value::Text(text) = entry else {
                     tell(ErrorCode::SITE_LIST_INVALID, "an entry is no text".to_owned());
                     continue;
                 };
                 let wrong = match setting.kind {
-                    Kind::Keys => (self::setting(text).is_none()).then_some("is no setting"),
+                    Kind::Keys => find(table, text).is_none().then_some("is no setting"),
+                    Kind::Texts => None,
                     Kind::Origins => match Pattern::parse_site(text) {
                         None => Some("is no pattern of sites"),
                         // A document's origin is all that the browser vouches for.
@@ -417,7 +362,7 @@ fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Pr
                             (!pattern.is_whole()).then_some("has a path; only whole origins count here")
                         }
                     },
-                    Kind::Sites | Kind::Switch | Kind::Word(_) => {
+                    Kind::Sites | Kind::Ports | Kind::Switch | Kind::Word(_) => {
                         Pattern::parse_site(text).is_none().then_some("is no pattern of sites")
                     }
                 };
@@ -428,7 +373,7 @@ fn check(setting: &Setting, value: &Value, source: Origin, problems: &mut Vec<Pr
             }
             Some(Value::List(good))
         }
-        (Kind::Sites | Kind::Origins | Kind::Keys, _) => {
+        (Kind::Sites | Kind::Origins | Kind::Keys | Kind::Texts | Kind::Ports, _) => {
             tell(ErrorCode::CONFIG_INVALID, "it has to be a list".to_owned());
             None
         }
@@ -521,13 +466,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::extension::SETTINGS;
 
     fn value(json: serde_json::Value) -> Value {
         serde_json::from_value(json).unwrap()
     }
 
     fn settings(managed: serde_json::Value, local: serde_json::Value) -> Settings {
-        Settings::new(&value(managed), &value(local))
+        Settings::new(&SETTINGS, &value(managed), &value(local))
     }
 
     fn of(settings: &Settings, key: &str) -> (serde_json::Value, Origin, bool) {
@@ -579,7 +525,7 @@ mod tests {
             "Policy videoBlocked OFS-1503: it has to be a list",
             "Policy locked OFS-1505: nothing is no setting",
             "Policy fetchDevice OFS-1505: https://a.example/film/* has a path; only whole origins count here",
-            "Policy logLevel OFS-1503: it has to be one of error, warn, info, debug, trace",
+            "Policy logLevel OFS-1503: it has to be one of info, error, warn, debug, trace",
             "Person videoBlocked OFS-1505:  is no pattern of sites",
         ];
         assert_eq!(told, expected);
@@ -598,6 +544,21 @@ mod tests {
         }
         assert_eq!(set("videoAllSites", json!("on")), Err(ErrorCode::CONFIG_INVALID));
         assert_eq!(set("__proto__", json!(true)), Err(ErrorCode::CONFIG_INVALID));
+    }
+
+    #[test]
+    fn ports_are_numbers_and_words_have_a_default() {
+        let all = |managed| Settings::new(&device::SETTINGS, &value(managed), &Value::Nothing);
+        let good =
+            all(json!({ "fetchPorts": [8080, 443], "fetch": "device", "fetchNetworks": ["10.0.0.0/8"] }));
+        assert_eq!(
+            (good.list("fetchPorts"), good.word("fetch")),
+            (vec!["8080".into(), "443".into()], "device")
+        );
+        assert_eq!(good.problems(), []);
+        let wrong = all(json!({ "fetchPorts": [0, 65536, 1.5, "80", 81], "fetch": "all" }));
+        assert_eq!((wrong.list("fetchPorts"), wrong.word("fetch")), (vec!["81".into()], "session"));
+        assert_eq!(wrong.problems().len(), 5);
     }
 
     fn anything() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {

@@ -1,0 +1,90 @@
+//! The settings of the extension.
+
+use crate::{Kind, Setting, list, switch};
+
+/// The table.
+pub const SETTINGS: [Setting; 13] = [
+    switch(
+        "enabled",
+        true,
+        "Redirect media",
+        "False turns redirection off: everything plays in the session.",
+    ),
+    switch(
+        "videoAllSites",
+        false,
+        "Video of all sites",
+        "Redirect the video of all websites, not only of the listed ones.",
+    ),
+    list(
+        "videoSites",
+        Kind::Sites,
+        true,
+        "Sites with redirected video",
+        "Sites whose video is redirected. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+    ),
+    list(
+        "videoBlocked",
+        Kind::Sites,
+        true,
+        "Sites without redirected video",
+        "Sites whose video always plays in the session, whatever else covers them.",
+    ),
+    switch(
+        "callsAllSites",
+        false,
+        "Calls of all websites",
+        "Count every website as one of calls, not only the listed ones. Calls stay in the session for now; the icon says so.",
+    ),
+    list(
+        "callsSites",
+        Kind::Sites,
+        true,
+        "Sites of calls",
+        "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+    ),
+    list(
+        "callsBlocked",
+        Kind::Sites,
+        true,
+        "Sites without redirected calls",
+        "Sites whose calls always stay in the session, whatever else covers them.",
+    ),
+    switch(
+        "overlay",
+        false,
+        "Status over the picture",
+        "Write over each redirected video that it plays on the device, and in which size it comes.",
+    ),
+    switch("outline", false, "Outline", "Draw a green line around each redirected video."),
+    Setting {
+        person: false,
+        ..switch(
+            "hideAdvanced",
+            false,
+            "Hide advanced settings",
+            "Leave out of the extension's window what helps to find faults: statistics, status over the picture, outline, settings in force.",
+        )
+    },
+    list(
+        "locked",
+        Kind::Keys,
+        false,
+        "Locked settings",
+        "Names of settings that the person can't change, although no policy gives them a value.",
+    ),
+    list(
+        "fetchDevice",
+        Kind::Origins,
+        false,
+        "Sites whose files the device fetches",
+        "Files that a page's element plays by itself are fetched by the session, unless the page's origin is listed here and the device allows it, too.",
+    ),
+    list(
+        "logLevel",
+        Kind::Word(&["info", "error", "warn", "debug", "trace"]),
+        false,
+        "Log level",
+        "How much the session's part logs into its own file.",
+    ),
+];
