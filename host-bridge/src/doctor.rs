@@ -6,6 +6,7 @@ mod manifests;
 mod policy;
 
 use std::env;
+use std::path::Path;
 use std::path::PathBuf;
 
 use offstage_protocol::error::ErrorCode;
@@ -74,6 +75,8 @@ pub fn examine(questions: &Questions) -> Vec<Answer> {
     answers.extend(policy::examine(questions));
     answers.push(examine_session());
     answers.extend(client::examine(&questions.socket));
+    answers.extend(offstage_support::logs::folder().map(|folder| examine_folder("log files", &folder)));
+    answers.extend(offstage_support::metrics::folder().map(|folder| examine_folder("counters", &folder)));
     answers
 }
 
@@ -146,6 +149,15 @@ fn examine_program(questions: &Questions) -> Answer {
     match program_path(&questions.program) {
         Ok(path) => Answer::ok("program", format!("{} {}", path.display(), env!("CARGO_PKG_VERSION"))),
         Err(error) => Answer::fail("program", error.code(), error.to_string()),
+    }
+}
+
+/// A folder that is made when it is needed: what is there must be one that can be written.
+fn examine_folder(subject: &str, folder: &Path) -> Answer {
+    if offstage_support::is_writable(folder) {
+        Answer::ok(subject, folder.display().to_string())
+    } else {
+        Answer::fail(subject, ErrorCode::CONFIG_INVALID, format!("{} can't be written", folder.display()))
     }
 }
 

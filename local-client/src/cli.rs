@@ -50,7 +50,7 @@ enum Command {
     /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
     /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
     Run(RunArgs),
-    /// Check engine, display, socket and stage, and say what to do about what is wrong.
+    /// Check settings, engine and its codecs, display, socket, stage and folders, and say what to do about what is wrong.
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
     Doctor(DoctorArgs),
@@ -170,7 +170,7 @@ pub fn main() -> anyhow::Result<()> {
             })
         }
         Command::Doctor(args) => {
-            let findings = doctor::examine(&args.places);
+            let findings = runtime.block_on(doctor::examine(&args.places));
             let text = if args.json { doctor::to_json(&findings) } else { doctor::to_text(&findings) };
             writeln!(std::io::stdout().lock(), "{text}")?;
             if findings.iter().any(doctor::Finding::is_bad) {

@@ -1,12 +1,20 @@
 //! Looks at everything that the client needs and says what is wrong with it.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
 
 use offstage_protocol::ErrorCode;
+use offstage_protocol::PROTOCOL_MAX;
+use offstage_protocol::PROTOCOL_MIN;
+use offstage_settings::Origin;
+use offstage_support::logs;
+use offstage_support::metrics;
 use serde_json::json;
 use x11rb::connection::RequestConnection as _;
 use x11rb::protocol::composite;
@@ -15,6 +23,9 @@ use x11rb::protocol::shape;
 
 use crate::cli::Places;
 use crate::engine;
+use crate::policy;
+use crate::policy::Policy;
+use crate::policy::Sources;
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -42,12 +53,97 @@ impl Finding {
 }
 
 /// Looks at everything.
-pub(crate) fn examine(places: &Places) -> Vec<Finding> {
-    let mut findings = vec![engine_finding(places.engine().as_deref())];
+pub(crate) async fn examine(places: &Places) -> Vec<Finding> {
+    let version = env!("CARGO_PKG_VERSION");
+    let protocol = format!("{}, protocol {PROTOCOL_MIN} to {PROTOCOL_MAX}", version);
+    let mut findings = vec![Finding::good("client", protocol)];
+    findings.extend(policy_findings(&Sources::usual().read()));
+    let engine = engine_finding(places.engine().as_deref());
+    let found = engine::find(places.engine().as_deref()).filter(|_| !engine.is_bad());
+    findings.push(engine);
+    if let Some(program) = found {
+        findings.push(codecs_finding(&program).await);
+    }
     findings.extend(display_findings());
     findings.push(socket_finding(&places.socket()));
     findings.push(stage_finding(&places.stage_folder()));
+    findings.extend(logs::folder().map(|folder| folder_finding("log files", &folder)));
+    findings.extend(metrics::folder().map(|folder| folder_finding("counters", &folder)));
     findings
+}
+
+/// What somebody has set, and what is wrong with it.
+fn policy_findings(policy: &Policy) -> Vec<Finding> {
+    let settings = policy.settings();
+    let set = settings.effective().filter(|row| row.source != Origin::Default);
+    let mut findings: Vec<Finding> = set
+        .map(|row| {
+            let value = serde_json::to_string(&row.value).unwrap_or_default();
+            Finding::good("setting", format!("{} = {value} ({})", row.key, row.source.name()))
+        })
+        .collect();
+    findings.extend(settings.problems().iter().map(|problem| {
+        let code = ErrorCode::from_u32(problem.code.trim_start_matches("OFS-").parse().unwrap_or_default());
+        let detail = format!("{}: {} ({})", problem.key, problem.text, problem.source.name());
+        Finding::bad("setting", code.unwrap_or(ErrorCode::CONFIG_INVALID), detail)
+    }));
+    if !policy.plays() {
+        findings.push(Finding::bad("setting", ErrorCode::CONSENT_REFUSED, "nothing plays on this device"));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::good("settings", format!("none in {}, none of yours", policy::MACHINE)));
+    }
+    findings
+}
+
+/// What the engine is asked; it writes what it can into the page.
+const CODECS: &str = "data:text/html,<body><script>document.body.textContent = Object.entries({ 'H.264': 'video/mp4;codecs=avc1.64001f', \
+    'HEVC': 'video/mp4;codecs=hvc1.1.6.L93.B0', 'VP9': 'video/webm;codecs=vp9', 'AV1': 'video/mp4;codecs=av01.0.05M.08', \
+    'AAC': 'audio/mp4;codecs=mp4a.40.2', 'Opus': 'audio/webm;codecs=opus' }).filter(([, type]) => MediaSource.isTypeSupported(type))\
+    .map(([name]) => name).join(', ')</script>";
+/// How long the engine may take to answer; a slow disk's first start takes seconds.
+const ENGINE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Starts the engine once, without a window, in a profile of its own.
+async fn codecs_finding(program: &Path) -> Finding {
+    let bad = |why: String| Finding::bad("engine starts", ErrorCode::ENGINE_FAILED_TO_START, why);
+    let profile = std::env::temp_dir().join(format!("offstage-doctor-{}", std::process::id()));
+    let mut profile_argument = OsString::from("--user-data-dir=");
+    profile_argument.push(&profile);
+    let mut engine = tokio::process::Command::new(program);
+    engine.args(["--headless=new", "--disable-gpu", "--no-first-run", "--dump-dom"]).arg(profile_argument);
+    if rustix::process::geteuid().is_root() {
+        engine.arg("--no-sandbox");
+    }
+    let answer = engine.arg(CODECS).stdin(Stdio::null()).kill_on_drop(true).output();
+    let answer = tokio::time::timeout(ENGINE_LIMIT, answer).await;
+    std::fs::remove_dir_all(&profile).ok();
+    let output = match answer {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return bad(error.to_string()),
+        Err(_) => return bad(format!("no answer within {} seconds", ENGINE_LIMIT.as_secs())),
+    };
+    let page = String::from_utf8_lossy(&output.stdout);
+    let codecs = page.split_once("<body>").and_then(|(_, rest)| Some(rest.split_once("</body>")?.0.trim()));
+    match codecs {
+        Some(codecs) if !codecs.is_empty() => Finding::good("engine starts", format!("it plays {codecs}")),
+        Some(_) => Finding::bad("engine starts", ErrorCode::UNSUPPORTED_TYPE, "it plays no codec of the web"),
+        None => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.trim().lines().last().unwrap_or_default();
+            bad(format!("{}: {}", output.status, last.chars().take(200).collect::<String>()))
+        }
+    }
+}
+
+/// A folder that is made when it is needed: what is there must be one that can be written.
+fn folder_finding(subject: &'static str, folder: &Path) -> Finding {
+    let shown = folder.display();
+    if offstage_support::is_writable(folder) {
+        Finding::good(subject, shown.to_string())
+    } else {
+        Finding::bad(subject, ErrorCode::CONFIG_INVALID, format!("{shown} can't be written"))
+    }
 }
 
 fn engine_finding(asked: Option<&Path>) -> Finding {
@@ -170,6 +266,35 @@ mod tests {
         assert_eq!(finding.code, Some(ErrorCode::ENGINE_MISSING));
         let text = to_text(&[finding]);
         assert!(text.contains("OFS-1206") && text.contains("--engine"), "{text}");
+    }
+
+    #[test]
+    fn settings_are_shown_with_their_source_and_what_is_wrong_is_told() {
+        let of =
+            |machine: policy::File| policy_findings(&Policy::new(machine, policy::File::Missing, Vec::new()));
+        let all = of(policy::File::Object(vec![
+            ("play".to_owned(), offstage_settings::Value::Switch(false)),
+            ("fetch".to_owned(), offstage_settings::Value::Text("all".to_owned())),
+        ]));
+        let told: Vec<(Option<u32>, &str)> =
+            all.iter().map(|f| (f.code.map(ErrorCode::number), f.detail.as_str())).collect();
+        let expected = [
+            (None, "play = false (policy)"),
+            (Some(1503), "fetch: it has to be one of session, device (policy)"),
+            (Some(1507), "nothing plays on this device"),
+        ];
+        assert_eq!(told, expected);
+        assert!(of(policy::File::Missing).iter().all(|finding| !finding.is_bad()));
+        assert_eq!(of(policy::File::Broken("x".to_owned())).iter().filter(|f| f.is_bad()).count(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_can_be_made_is_fine_and_one_below_a_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!folder_finding("log files", &folder.path().join("a/b")).is_bad());
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(folder_finding("log files", &file.join("b")).is_bad());
     }
 
     #[test]

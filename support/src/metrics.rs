@@ -21,11 +21,7 @@ impl MetricsFile {
     /// for running programs.
     #[must_use]
     pub fn of(program: &str) -> Option<Self> {
-        let folder = match std::env::var_os(FOLDER_VARIABLE) {
-            Some(given) => PathBuf::from(given),
-            None => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("offstage/metrics"),
-        };
-        folder.is_absolute().then(|| Self::in_folder(&folder, program))
+        folder().map(|folder| Self::in_folder(&folder, program))
     }
 
     fn in_folder(folder: &Path, program: &str) -> Self {
@@ -46,6 +42,16 @@ impl MetricsFile {
         std::fs::write(&new, text)?;
         std::fs::rename(new, &self.path)
     }
+}
+
+/// Where the files are, if anywhere: [`FOLDER_VARIABLE`], or `offstage/metrics` in the folder for running programs.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    let folder = match std::env::var_os(FOLDER_VARIABLE) {
+        Some(given) => PathBuf::from(given),
+        None => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("offstage/metrics"),
+    };
+    folder.is_absolute().then_some(folder)
 }
 
 impl Drop for MetricsFile {

@@ -68,8 +68,14 @@ fn examine_client(socket: &Path) -> Answer {
         Ok(hello) => {
             let versions = format!("protocol {} to {}", hello.protocol_min, hello.protocol_max);
             let detail = format!("{place}: {} {}, {versions}", hello.component, hello.version);
+            let own = env!("CARGO_PKG_VERSION");
             if hello.protocol_min > PROTOCOL_MAX || hello.protocol_max < PROTOCOL_MIN {
                 Answer::fail("client", ErrorCode::VERSION_MISMATCH, detail)
+            } else if hello.version != own {
+                Answer::ok(
+                    "client",
+                    format!("{detail}; they understand this bridge's {own}, the older one is to be updated"),
+                )
             } else {
                 Answer::ok("client", detail)
             }

@@ -3,6 +3,7 @@
 //! <https://chromeenterprise.google/policies/#NativeMessaging>. Browsers read all files of the folder
 //! `policies/managed`; where they contradict each other, the answer here names each that forbids.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -29,6 +30,26 @@ struct Policy {
     blocklist: Vec<String>,
     #[serde(rename = "NativeMessagingUserLevelHosts")]
     user_level_hosts: Option<bool>,
+    #[serde(rename = "ExtensionInstallAllowlist")]
+    extensions_allowed: Vec<String>,
+    #[serde(rename = "ExtensionInstallBlocklist")]
+    extensions_blocked: Vec<String>,
+    #[serde(rename = "ExtensionSettings")]
+    extensions: BTreeMap<String, ExtensionSetting>,
+    #[serde(rename = "3rdparty")]
+    third_party: ThirdParty,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ExtensionSetting {
+    installation_mode: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ThirdParty {
+    extensions: BTreeMap<String, serde_json::Value>,
 }
 
 pub(crate) fn examine(questions: &Questions) -> Vec<Answer> {
@@ -43,9 +64,20 @@ pub(crate) fn examine(questions: &Questions) -> Vec<Answer> {
                 entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
             files.sort();
             for file in files {
-                if let Some(what) = read(&file).and_then(|policy| objection(&policy, for_machine)) {
-                    let detail = format!("{}: {what}", file.display());
+                let Some(policy) = read(&file) else { continue };
+                let place = file.display();
+                if let Some(what) = objection(&policy, for_machine) {
+                    let detail = format!("{place}: {what}");
                     answers.push(Answer::fail(browser.name(), ErrorCode::BRIDGE_FORBIDDEN, detail));
+                }
+                for id in &questions.extensions {
+                    answers.extend(of_extension(&policy, &id.to_string()).map(|said| match said {
+                        Ok(what) => Answer::ok(browser.name(), format!("{place}: {what}")),
+                        Err(what) => {
+                            let detail = format!("{place}: {what}");
+                            Answer::fail(browser.name(), ErrorCode::EXTENSION_FORBIDDEN, detail)
+                        }
+                    }));
                 }
             }
         }
@@ -73,9 +105,61 @@ fn objection(policy: &Policy, for_machine: bool) -> Option<String> {
     None
 }
 
+/// What a policy has to say of the extension: what it does for it, or how it keeps it away.
+///
+/// <https://chromeenterprise.google/policies/#ExtensionSettings>: an extension's own entry beats the one of `*`, and both the older lists.
+fn of_extension(policy: &Policy, id: &str) -> Option<Result<String, String>> {
+    let mode =
+        |name: &str| policy.extensions.get(name).and_then(|setting| setting.installation_mode.as_deref());
+    let forbids = |mode: &str| matches!(mode, "blocked" | "removed");
+    match (mode(id), mode("*")) {
+        (Some(own), _) if forbids(own) => return Some(Err(format!("ExtensionSettings has {id} {own}"))),
+        (Some(own), _) => {
+            let managed = if policy.third_party.extensions.contains_key(id) { ", with settings" } else { "" };
+            return Some(Ok(format!("the extension is {own}{managed}")));
+        }
+        (None, Some(all)) if forbids(all) => {
+            return Some(Err(format!("ExtensionSettings has all extensions {all} and doesn't name {id}")));
+        }
+        (None, _) => {}
+    }
+    let named =
+        |list: &[String], with_all: bool| list.iter().any(|name| name == id || with_all && name == "*");
+    if named(&policy.extensions_blocked, true) && !named(&policy.extensions_allowed, false) {
+        return Some(Err(format!(
+            "ExtensionInstallBlocklist covers {id} and ExtensionInstallAllowlist doesn't name it"
+        )));
+    }
+    policy.third_party.extensions.contains_key(id).then(|| Ok("settings for the extension".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn policies_may_install_the_extension_or_keep_it_away() {
+        let id = "a".repeat(32);
+        let said = |json: serde_json::Value| {
+            let policy: Policy = serde_json::from_value(json).unwrap();
+            of_extension(&policy, &id).map(|said| said.is_ok())
+        };
+        let mode = |name: &str, mode: &str| serde_json::json!({ "ExtensionSettings": { name: { "installation_mode": mode } } });
+        assert_eq!(said(serde_json::json!({ "Else": 1 })), None);
+        assert_eq!(said(mode(&id, "force_installed")), Some(true));
+        assert_eq!(said(mode(&id, "blocked")), Some(false));
+        assert_eq!(said(mode("*", "blocked")), Some(false));
+        assert_eq!(said(mode("*", "allowed")), None);
+        let both = serde_json::json!({ "ExtensionSettings": {
+            "*": { "installation_mode": "blocked" }, &id: { "installation_mode": "allowed" } } });
+        assert_eq!(said(both), Some(true));
+        assert_eq!(said(serde_json::json!({ "ExtensionInstallBlocklist": ["*"] })), Some(false));
+        let listed =
+            serde_json::json!({ "ExtensionInstallBlocklist": ["*"], "ExtensionInstallAllowlist": [id] });
+        assert_eq!(said(listed), None);
+        let managed = serde_json::json!({ "3rdparty": { "extensions": { &id: { "enabled": true } } } });
+        assert_eq!(said(managed), Some(true));
+    }
 
     fn check(json: &str, for_machine: bool, forbidden: bool) {
         let policy: Policy = serde_json::from_str(json).unwrap();

@@ -342,4 +342,7 @@ table! {
     1606 PROGRAM_MISSING:
         "The file that tells the browser about the bridge points to a program that is not there.",
         "Run \"offstage-bridge install\" again.";
+    1607 EXTENSION_FORBIDDEN:
+        "A policy keeps the browser from installing or running the extension.",
+        "Ask your administrator to allow the extension in the policy that the detail names.";
 }
