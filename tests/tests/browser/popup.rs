@@ -277,6 +277,8 @@ fn the_window_speaks_the_persons_language() {
         window.wait_heard(wanted);
         // Where it is not redirected, the reason and what to do are in that language, too; and the icon's title is.
         window.click("site");
+        window.wait_heard(&text_of(language, "reload"));
+        window.reload();
         let [reason, remedy, title] =
             ["OFS_1501", "OFS_1501_do", "state_grey"].map(|key| text_of(language, key));
         window.wait_heard(&format!("StaticText {reason} {remedy}"));
