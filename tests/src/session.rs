@@ -281,6 +281,15 @@ impl Session {
         Ok(())
     }
 
+    /// Gives the client these settings of the person's, in place of all others, and has it read them.
+    pub fn set_device(&self, settings: &Value) -> Result<()> {
+        let path = self.folder.join("config/offstage/client.json");
+        std::fs::create_dir_all(path.parent().context("the file has no folder")?)?;
+        std::fs::write(path, settings.to_string())?;
+        self.client.as_ref().context("there is no client")?.process.signal(rustix::process::Signal::HUP);
+        Ok(())
+    }
+
     /// Waits until the running client has a new engine, and notes what it says of it.
     pub fn refresh_client_ready(&mut self, timeout: Duration) -> Result<()> {
         let client = self.client.as_mut().context("there is no client")?;
@@ -427,6 +436,7 @@ fn start_client(
         .args(&options.client_args)
         .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
         .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"))
+        .env("XDG_CONFIG_HOME", folder.join("config"))
         .stderr(log_file(folder, "client.log")?);
     if let Some(display) = display {
         client.env("DISPLAY", display);

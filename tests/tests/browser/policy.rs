@@ -73,6 +73,56 @@ fn plays_there(session: &Session, server: &Server, path: &str) -> bool {
     redirected
 }
 
+/// What the device allows counts, whatever the session wants, from the moment on that it is set.
+#[test]
+fn the_devices_own_settings_count_at_once_and_the_page_plays_on() {
+    let server = serve();
+    let session = session();
+    session.wait_connected(PATIENCE).unwrap();
+    let path = "/pages/readers.html";
+    let page = session.open(&server.url(path)).unwrap();
+    page.evaluate("begin('h264 demuxed')").unwrap();
+    page.wait_until("video.currentTime > 0.5", PATIENCE).unwrap();
+    let wait = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let status = session.status().unwrap();
+            if holds(&status) {
+                return;
+            }
+            assert!(Instant::now() < end, "{what}: {status}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    };
+    wait("it plays on the device", &|status| status["redirected"] == 1);
+
+    session.set_device(&json!({ "blocked": ["127.0.0.1"] })).unwrap();
+    wait("the device gives it back", &|status| {
+        status["redirected"] == 0 && status["in_session"][0]["code"] == "OFS-1507" && status["ready"] == true
+    });
+    page.evaluate("globalThis.from = video.currentTime; 0").unwrap();
+    page.wait_until("video.currentTime > from + 1 && !video.error", PATIENCE).unwrap();
+    assert!(!plays_there(&session, &server, path), "nor does it take another one");
+    // Another site of the same session still plays there.
+    session.evaluate_in_worker("offstageSet('videoSites', ['.localhost']).then(() => 0)").unwrap();
+    wait_setting(&session, "videoSites", &json!([".localhost"]));
+    let other = session.open(&native_url(&server, path)).unwrap();
+    other.evaluate("begin('h264 demuxed')").unwrap();
+    other.wait_until("video.currentTime > 0.5", PATIENCE).unwrap();
+    wait("another site plays there", &|status| status["redirected"] == 1);
+
+    session.set_device(&json!({ "play": false })).unwrap();
+    wait("no site plays there", &|status| {
+        status["redirected"] == 0 && status["ready"] == false && status["code"] == "OFS-1507"
+    });
+    other.close().unwrap();
+    page.close().unwrap();
+    session.set_device(&json!({})).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    assert!(plays_there(&session, &server, path), "allowed again");
+    session.close();
+}
+
 #[test]
 fn a_policy_file_counts_at_once_beats_the_person_and_what_is_wrong_is_told() {
     let server = serve();
