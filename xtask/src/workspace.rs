@@ -23,6 +23,11 @@ impl Workspace {
         Ok(Self { root: root.to_owned(), target })
     }
 
+    /// Another checkout, with an output folder of its own.
+    pub(crate) fn of(root: PathBuf, target: PathBuf) -> Self {
+        Self { root, target }
+    }
+
     /// The top folder of the checkout.
     pub(crate) fn root(&self) -> &Path {
         &self.root
