@@ -173,9 +173,17 @@ fn program(workspace: &Workspace, name: &str, tree: &mut Tree) -> Result<()> {
     for page in std::fs::read_dir(pages.path())? {
         let page = page?;
         let name = page.file_name().into_string().ok().context("a page's name is not UTF-8")?;
-        tree.add_packed(&format!("usr/share/man/man1/{name}"), &std::fs::read(page.path())?)?;
+        let text = with_tables_kept(&std::fs::read_to_string(page.path())?);
+        tree.add_packed(&format!("usr/share/man/man1/{name}"), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// A page whose last words of help (clap_mangen calls them "extra") keep their lines.
+fn with_tables_kept(page: &str) -> String {
+    let Some((before, rest)) = page.split_once(".SH EXTRA\n") else { return page.to_owned() };
+    let (extra, after) = rest.find("\n.SH ").map_or((rest, ""), |end| rest.split_at(end + 1));
+    format!("{before}.SH NOTES\n.nf\n{extra}.fi\n{after}")
 }
 
 fn built(workspace: &Workspace, name: &str) -> std::path::PathBuf {
@@ -252,6 +260,14 @@ mod tests {
         let output = Command::new("desktop-file-validate").arg(&file).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    #[test]
+    fn tables_of_a_manual_page_keep_their_lines() {
+        let page = ".SH NAME\na\n.SH EXTRA\n A  1\n B  2\n.SH VERSION\nv1\n";
+        let kept = ".SH NAME\na\n.SH NOTES\n.nf\n A  1\n B  2\n.fi\n.SH VERSION\nv1\n";
+        assert_eq!(with_tables_kept(page), kept);
+        assert_eq!(with_tables_kept(".SH NAME\na\n"), ".SH NAME\na\n");
     }
 
     #[test]
