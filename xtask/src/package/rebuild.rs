@@ -1,6 +1,8 @@
 //! The same bytes from another folder: the checkout's files are copied, built with an empty output folder, and compared.
 
-use anyhow::{Context as _, Result, ensure};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
 
 use super::{Artefact, Options};
 use crate::run::{print, say};
@@ -26,26 +28,41 @@ pub(super) fn check(workspace: &Workspace, options: &Options, made: &[Artefact])
         ..options.clone()
     };
     let again = super::make(&other, &options)?.artefacts;
-    let mut different = Vec::new();
-    for artefact in made {
-        let name = artefact.name();
-        let second = again.iter().find(|second| second.name() == name);
-        let hash = second.map_or("not made", |second| second.hash.as_str());
-        let verdict = if hash == artefact.hash { "same" } else { "DIFFERENT" };
-        print(format!("{verdict}  {name}\n  here       {}\n  elsewhere  {hash}", artefact.hash));
-        if hash != artefact.hash {
-            different.push(name);
-        }
-    }
-    ensure!(made.len() == again.len(), "{} files here, {} elsewhere", made.len(), again.len());
+    let different = compare(made, &again);
     if !different.is_empty() {
         // What differs can be looked at.
         let kept = elsewhere.keep();
-        anyhow::bail!(
-            "not the same bytes: {}; the other build stays in {}",
-            different.join(", "),
-            kept.display()
-        );
+        bail!("not the same bytes: {}; the other build stays in {}", different.join(", "), kept.display());
     }
     Ok(())
+}
+
+/// Says what became of each file; the names of those that are not the same.
+fn compare(here: &[Artefact], elsewhere: &[Artefact]) -> Vec<String> {
+    let hash = |among: &[Artefact], name: &str| {
+        let found = among.iter().find(|artefact| artefact.name() == name);
+        found.map_or("not made".to_owned(), |artefact| artefact.hash.clone())
+    };
+    let names: BTreeSet<String> = here.iter().chain(elsewhere).map(Artefact::name).collect();
+    let differs = |name: &String| {
+        let (first, second) = (hash(here, name), hash(elsewhere, name));
+        let verdict = if first == second { "same" } else { "DIFFERENT" };
+        print(format!("{verdict}  {name}\n  here       {first}\n  elsewhere  {second}"));
+        first != second
+    };
+    names.into_iter().filter(differs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_differs_or_is_missing_on_a_side_is_named() {
+        let artefact =
+            |name: &str, hash: &str| Artefact { path: name.into(), hash: hash.to_owned(), size: 1 };
+        let here = [artefact("/a/same", "1"), artefact("/a/other", "2"), artefact("/a/here", "3")];
+        let elsewhere = [artefact("/b/same", "1"), artefact("/b/other", "4"), artefact("/b/there", "5")];
+        assert_eq!(compare(&here, &elsewhere), ["here", "other", "there"]);
+    }
 }

@@ -51,7 +51,8 @@ doesn't want it turns it off in the desktop's settings for programs that start b
   mkdir -p ~/.config/autostart
   printf '[Desktop Entry]\\nType=Application\\nName=Offstage\\nHidden=true\\n' >~/.config/autostart/offstage-client.desktop
 
-It listens on a socket of the person who runs it and on no port, and fetches nothing by itself unless OFFSTAGE_FETCH=device is set.
+It listens on a socket of the person who runs it and, for its own browser engine, on a port that only this machine reaches. It fetches
+nothing by itself unless OFFSTAGE_FETCH=device is set.
 `offstage-client doctor` says what is missing. Install it on the device that people sit at, not in the sessions they connect to.
 ";
 

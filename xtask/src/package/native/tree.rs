@@ -71,7 +71,7 @@ impl Tree {
     /// Writes everything below `folder`.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-        for below in self.folders() {
+        for below in std::iter::once(String::new()).chain(self.folders()) {
             let path = folder.join(below);
             std::fs::create_dir_all(&path).and_then(|()| mode(&path, 0o755))?;
         }
