@@ -136,6 +136,10 @@ fn clean_debian(workspace: &Workspace) -> Result<PathBuf> {
         say(format!("package: getting a clean Debian ({codename})"));
         let draft = kept.with_extension("draft.tar");
         let mut command = Command::new("mmdebstrap");
+        let mut proxies = Command::new("apt-config");
+        proxies.args(["dump", "--no-empty", "--format", "%F \"%v\";%n"]);
+        let proxies = output(proxies.args(["Acquire::http::Proxy", "Acquire::https::Proxy"]))?;
+        command.args(proxies.lines().map(|line| format!("--aptopt={line}")));
         command.args(["--quiet", "--mode=root", "--variant=minbase", codename]).arg(&draft);
         run(command.arg(format!("deb {address} {codename} {component}")))
             .context("mmdebstrap makes a clean Debian; `cargo xtask setup` installs it")?;
