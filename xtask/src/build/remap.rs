@@ -2,7 +2,7 @@
 //!
 //! Debug builds are left as they are, so that panics and debuggers name files that are there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -16,18 +16,13 @@ pub(super) const VARIABLE: &str = "CARGO_ENCODED_RUSTFLAGS";
 /// Flags of all shipped builds, as [`VARIABLE`] has them. They take the place of flags from the environment: those would show
 /// in the bytes.
 pub(super) fn flags(workspace: &Workspace) -> Result<String> {
-    let home = |variable: &str, name: &str| {
-        let default = || std::env::home_dir().map(|home| home.join(name));
-        std::env::var_os(variable).map(PathBuf::from).or_else(default)
-    };
-    let cargo_home = home("CARGO_HOME", ".cargo").context("neither CARGO_HOME nor HOME is set")?;
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]).current_dir(workspace.root()))?;
     // Of several that fit, the compiler takes the last.
     encoded(&[
         (workspace.root(), "/offstage"),
         (Path::new(sysroot.trim()), "/rust"),
-        (&cargo_home, "/cargo"),
+        (workspace.cargo_home(), "/cargo"),
         (workspace.target(), "/target"),
     ])
 }

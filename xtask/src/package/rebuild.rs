@@ -1,4 +1,5 @@
-//! The same bytes from another folder: the checkout's files are copied, built with an empty output folder, and compared.
+//! The same bytes from another folder: the checkout's files are copied, built with an empty output folder and cargo's home under
+//! another name, and compared.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +18,11 @@ pub(super) fn check(workspace: &Workspace, options: &Options, made: &[Artefact])
         std::fs::create_dir_all(to.parent().context("a file is in no folder")?)?;
         std::fs::copy(workspace.path(&file), &to).with_context(|| format!("cannot copy {file}"))?;
     }
+    // The same crates under another name.
+    let cargo_home = elsewhere.path().join("cargo");
+    std::os::unix::fs::symlink(std::path::absolute(workspace.cargo_home())?, &cargo_home)?;
     say(format!("package: building again in {}", copy.display()));
-    let other = Workspace::of(copy, elsewhere.path().join("output"));
+    let other = Workspace::of(copy, elsewhere.path().join("output"), cargo_home);
     // The copy is no git checkout, and a trial key belongs to its output folder.
     let options = Options {
         key: Some(super::key_file(workspace, options)?),
