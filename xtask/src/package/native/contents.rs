@@ -90,7 +90,7 @@ pub(super) fn client(workspace: &Workspace) -> Result<Package> {
     }
     tree.add("usr/share/applications/offstage-client.desktop", desktop_entry().into_bytes());
     // With the desktop, not as a unit of the user's service manager: the client needs the desktop's display and dies with it, and
-    // every desktop has a switch for such entries.
+    // a person can turn such an entry off.
     tree.add("etc/xdg/autostart/offstage-client.desktop", desktop_entry().into_bytes());
     tree.add("usr/share/doc/offstage-client/README", CLIENT_README.into());
     Ok(Package {
