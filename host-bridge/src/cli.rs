@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
 use offstage_protocol::FEATURE_LOGS;
@@ -82,7 +83,7 @@ enum Subcommands {
         places: Places,
         #[command(flatten)]
         extensions: Extensions,
-        /// The program that browsers start [default: this one]
+        /// The program that browsers start; with --root, its path below that folder [default: this one]
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
     },
@@ -106,6 +107,12 @@ enum Subcommands {
         /// Print JSON: {"ok", "version", "checks": [{"status", "subject", "detail", "code", "sentence", "remedy"}]}
         #[arg(long)]
         json: bool,
+    },
+    /// Write the manual pages into a folder, as packages have them
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        dir: PathBuf,
     },
 }
 
@@ -190,7 +197,10 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
     match command {
         Subcommands::Run { socket } => run(socket),
         Subcommands::Install { places, extensions, program } => {
-            let program = install::program_path(&program.map_or_else(env::current_exe, Ok)?)?;
+            let program = match program {
+                Some(program) => install::program_below(&places.root, &program)?,
+                None => install::program_path(&env::current_exe()?)?,
+            };
             let manifest = HostManifest::new(program, extensions.all());
             tell(&install::install(&places.folders()?, &manifest))
         }
@@ -214,6 +224,10 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
             let answers = doctor::examine(&questions);
             say(&if json { doctor::to_json(&answers)? + "\n" } else { doctor::to_text(&answers) })?;
             Ok(doctor::is_well(&answers))
+        }
+        Subcommands::Man { dir } => {
+            let command = Arguments::command().disable_help_subcommand(true);
+            Ok(clap_mangen::generate_to(command, dir).map(|()| true)?)
         }
     }
 }
@@ -287,8 +301,6 @@ fn say(text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -115,6 +115,18 @@ pub fn program_path(program: &Path) -> Result<PathBuf, InstallError> {
     Ok(path)
 }
 
+/// The program as a manifest names it that is used where `root` is `/`: a package's staging folder, say.
+///
+/// # Errors
+/// If it is not a file below `root` that can be run.
+pub fn program_below(root: &Path, program: &Path) -> Result<PathBuf, InstallError> {
+    let inside = program.to_str().ok_or_else(|| InstallError::OddPath(program.to_owned()))?;
+    if root == Path::new("/") || program.is_relative() {
+        return program_path(program);
+    }
+    program_path(&places::below(root, inside)).map(|_| program.to_owned())
+}
+
 fn write_if_different(file: &Path, text: &str) -> io::Result<Outcome> {
     let outcome = match fs::read(file) {
         Ok(before) if before == text.as_bytes() => return Ok(Outcome::Unchanged),
@@ -224,5 +236,7 @@ mod tests {
         std::os::unix::fs::symlink(&file, dir.path().join("link")).unwrap();
         assert_eq!(program_path(&dir.path().join("link")).unwrap(), fs::canonicalize(&file).unwrap());
         assert!(program_path(dir.path()).is_err());
+        assert_eq!(program_below(dir.path(), Path::new("/link")).unwrap(), Path::new("/link"));
+        assert!(program_below(&dir.path().join("other"), Path::new("/link")).is_err());
     }
 }

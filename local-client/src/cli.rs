@@ -6,6 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
@@ -54,6 +55,12 @@ enum Command {
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
     Doctor(DoctorArgs),
+    /// Write the manual pages into a folder, as packages have them.
+    #[command(hide = true)]
+    Man {
+        /// The folder.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -104,7 +111,7 @@ pub(crate) struct Places {
     /// The browser to play with [default: chromium, google-chrome, microsoft-edge, brave…]
     #[arg(long, value_name = "PROGRAM", env = "OFFSTAGE_ENGINE")]
     engine: Option<PathBuf>,
-    /// The folder of the stage's files [default: the folder `stage` beside this program]
+    /// The folder of the stage's files [default: `stage` beside this program, else `../share/offstage-client/stage`]
     #[arg(long, value_name = "DIR", env = "OFFSTAGE_STAGE_DIR")]
     stage_dir: Option<PathBuf>,
 }
@@ -126,11 +133,21 @@ impl Places {
     }
 
     pub(crate) fn stage_folder(&self) -> PathBuf {
-        self.stage_dir.clone().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| {
-            let program = std::env::current_exe().unwrap_or_default();
-            program.parent().map(|folder| folder.join("stage")).unwrap_or_default()
-        })
+        self.stage_dir
+            .clone()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or_else(|| stage_of(&std::env::current_exe().unwrap_or_default()))
     }
+}
+
+/// The stage that belongs to a program: beside it as it was built, or where packages put it.
+fn stage_of(program: &Path) -> PathBuf {
+    let folder = program.parent().unwrap_or(Path::new(""));
+    let beside = folder.join("stage");
+    let installed = folder.parent().map(|prefix| prefix.join("share/offstage-client/stage"));
+    installed
+        .filter(|installed| !beside.join("engine.html").is_file() && installed.join("engine.html").is_file())
+        .unwrap_or(beside)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -177,6 +194,9 @@ pub fn main() -> anyhow::Result<()> {
                 std::process::exit(1);
             }
             Ok(())
+        }
+        Command::Man { dir } => {
+            Ok(clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), dir)?)
         }
     }
 }
@@ -240,8 +260,6 @@ fn window_id(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::fetch::guard::Guard;
     use crate::policy::{File, Policy};
@@ -276,6 +294,23 @@ mod tests {
         let all = ["--fetch=device", "--fetch-network=10.0.0.0/8", "--fetch-port=81,82"];
         assert_eq!(fetch(&all), Some(Some(guard)));
         assert_eq!(fetch(&["--fetch-network=10.0.0.1/8"]), None, "not a network");
+    }
+
+    #[test]
+    fn the_stage_is_beside_the_program_or_where_packages_put_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        let program = prefix.path().join("bin/offstage-client");
+        let [beside, installed] =
+            ["bin/stage", "share/offstage-client/stage"].map(|folder| prefix.path().join(folder));
+        let put = |folder: &Path| {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("engine.html"), "").unwrap();
+        };
+        assert_eq!(stage_of(&program), beside, "what is missing is told by its usual name");
+        put(&installed);
+        assert_eq!(stage_of(&program), installed);
+        put(&beside);
+        assert_eq!(stage_of(&program), beside);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask build`: the programs, the two WebAssembly modules and the folders that hold them.
 
 mod extension;
+mod remap;
 mod wasm;
 
 use std::path::Path;
@@ -43,11 +44,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Installati
     Ok(Installation::new(&workspace.dist(), &programs, &workspace.extension_id()?))
 }
 
-fn native(workspace: &Workspace, release: bool) -> Result<()> {
+/// The two programs.
+pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
     let mut command = cargo(workspace);
     command.args(["build", "--locked", "-p", "offstage-bridge", "-p", "offstage-client", "--bins"]);
     if release {
-        command.arg("--release");
+        command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
     }
     check(&mut command)
 }

@@ -69,7 +69,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     steps.push((
         "packages and manifests",
         Box::new(|| {
-            package::run(workspace, &package::Options { no_build: true, ..package::Options::default() })
+            let options =
+                package::Options { no_build: true, extension_only: true, ..package::Options::default() };
+            package::run(workspace, &options)
+        }),
+    ));
+    steps.push((
+        "the programs' packages, in a clean Debian",
+        Box::new(|| {
+            let options =
+                package::Options { programs_only: true, check_debs: true, ..package::Options::default() };
+            package::run(workspace, &options)
         }),
     ));
     if !options.no_browser {
@@ -78,7 +88,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         steps.push((
             "the signed package, installed by policy",
             Box::new(|| {
-                let options = package::Options { no_build: true, check: true, ..package::Options::default() };
+                let options = package::Options {
+                    no_build: true,
+                    extension_only: true,
+                    check: true,
+                    ..package::Options::default()
+                };
                 package::run(workspace, &options)
             }),
         ));

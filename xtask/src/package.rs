@@ -1,10 +1,13 @@
-//! `cargo xtask package`: one archive per browser, the same bytes every time.
+//! `cargo xtask package`: the extension for stores and for policies, and the programs for Debian; the same bytes every time.
 
 mod archive;
+mod clean_root;
 mod crx;
 mod forced;
+mod native;
+mod rebuild;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -14,11 +17,18 @@ use crate::manifest::{self, BROWSERS};
 use crate::run::print;
 use crate::workspace::Workspace;
 
-/// Packs the extension: for each browser's store dist/offstage-<browser>-<version>.zip; signed, for installation by policy,
-/// dist/offstage-<version>.crx with its update manifest dist/updates.xml. Prints each file with its SHA-256.
+/// The web address that stands for an administrator's.
+const EXAMPLE_URL: &str = "https://updates.example.com/offstage";
+
+/// Packs everything into dist/, and prints each file with its SHA-256.
 ///
-/// The same checkout gives the same bytes: entries are sorted and carry a fixed date. The manifests are compared with
-/// manifest/expected/, so that a change of what a browser is asked for never goes unseen.
+/// The extension: for each browser's store offstage-<browser>-<version>.zip; signed, for installation by policy,
+/// offstage-<version>.crx with its update manifest updates.xml. The programs, optimised: offstage-bridge and offstage-client, each as
+/// a Debian package (.deb) and as an archive to unpack by hand (.tar.gz).
+///
+/// The same checkout, key and compiler give the same bytes in every folder: entries are sorted, carry a fixed date, and programs name no
+/// folder of this machine. The manifests are compared with manifest/expected/, so that a change of what a browser is asked for never
+/// goes unseen.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
     /// Write manifest/expected/ anew instead of comparing.
@@ -27,20 +37,42 @@ pub(crate) struct Options {
     /// Only the manifests.
     #[arg(long)]
     pub(crate) manifests_only: bool,
+    /// Only the extension.
+    #[arg(long, conflicts_with_all = ["programs_only", "check_debs"])]
+    pub(crate) extension_only: bool,
+    /// Only the programs (and the stage, which the client's package holds).
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) programs_only: bool,
     /// Pack what was built before, as it is.
     #[arg(long)]
     pub(crate) no_build: bool,
     /// The private key of the package for installation by policy: PEM, PKCS #8, RSA. Its public half makes the extension's
-    /// id. Without it a key is made once, for trying out.
+    /// id, which the bridge's package then lets in. Without it a key is made once, for trying out.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// The folder on a web server where the signed package will be; the update manifest beside it names it
     /// [default: https://updates.example.com/offstage].
     #[arg(long, value_name = "URL")]
     pub(crate) update_url: Option<String>,
+    /// Who answers for the Debian packages, as "Name <mail address>".
+    #[arg(long, value_name = "WHO", env = "OFFSTAGE_MAINTAINER")]
+    pub(crate) maintainer: Option<String>,
     /// Have a browser of its own install the signed package by a policy file, and play a video through it (needs root).
     #[arg(long)]
     pub(crate) check: bool,
+    /// Have lintian look at the Debian packages, and install and remove them in a Debian that has nothing else (needs root; gets that
+    /// Debian from where apt gets packages, once).
+    #[arg(long)]
+    pub(crate) check_debs: bool,
+    /// Build and pack everything again from a copy in another folder, and compare.
+    #[arg(long)]
+    pub(crate) rebuild_check: bool,
+    /// The key is one for trying out, even if it is given.
+    #[arg(skip)]
+    pub(crate) trial: bool,
+    /// Seconds since 1970 that packages carry, if git can't be asked.
+    #[arg(skip)]
+    pub(crate) date: Option<u64>,
 }
 
 /// Runs the command.
@@ -51,24 +83,85 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.manifests_only {
         return Ok(());
     }
-    if !options.no_build {
-        crate::build::web(workspace)?;
+    let made = make(workspace, options)?;
+    for artefact in &made.artefacts {
+        print(format!("{}  {}  {} bytes", artefact.hash, artefact.path.display(), artefact.size));
     }
-    for browser in BROWSERS {
-        let bytes = archive::pack(&workspace.extension(browser), |_, bytes| Ok(bytes))?;
-        let path = workspace.dist().join(format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION")));
-        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        tell(&path, &bytes);
+    if let Some(signed) = &made.signed {
+        let note = if options.key.is_none() { " (of a trial key; give your own with --key)" } else { "" };
+        print(format!("the signed package's extension id: {}{note}", signed.id));
     }
-    let signed = sign(workspace, options)?;
-    if options.check {
-        forced::check(workspace, &signed)?;
+    if options.rebuild_check {
+        rebuild::check(workspace, options, &made.artefacts)?;
     }
-    Ok(())
+    if options.check_debs {
+        clean_root::check(workspace, &made.artefacts)?;
+    }
+    match made.signed {
+        Some(signed) if options.check => forced::check(workspace, &signed),
+        Some(_) | None => Ok(()),
+    }
 }
 
-fn tell(path: &Path, bytes: &[u8]) {
-    print(format!("{:x}  {}  {} bytes", Sha256::digest(bytes), path.display(), bytes.len()));
+/// A file that was made.
+#[derive(Debug)]
+struct Artefact {
+    path: PathBuf,
+    hash: String,
+    size: usize,
+}
+
+impl Artefact {
+    fn write(workspace: &Workspace, name: &str, bytes: &[u8]) -> Result<Self> {
+        let path = workspace.dist().join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, hash: format!("{:x}", Sha256::digest(bytes)), size: bytes.len() })
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+struct Made {
+    artefacts: Vec<Artefact>,
+    /// None if only the programs were packed.
+    signed: Option<Signed>,
+}
+
+/// Builds and packs.
+fn make(workspace: &Workspace, options: &Options) -> Result<Made> {
+    if !options.no_build {
+        crate::build::web(workspace)?;
+        if !options.extension_only {
+            crate::build::native(workspace, true)?;
+        }
+    }
+    let mut artefacts = Vec::new();
+    let mut signed = None;
+    if !options.programs_only {
+        for browser in BROWSERS {
+            let bytes = archive::pack(&workspace.extension(browser), |_, bytes| Ok(bytes))?;
+            let name = format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION"));
+            artefacts.push(Artefact::write(workspace, &name, &bytes)?);
+        }
+        signed = Some(sign(workspace, options, &mut artefacts)?);
+    }
+    if !options.extension_only {
+        let own_key = options.key.is_some() && !options.trial;
+        let choices = native::Choices {
+            extension_id: if own_key { Some(key(workspace, options)?.id()) } else { None },
+            update_url: options.update_url.clone(),
+            maintainer: options.maintainer.clone(),
+            date: date(workspace, options)?,
+        };
+        artefacts.extend(native::pack(workspace, &choices)?);
+    }
+    Ok(Made { artefacts, signed })
+}
+
+fn date(workspace: &Workspace, options: &Options) -> Result<u64> {
+    options.date.map_or_else(|| native::date(workspace), Ok)
 }
 
 /// The package for installation by policy.
@@ -77,15 +170,8 @@ struct Signed {
     crx: Vec<u8>,
 }
 
-fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
-    let key = match &options.key {
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            crx::Key::from_pem(&text)?
-        }
-        None => trial_key(workspace)?,
-    };
+fn sign(workspace: &Workspace, options: &Options, artefacts: &mut Vec<Artefact>) -> Result<Signed> {
+    let key = key(workspace, options)?;
     // The whole product, under its own name; the key comes with the signature.
     let zip = archive::pack(&workspace.extension("chromium"), |name, bytes| match name {
         "manifest.json" => policy_manifest(&bytes),
@@ -95,27 +181,30 @@ fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
     let id = key.id();
     let version = env!("CARGO_PKG_VERSION");
     let file = format!("offstage-{version}.crx");
-    let folder = options.update_url.as_deref().unwrap_or("https://updates.example.com/offstage");
+    let folder = options.update_url.as_deref().unwrap_or(EXAMPLE_URL);
     let url = format!("{}/{file}", folder.trim_end_matches('/'));
-    for (name, bytes) in
-        [(file.as_str(), &crx), ("updates.xml", &crx::update_manifest(&id, version, &url).into_bytes())]
-    {
-        let path = workspace.dist().join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        tell(&path, bytes);
-    }
-    let note = if options.key.is_none() { " (of a trial key; give your own with --key)" } else { "" };
-    print(format!("the signed package's extension id: {id}{note}"));
+    artefacts.push(Artefact::write(workspace, &file, &crx)?);
+    let manifest = crx::update_manifest(&id, version, &url);
+    artefacts.push(Artefact::write(workspace, "updates.xml", manifest.as_bytes())?);
     Ok(Signed { id, crx })
 }
 
-/// Made once for this target folder, so that the id stays.
-fn trial_key(workspace: &Workspace) -> Result<crx::Key> {
+fn key(workspace: &Workspace, options: &Options) -> Result<crx::Key> {
+    let path = key_file(workspace, options)?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    crx::Key::from_pem(&text)
+}
+
+/// The given key, or one that is made once for this target folder, so that the id stays.
+fn key_file(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
+    if let Some(path) = &options.key {
+        return Ok(path.clone());
+    }
     let path = workspace.target().join("trial-key.pem");
     if !path.exists() {
         std::fs::write(&path, new_key()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    crx::Key::from_pem(&std::fs::read_to_string(&path)?)
+    Ok(path)
 }
 
 /// A private key, as PEM.

@@ -27,6 +27,7 @@ pub(crate) fn print(text: impl AsRef<str>) {
 pub(crate) fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace.root()).env("CARGO_TARGET_DIR", workspace.target());
+    command.env("CARGO_HOME", workspace.cargo_home());
     command
 }
 

@@ -47,6 +47,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ffmpeg", "making the test clips"),
     ("fonts-dejavu-core", "letters on pages and in clips"),
     ("openssl", "the key of trial packages"),
+    ("dpkg-dev", "the libraries that a package needs"),
+    ("desktop-file-utils", "the check of the client's desktop entry"),
+    ("lintian", "the check of the Debian packages"),
+    ("mmdebstrap", "a clean Debian to install the packages in"),
     ("git", "the list of the project's files"),
     ("ca-certificates", "crates from crates.io"),
 ];

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
+    cargo_home: PathBuf,
 }
 
 impl Workspace {
@@ -20,7 +21,15 @@ impl Workspace {
             Some(folder) => std::path::absolute(folder)?,
             None => root.join("target"),
         };
-        Ok(Self { root: root.to_owned(), target })
+        let given = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = given.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+        let cargo_home = cargo_home.context("neither CARGO_HOME nor HOME is set")?;
+        Ok(Self { root: root.to_owned(), target, cargo_home })
+    }
+
+    /// Another checkout, with folders of its own for output and for cargo's crates.
+    pub(crate) fn of(root: PathBuf, target: PathBuf, cargo_home: PathBuf) -> Self {
+        Self { root, target, cargo_home }
     }
 
     /// The top folder of the checkout.
@@ -36,6 +45,11 @@ impl Workspace {
     /// Cargo's output folder.
     pub(crate) fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// Where cargo keeps the crates that it gets.
+    pub(crate) fn cargo_home(&self) -> &Path {
+        &self.cargo_home
     }
 
     /// What is assembled for use: `dist/` beside cargo's default folder, or inside the folder that CARGO_TARGET_DIR names, so

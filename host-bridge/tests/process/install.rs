@@ -133,6 +133,16 @@ fn one_browser_one_profile_or_the_whole_machine() {
     let expected = ["brave", "chromium", "opt/chrome", "opt/edge"]
         .map(|browser| root.join("etc").join(browser).join("native-messaging-hosts").join(FILE_NAME));
     assert_eq!(home.files(), expected);
+
+    // As a package is built: the program is where it will be, not where it is now.
+    let inside = ["--root", root.to_str().unwrap(), "--program", "/usr/bin/offstage-bridge"];
+    let missing = home.run(&[&["install", "--system"], &inside[..]].concat());
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("OFS-1606"), "not there yet");
+    fs::create_dir_all(root.join("usr/bin")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_offstage-bridge"), root.join("usr/bin/offstage-bridge")).unwrap();
+    home.succeed(&[&["install", "--system"], &inside[..]].concat());
+    let text = fs::read_to_string(&expected[0]).unwrap();
+    assert!(text.contains("\"path\": \"/usr/bin/offstage-bridge\""), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
-use super::fresh_folder;
+use super::{fresh_folder, remap};
 use crate::run::{cargo, check};
 use crate::workspace::Workspace;
 
@@ -18,7 +18,7 @@ pub(super) fn compile(workspace: &Workspace) -> Result<()> {
     command.args(["build", "--locked", "--lib", "--target", "wasm32-unknown-unknown", "--profile", PROFILE]);
     command.args(["-p", "offstage-ext-core", "-p", "offstage-popup", "-p", "offstage-stage"]);
     // Flags that were meant for the machine's own programs make modules that browsers refuse.
-    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env_remove("RUSTFLAGS").env(remap::VARIABLE, remap::flags(workspace)?);
     check(&mut command).context(
         "if the target is missing: `cargo xtask setup`, or `rustup target add wasm32-unknown-unknown`",
     )
