@@ -52,7 +52,10 @@ doesn't want it turns it off in the desktop's settings for programs that start b
   printf '[Desktop Entry]\\nType=Application\\nName=Offstage\\nHidden=true\\n' >~/.config/autostart/offstage-client.desktop
 
 It listens on a socket of the person who runs it and, for its own browser engine, on a port that only this machine reaches. It fetches
-nothing by itself unless OFFSTAGE_FETCH=device is set.
+nothing by itself unless the device's settings or OFFSTAGE_FETCH=device say so.
+
+What this device does for sessions is a matter of /etc/offstage/client.json (for everybody) and ~/.config/offstage/client.json (for one person);
+examples/client.json is one, and client.schema.json beside it says what may be in it. Neither file is made by the package.
 `offstage-client doctor` says what is missing. Install it on the device that people sit at, not in the sessions they connect to.
 ";
 
@@ -93,6 +96,10 @@ pub(super) fn client(workspace: &Workspace) -> Result<Package> {
     // a person can turn such an entry off.
     tree.add("etc/xdg/autostart/offstage-client.desktop", desktop_entry().into_bytes());
     tree.add("usr/share/doc/offstage-client/README", CLIENT_README.into());
+    for name in ["client.json", "client.schema.json"] {
+        let text = workspace.read(&format!("manifest/policy/device/{name}"))?;
+        tree.add(format!("usr/share/doc/offstage-client/examples/{name}"), text.into_bytes());
+    }
     Ok(Package {
         name: CLIENT,
         section: "video",
