@@ -178,10 +178,9 @@ mod tests {
     use super::*;
 
     fn object(json: &serde_json::Value) -> File {
-        match serde_json::from_value(json.clone()).unwrap() {
-            Value::Object(entries) => File::Object(entries),
-            other => panic!("{other:?}"),
-        }
+        let given = serde_json::from_value(json.clone()).unwrap();
+        let Value::Object(entries) = given else { panic!("{given:?}") };
+        File::Object(entries)
     }
 
     fn policy(machine: &serde_json::Value, person: &serde_json::Value) -> Policy {

@@ -340,11 +340,12 @@ fn check(
             let mut good = Vec::new();
             for entry in entries.iter().take(MOST_ENTRIES) {
                 if setting.kind == Kind::Ports {
-                    match entry {
-                        Value::Number(port) if port.fract() == 0.0 && (1.0..65536.0).contains(port) => {
-                            good.push(entry.clone());
-                        }
-                        _ => tell(ErrorCode::CONFIG_INVALID, "an entry is no number of a port".to_owned()),
+                    let is_port =
+                        matches!(entry, Value::Number(n) if n.fract() == 0.0 && (1.0..65536.0).contains(n));
+                    if is_port {
+                        good.push(entry.clone());
+                    } else {
+                        tell(ErrorCode::CONFIG_INVALID, "an entry is no number of a port".to_owned());
                     }
                     continue;
                 }

@@ -11,6 +11,7 @@ mod icons;
 mod manifest;
 mod package;
 mod run;
+mod screenshots;
 mod setup;
 mod sites;
 mod size;
@@ -52,6 +53,7 @@ enum Task {
     Tidy(tidy::Options),
     Icons(icons::Options),
     Clips(clips::Options),
+    Screenshots(screenshots::Options),
 }
 
 fn main() -> ExitCode {
@@ -87,5 +89,6 @@ fn perform(task: Task) -> Result<()> {
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),
         Task::Clips(options) => clips::run(&workspace, &options),
+        Task::Screenshots(options) => screenshots::run(&workspace, &options),
     }
 }

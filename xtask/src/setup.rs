@@ -46,6 +46,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xdotool", "real clicks and keys in tests"),
     ("ffmpeg", "making the test clips"),
     ("fonts-dejavu-core", "letters on pages and in clips"),
+    ("fonts-ipafont-gothic", "Japanese letters in the stores' pictures"),
     ("openssl", "the key of trial packages"),
     ("dpkg-dev", "the libraries that a package needs"),
     ("desktop-file-utils", "the check of the client's desktop entry"),

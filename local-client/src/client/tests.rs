@@ -377,12 +377,9 @@ fn a_stage_of_another_version_or_without_sense_is_refused() {
 }
 
 fn policy(machine: &serde_json::Value) -> Policy {
-    match serde_json::from_value(machine.clone()).unwrap() {
-        offstage_settings::Value::Object(entries) => {
-            Policy::new(File::Object(entries), File::Missing, Vec::new())
-        }
-        other => panic!("{other:?}"),
-    }
+    let given = serde_json::from_value(machine.clone()).unwrap();
+    let offstage_settings::Value::Object(entries) = given else { panic!("{given:?}") };
+    Policy::new(File::Object(entries), File::Missing, Vec::new())
 }
 
 #[test]
