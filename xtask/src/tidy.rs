@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of STYLE.md that a program can check.
 
+mod documents;
 mod errors;
 mod permissions;
 mod policy;
@@ -66,6 +67,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         files.push(SourceFile { name, bytes });
     }
     let mut complaints = rules::check(&files);
+    complaints.extend(documents::check(&files));
     complaints.extend(forbidden_dependencies(workspace)?);
     let scripts: String = files
         .iter()

@@ -350,7 +350,7 @@ fn page(id: &str) -> String {
     format!(
         "# Settings and policy
 
-<!-- Made from ext-core/src/settings.rs by `cargo xtask tidy --fix`. -->
+<!-- Made from settings/src/ by `cargo xtask tidy --fix`. -->
 
 Policy beats the person's settings, and those beat the defaults. A value of the wrong kind, an entry that is none and a name that no setting has are
 left out, are told with a code (OFS-1503, OFS-1505) in the extension's log and window, and change nothing else; of a policy's wrong types the browser itself tells
