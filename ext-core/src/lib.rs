@@ -15,6 +15,7 @@ pub mod hook;
 pub mod link;
 pub mod player;
 pub mod playlist;
+pub mod protected;
 pub mod reconcile;
 pub mod sites;
 pub mod standin;

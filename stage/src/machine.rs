@@ -152,6 +152,8 @@ impl Stage {
                     self.send_device(FromDeviceKind::FramePresented(frame));
                 }
             }
+            // Keys are the session's page's affair: it plays there.
+            Event::Encrypted { player } => self.fail(player, ErrorCode::ENCRYPTED_MEDIA, String::new()),
             Event::PlayStarted { player } => {
                 if let Some(state) = self.players.get_mut(player) {
                     state.playback.play_started();
@@ -331,8 +333,9 @@ impl Stage {
     /// Ends a player that cannot go on and says why.
     fn fail(&mut self, player: u32, code: ErrorCode, detail: String) {
         if self.players.contains(player) {
-            self.close(player);
+            // Before the answers to what is open: the first thing that is heard of the end is its reason.
             self.failed(player, code, detail);
+            self.close(player);
         }
     }
 

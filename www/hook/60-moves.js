@@ -48,7 +48,7 @@ function move(m) {
   if (m.file) { moveFile(m); return; }
   if (m.mode !== 'session' || !m.buffers.length || !m.buffers.every((b) => b.whole)) return;
   findElement(m);
-  if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element)) return;
+  if (!m.element || native.readyState.get(m.ms) === 'closed' || native.error.get(m.element) || native.keys(m.element)) return;
   [m.due, m.mode, m.turn] = list(false, 'moving', m.turn + 1);
   for (const b of m.buffers) for (const entry of b.log) entry.sent = false;
   askFor(m, true);

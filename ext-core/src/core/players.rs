@@ -20,6 +20,7 @@ use crate::clock::{Drifts, Slew};
 use crate::hook::{AppendEvent, HookCommand, HookEvent, NativeRanges, PlaybackEvent, SwapBuffer, to_u64};
 use crate::link::DeviceLink;
 use crate::player::{Buffer, Orders, Phase, Player};
+use crate::protected::is_encrypted;
 
 /// Most players of one document, and buffers of one player (Chromium allows 16).
 const MOST_PLAYERS: usize = 32;
@@ -233,6 +234,9 @@ impl Players {
             HookEvent::Append(append) => {
                 if link.queued_bytes().saturating_add(append.data.len()) > MOST_QUEUED {
                     return self.revert(key, ErrorCode::TOO_MANY_BYTES, false, link, out);
+                }
+                if is_encrypted(&append.data) {
+                    return self.revert(key, ErrorCode::ENCRYPTED_MEDIA, false, link, out);
                 }
                 let Some(buffer) = player.buffers.get_mut(&append.sb) else { return };
                 buffer.ask(now);

@@ -40,7 +40,11 @@ pub(super) fn watch(player: u32, video: &HtmlVideoElement) -> Vec<EventListener>
             happened(Event::Video { player, moment, snapshot: read(&element) });
         })
     };
-    MOMENTS.into_iter().map(listen).collect()
+    // `encrypted` comes with the initialization data; where a file has none, the decoder's wait is all that is heard.
+    let keys = ["encrypted", "waitingforkey"]
+        .into_iter()
+        .map(|name| EventListener::new(video, name, move |_| happened(Event::Encrypted { player })));
+    MOMENTS.into_iter().map(listen).chain(keys).collect()
 }
 
 /// Tells of each frame that the element presents for as long as this lives and is switched on.

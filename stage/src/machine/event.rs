@@ -110,6 +110,8 @@ pub enum Event {
     Video { player: u32, moment: VideoMoment, snapshot: VideoSnapshot },
     /// A frame was presented; after [`Command::WatchFrames`].
     Frame { player: u32, frame: PresentedFrame },
+    /// The media needs keys.
+    Encrypted { player: u32 },
     /// The newest `play()` was fulfilled.
     PlayStarted { player: u32 },
     /// The newest `play()` was rejected.

@@ -240,7 +240,7 @@ fn a_failed_element_ends_its_player_and_answers_what_waits() {
     let codes: Vec<u32> = bench.said().iter().filter_map(Said::code).collect();
     assert_eq!(
         codes,
-        [ErrorCode::APPEND_FAILED, ErrorCode::PLAYER_UNKNOWN, ErrorCode::DECODE_ERROR].map(ErrorCode::number)
+        [ErrorCode::APPEND_FAILED, ErrorCode::DECODE_ERROR, ErrorCode::PLAYER_UNKNOWN].map(ErrorCode::number)
     );
     assert_eq!(bench.commands().last(), Some(&Command::CloseWindow { player: 1 }));
 }
@@ -392,6 +392,15 @@ fn the_newest_wish_wins_and_an_older_one_is_ignored() {
     let exception = Exception { name: "AbortError".to_owned(), message: String::new() };
     bench.event(Event::PlayRefused { player: 1, exception });
     assert!(!bench.said().iter().any(|said| matches!(said, Said::Failed(..))));
+}
+
+#[test]
+fn media_that_need_keys_fail_the_player_once() {
+    let mut bench = playing_bench();
+    bench.event(Event::Encrypted { player: 1 });
+    bench.event(Event::Encrypted { player: 1 });
+    let failed = Said::Failed(1, ErrorCode::ENCRYPTED_MEDIA.number());
+    assert_eq!(bench.said().iter().filter(|said| **said == failed).count(), 1);
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod overlay;
 mod permissions;
 mod policy;
 mod popup;
+mod protected;
 mod readers;
 mod reversible;
 mod scene;
