@@ -1,6 +1,6 @@
 //! The client's counters as the machine's monitoring reads them.
 
-use prometheus_client::metrics::counter::Counter;
+use offstage_support::metrics::counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
@@ -9,11 +9,6 @@ use crate::client::Counts;
 
 pub(crate) fn registry(counts: &Counts) -> Registry {
     let mut all = Registry::with_prefix("offstage_client");
-    let counter = |value: u64| {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        counter
-    };
     let gauge = |value: usize| {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 /// Where the files are kept; empty: nowhere.
@@ -42,6 +43,14 @@ impl MetricsFile {
         std::fs::write(&new, text)?;
         std::fs::rename(new, &self.path)
     }
+}
+
+/// A counter that stands at a value that was counted elsewhere.
+#[must_use]
+pub fn counter(value: u64) -> Counter {
+    let counter = Counter::default();
+    counter.inc_by(value);
+    counter
 }
 
 /// Where the files are, if anywhere: [`FOLDER_VARIABLE`], or `offstage/metrics` in the folder for running programs.

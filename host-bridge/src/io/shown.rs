@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::message::Metrics;
 use offstage_support::metrics::MetricsFile;
+use offstage_support::metrics::counter;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -49,11 +50,6 @@ impl Shown {
 /// The counters with their names.
 fn registry(metrics: &Metrics) -> Registry {
     let mut all = Registry::with_prefix("offstage");
-    let counter = |value: u64| {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        counter
-    };
     let gauge = |value: f64| {
         let gauge = Gauge::<f64, AtomicU64>::default();
         gauge.set(value);

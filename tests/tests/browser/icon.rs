@@ -20,6 +20,19 @@ const OFF: &str = "Offstage: ";
 /// A covered page without video.
 const STILL: &str = "<!doctype html><title>still</title><p>Nothing plays here.";
 
+/// The demo's page and a still one.
+fn serve() -> Server {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
+    Server::start(move |request| match request.path.strip_prefix("/clips/") {
+        Some(clip) => Response::file(&clips, clip),
+        None if request.path == "/still" => Response::html(STILL),
+        None if request.path == "/" => Response::file(&pages, "index.html"),
+        None => Response::file(&pages, &request.path),
+    })
+    .unwrap()
+}
+
 struct Tabs {
     session: Session,
     server: Server,
@@ -27,15 +40,7 @@ struct Tabs {
 
 impl Tabs {
     fn start() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
-        let server = Server::start(move |request| match request.path.strip_prefix("/clips/") {
-            Some(clip) => Response::file(&clips, clip),
-            None if request.path == "/still" => Response::html(STILL),
-            None if request.path == "/" => Response::file(&pages, "index.html"),
-            None => Response::file(&pages, &request.path),
-        })
-        .unwrap();
+        let server = serve();
         let options = SessionOptions {
             sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
             ..SessionOptions::default()
@@ -153,15 +158,7 @@ fn shows(screen: &Picture, icon: &Pixels) -> bool {
 #[test]
 fn the_toolbar_shows_each_states_picture() {
     for (scheme, more) in [("light", None), ("dark", Some("--force-dark-mode".to_owned()))] {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
-        let server = Server::start(move |request| match request.path.strip_prefix("/clips/") {
-            Some(clip) => Response::file(&clips, clip),
-            None if request.path == "/still" => Response::html(STILL),
-            None if request.path == "/" => Response::file(&pages, "index.html"),
-            None => Response::file(&pages, &request.path),
-        })
-        .unwrap();
+        let server = serve();
         let window = ["--window-position=0,0", "--window-size=1000,700"].map(str::to_owned);
         let options = SessionOptions {
             headless: false,
