@@ -21,7 +21,7 @@ chrome.runtime.onConnect.addListener((port) => {
   origins.set(id, port.sender.origin);
   port.onMessage.addListener((message) => tell('relay_message', id, message));
   port.onDisconnect.addListener(() => { origins.delete(id); tell('relay_closed', id); });
-  tell('relay_opened', id, port, port.sender.tab.id, port.sender.frameId, port.sender.origin ?? '', crypto.randomUUID());
+  tell('relay_opened', id, port, port.sender.tab.id, port.sender.frameId, port.sender.origin ?? '', port.sender.url ?? '', crypto.randomUUID());
 });
 
 /** A relay that can't send a port carries its messages, if bytes arrive here as bytes. */

@@ -130,10 +130,20 @@ impl Brain {
         });
     }
 
-    pub fn relay_opened(&self, relay: u32, port: Port, tab: i32, frame: i32, origin: String, nonce: String) {
+    #[expect(clippy::too_many_arguments, reason = "what the browser vouches for, one by one")]
+    pub fn relay_opened(
+        &self,
+        relay: u32,
+        port: Port,
+        tab: i32,
+        frame: i32,
+        origin: String,
+        url: String,
+        nonce: String,
+    ) {
         self.with(|state, now, _| {
             state.relays.insert(relay, port);
-            state.core.handle_relay_opened(now, relay, Place { tab, frame, origin }, nonce);
+            state.core.handle_relay_opened(now, relay, Place { tab, frame, origin, url }, nonce);
         });
     }
 

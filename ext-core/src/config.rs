@@ -45,6 +45,8 @@ pub struct Config {
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
+    /// Those whose calls go to the device: what policy and the person have named. The shipped ones stay for now.
+    redirected_calls: Vec<Pattern>,
     calls_blocked: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
 }
@@ -81,20 +83,33 @@ impl Config {
             _ => sites(key, calls),
         };
         let calls = wanted("callsAllSites", "callsSites", true);
+        let named =
+            || parse(settings.of_policy("callsSites").unwrap_or_else(|| settings.of_person("callsSites")));
+        let every = Pattern::parse_site("*").filter(|_| settings.is_on("callsAllSites"));
+        let redirected_calls = every.map_or_else(named, |every| vec![every]);
         let videos = wanted("videoAllSites", "videoSites", false);
-        let (permitted, missing) = permitted(videos, sources.granted.as_deref());
+        let (redirected_calls, missing_calls) = permitted(redirected_calls, sources.granted.as_deref());
+        let (permitted, mut missing) = permitted(videos, sources.granted.as_deref());
         let (blocked, calls_blocked) = (blocked("videoBlocked"), blocked("callsBlocked"));
         let enabled = settings.is_on("enabled");
         if enabled {
             let key = if settings.is_on("videoAllSites") { "videoAllSites" } else { "videoSites" };
             missing.iter().for_each(|origins| settings.tell(key, ErrorCode::PERMISSION_MISSING, origins));
+            let key = if settings.is_on("callsAllSites") { "callsAllSites" } else { "callsSites" };
+            missing_calls
+                .iter()
+                .for_each(|origins| settings.tell(key, ErrorCode::PERMISSION_MISSING, origins));
         }
+        missing.extend(
+            missing_calls.into_iter().filter(|origins| !missing.contains(origins)).collect::<Vec<_>>(),
+        );
         Self {
             enabled,
             sites: permitted,
             missing,
             blocked,
             calls,
+            redirected_calls,
             calls_blocked,
             // Neither a page nor the person may have the device connect somewhere.
             fetched_by_device: parse(settings.of_policy("fetchDevice").unwrap_or_default()),
@@ -129,6 +144,14 @@ impl Config {
             && !self.calls_blocked.iter().any(|pattern| pattern.matches(url))
     }
 
+    /// Whether calls of a page go to the device.
+    #[must_use]
+    pub fn covers_calls(&self, url: &str) -> bool {
+        self.enabled
+            && self.redirected_calls.iter().any(|pattern| pattern.matches(url))
+            && !self.calls_blocked.iter().any(|pattern| pattern.matches(url))
+    }
+
     /// Whether policy has the device fetch the files of documents of an origin.
     #[must_use]
     pub fn fetches_by_device(&self, origin: &str) -> bool {
@@ -138,7 +161,7 @@ impl Config {
     /// How many patterns are covered.
     #[must_use]
     pub fn count(&self) -> usize {
-        if self.enabled { self.sites.len() } else { 0 }
+        if self.enabled { self.sites.len() + self.redirected_calls.len() } else { 0 }
     }
 
     /// What hook and relay are registered for. A document without an address of its own (about:blank, srcdoc, blob:, data:) is
@@ -149,11 +172,14 @@ impl Config {
         if !self.enabled {
             return [Scripts::new(Vec::new(), Vec::new(), true), Scripts::new(Vec::new(), Vec::new(), false)];
         }
-        let (whole, parts): (Vec<&Pattern>, Vec<&Pattern>) = self.sites.iter().partition(|p| p.is_whole());
-        let in_part: Vec<&Pattern> = self.blocked.iter().filter(|pattern| !pattern.is_whole()).collect();
+        let calls = self.redirected_calls.iter().filter(|call| !self.sites.contains(call));
+        let (whole, parts): (Vec<&Pattern>, Vec<&Pattern>) =
+            self.sites.iter().chain(calls).partition(|p| p.is_whole());
+        let blocked = self.blocked_for_all();
+        let in_part: Vec<&Pattern> = blocked.iter().copied().filter(|pattern| !pattern.is_whole()).collect();
         let given_up: Vec<Pattern> =
             in_part.iter().filter_map(|blocked| blocked.common_origins(blocked)).collect();
-        let all_blocked: Vec<&Pattern> = self.blocked.iter().collect();
+        let all_blocked = blocked;
         let inherit =
             Scripts::new(whole.clone(), all_blocked.iter().copied().chain(&given_up).collect(), true);
         let left: Vec<Pattern> = given_up
@@ -162,6 +188,20 @@ impl Config {
             .collect();
         let own = parts.into_iter().filter(|part| !whole.iter().any(|site| site.contains(part)));
         [inherit, Scripts::new(own.chain(&left).collect(), all_blocked, false)]
+    }
+
+    /// What is blocked for video and not a site of redirected calls, and the other way round.
+    fn blocked_for_all(&self) -> Vec<&Pattern> {
+        let meets = |all: &[Pattern], one: &Pattern| all.iter().any(|other| other.within(one).is_some());
+        let covered = |all: &[Pattern], one: &Pattern| all.iter().any(|other| other.contains(one));
+        let of_video = self.blocked.iter().filter(|blocked| {
+            !meets(&self.redirected_calls, blocked) || covered(&self.calls_blocked, blocked)
+        });
+        let of_calls = self.calls_blocked.iter().filter(|blocked| {
+            let is_new = !self.blocked.contains(blocked) && !self.redirected_calls.is_empty();
+            is_new && (!meets(&self.sites, blocked) || covered(&self.blocked, blocked))
+        });
+        of_video.chain(of_calls).collect()
     }
 }
 

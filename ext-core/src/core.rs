@@ -2,6 +2,7 @@
 //!
 //! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
 
+mod calls;
 mod files;
 mod frames;
 mod meter;
@@ -26,6 +27,7 @@ use crate::hook::{
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 use offstage_settings::{Effective, Problem, Settings};
 
+use self::calls::Calls;
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
 use self::meter::Meter;
@@ -37,10 +39,12 @@ use self::tabs::Tabs;
 const MOST_RELAYS: usize = 500;
 /// Most rectangles of one visible region.
 const MOST_RECTS: usize = 200;
-/// Longest origin that is looked at: a host name has at most 253 characters.
 /// Most characters of the words that are written over pictures.
 const MOST_WORDS: usize = 60;
+/// Longest origin that is looked at: a host name has at most 253 characters.
 const MOST_ORIGIN: usize = 300;
+/// Most of an address.
+const MOST_URL: usize = 2000;
 /// Most messages of one document in a second, in bursts of twice that; a hook that works sends far fewer.
 const RATE: u64 = 2000;
 
@@ -112,6 +116,8 @@ pub struct Status<'a> {
     pub documents: usize,
     /// Players that play on the device.
     pub redirected: usize,
+    /// Connections of calls that are on the device.
+    pub connections: usize,
     /// Players whose place in the page is known; one that is nowhere in it has none.
     pub placed: usize,
     /// What the device has counted over all players that are open.
@@ -148,6 +154,8 @@ pub struct Place {
     /// 0 for the top frame.
     pub frame: i32,
     pub origin: String,
+    /// Empty where the document has no address of its own.
+    pub url: String,
 }
 
 #[derive(Debug)]
@@ -155,6 +163,7 @@ struct Relay {
     tab: i32,
     /// The document's, by the browser's word.
     origin: String,
+    url: String,
     /// The one-time word, until it has been used.
     nonce: Option<String>,
     bound: bool,
@@ -172,6 +181,7 @@ pub struct Core {
     relays: SortedMap<u32, Relay>,
     frames: Frames,
     players: Players,
+    calls: Calls,
     tabs: Tabs,
     collector: Collector,
     meter: Meter,
@@ -191,6 +201,7 @@ impl Core {
             relays: SortedMap::new(),
             frames: Frames::default(),
             players: Players::default(),
+            calls: Calls::default(),
             tabs: Tabs::default(),
             collector: Collector::default(),
             meter: Meter::default(),
@@ -240,16 +251,18 @@ impl Core {
         if self.relays.len() >= MOST_RELAYS {
             return;
         }
-        let Place { tab, frame, origin } = place;
+        let Place { tab, frame, origin, url } = place;
         let command = RelayCommand {
             ready: self.link.is_ready(),
             nonce: Some(nonce.clone()),
             frame: Some(frame),
             children: None,
         };
-        let origin = origin.chars().take(MOST_ORIGIN).collect();
-        let state =
-            Relay { tab, origin, nonce: Some(nonce), bound: false, allowance: 2 * RATE, filled_at: now };
+        let origin: String = origin.chars().take(MOST_ORIGIN).collect();
+        let own = url.starts_with("http:") || url.starts_with("https:");
+        let url = if own { url.chars().take(MOST_URL).collect() } else { format!("{origin}/") };
+        let (nonce, allowance) = (Some(nonce), 2 * RATE);
+        let state = Relay { tab, origin, url, nonce, bound: false, allowance, filled_at: now };
         self.relays.insert(relay, state);
         self.frames.opened(relay, tab, frame);
         self.outputs.push_back(Output::ToRelay { relay, command });
@@ -260,6 +273,7 @@ impl Core {
         if self.relays.remove(&relay).is_some() {
             self.frames.closed(relay);
             self.players.close_all_of(relay, &mut self.link, &mut self.outputs);
+            self.calls.close_all_of(relay, &mut self.link);
             self.outputs.push_back(Output::CloseMedia { relay });
             self.settle();
         }
@@ -292,8 +306,11 @@ impl Core {
         }
         match event {
             RelayEvent::Geometry(geometry) => {
-                if let Some(player) = self.players.get_mut(relay, geometry.ms) {
-                    let ms = geometry.ms;
+                let ms = geometry.ms;
+                if let Some(screen) = self.calls.screen_mut(relay, ms) {
+                    screen.geometry = Some(geometry);
+                    self.place_screen(now, relay, ms);
+                } else if let Some(player) = self.players.get_mut(relay, ms) {
                     player.geometry = Some(geometry);
                     self.place(now, relay, ms);
                 }
@@ -304,6 +321,9 @@ impl Core {
                 for other in self.frames.others(relay) {
                     for ms in self.players.numbers_of(other) {
                         self.place(now, other, ms);
+                    }
+                    for ms in self.calls.screens_of(other) {
+                        self.place_screen(now, other, ms);
                     }
                 }
             }
@@ -331,14 +351,47 @@ impl Core {
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
     }
 
+    /// Tells the device where an element of a call is.
+    fn place_screen(&mut self, now: Monotonic, relay: u32, ms: u32) {
+        let Some(screen) = self.calls.screen_mut(relay, ms) else { return };
+        let Some(geometry) = &screen.geometry else { return };
+        let hidden = Located { rect: None, visible: Vec::new(), window: None };
+        let located = self.frames.locate(now, relay, &geometry.place).unwrap_or(hidden);
+        screen.geometry_seq += 1;
+        let Located { rect, visible, window } = located;
+        let message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
     pub fn handle_hook(&mut self, now: Monotonic, wall_us: u64, relay: u32, event: HookEvent) {
         if !self.relays.get(&relay).is_some_and(|r| r.bound) || !self.allowed(now, relay) {
             return;
         }
-        let Some(Relay { origin, tab, .. }) = self.relays.get(&relay) else { return };
+        let Some(Relay { origin, tab, url, .. }) = self.relays.get(&relay) else { return };
         let device_fetches = self.config.fetches_by_device(origin);
-        let document = Document { relay, origin, muted: self.tabs.is_muted(*tab), device_fetches };
-        self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
+        let muted = self.tabs.is_muted(*tab);
+        let calls = self.config.covers_calls(url);
+        match event {
+            HookEvent::OpenCall {} => {
+                let (players, link, out) = (&mut self.players, &mut self.link, &mut self.outputs);
+                self.calls.open(relay, origin, calls, players, link, out);
+            }
+            HookEvent::Request(request) => {
+                self.calls.request(relay, request, &mut self.link, &mut self.outputs);
+            }
+            HookEvent::Screen(screen) => {
+                self.calls.screen(relay, origin, screen, &mut self.players, &mut self.link);
+            }
+            HookEvent::CloseScreen { ms } => self.calls.close_screen(relay, ms, &mut self.link),
+            HookEvent::Playback(wish) if self.calls.playback(relay, wish, muted, &mut self.link) => {}
+            event => {
+                // A document that is covered for its calls alone plays in the session.
+                let barred = calls && !self.config.covers(url);
+                let document = Document { relay, origin, muted, device_fetches, barred };
+                self.players.handle_hook(now, document, event, &mut self.link, &mut self.outputs);
+            }
+        }
         self.drain_link(now, wall_us);
     }
 
@@ -394,6 +447,7 @@ impl Core {
             engine,
             documents: self.relays.values().filter(|relay| relay.bound).count(),
             redirected: self.players.redirected().count(),
+            connections: self.calls.connections(),
             placed: self.players.located(),
             frames_presented,
             frames_dropped,
@@ -482,16 +536,20 @@ impl Core {
                     let text = format!("device ready: bridge {bridge}, client {client}, engine {engine}");
                     self.outputs.push_back(Output::Log { level: "info", text });
                     self.players.revert_all(ErrorCode::DEVICE_NOT_READY, &mut self.outputs);
+                    self.calls.lose_all(ErrorCode::DEVICE_NOT_READY, &mut self.outputs);
                     self.tell_relays(true);
                 }
                 LinkEvent::Lost(code) => {
                     let text = format!("no device: {code} {}", code.sentence());
                     self.outputs.push_back(Output::Log { level: "info", text });
                     self.players.revert_all(code, &mut self.outputs);
+                    self.calls.lose_all(code, &mut self.outputs);
                     self.tell_relays(false);
                 }
                 LinkEvent::Device(kind) => {
-                    self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
+                    if let Some(kind) = self.calls.handle_device(kind, &mut self.outputs) {
+                        self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
+                    }
                 }
                 LinkEvent::Log { level, text } => {
                     let level = match level.as_str() {
@@ -516,7 +574,8 @@ impl Core {
 
     /// Icons, and what the frames around players are asked for, follow from everything else.
     fn settle(&mut self) {
-        let placed = self.players.placed();
+        let mut placed = self.players.placed();
+        placed.extend(self.calls.placed());
         self.frames.settle(self.link.is_ready(), &placed, &mut self.outputs);
         let relays = &self.relays;
         let playing: Vec<i32> =
@@ -525,8 +584,9 @@ impl Core {
         let reasons = self.players.reasons();
         let reasons: Vec<(i32, ErrorCode)> =
             reasons.filter_map(|(relay, code)| Some((relays.get(&relay)?.tab, code))).collect();
-        // No player is a call's yet: calls stay in the session.
-        self.tabs.update(&self.link, &playing, &[], &bound, &reasons, &mut self.outputs);
+        let calls: Vec<i32> =
+            self.calls.active().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
+        self.tabs.update(&self.link, &playing, &calls, &bound, &reasons, &mut self.outputs);
     }
 
     /// A bucket of messages for each document: a page that floods loses its own messages and nobody else's.

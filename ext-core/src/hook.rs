@@ -102,10 +102,77 @@ pub enum HookEvent {
     },
     /// An element of the document plays the MediaSource of a worker, which the hook doesn't reach.
     InWorker {},
+    /// The document uses WebRTC or devices for the first time.
+    OpenCall {},
+    /// The page calls a method that the device is to carry out.
+    Request(RequestEvent),
+    /// An element shows tracks of a call.
+    Screen(ScreenEvent),
+    CloseScreen {
+        ms: u32,
+    },
     /// Whether the page holds a live share of a screen, a window or a tab.
     Sharing {
         live: bool,
     },
+}
+
+impl HookEvent {
+    /// The player's number in its document; 0 where it is about none.
+    #[must_use]
+    pub fn ms(&self) -> u32 {
+        match self {
+            Self::Append(append) => append.ms,
+            Self::File(file) => file.ms,
+            Self::Fetched(got) => got.ms,
+            Self::Playback(wish) => wish.ms,
+            Self::Screen(screen) => screen.ms,
+            Self::Open { ms, .. }
+            | Self::AddBuffer { ms, .. }
+            | Self::RemoveBuffer { ms, .. }
+            | Self::Remove { ms, .. }
+            | Self::Abort { ms, .. }
+            | Self::ChangeType { ms, .. }
+            | Self::Native { ms, .. }
+            | Self::Duration { ms, .. }
+            | Self::End { ms, .. }
+            | Self::Drift { ms, .. }
+            | Self::Caught { ms, .. }
+            | Self::Swapped { ms }
+            | Self::Close { ms }
+            | Self::CloseScreen { ms }
+            | Self::Read { ms, .. }
+            | Self::WatchFrames { ms, .. }
+            | Self::ReadEnded { ms } => *ms,
+            Self::Sharing { .. } | Self::InWorker {} | Self::OpenCall {} | Self::Request(_) => 0,
+        }
+    }
+}
+
+/// As [`offstage_protocol::message::CallRequest`].
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RequestEvent {
+    pub id: u32,
+    pub verb: String,
+    pub target: u32,
+    pub transceiver: String,
+    pub arguments: String,
+    pub data: ByteBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ScreenEvent {
+    /// Numbers elements of calls as those of players.
+    pub ms: u32,
+    pub tracks: Vec<TrackName>,
+    pub sink: String,
+}
+
+/// A captured track's number, or a connection's and the transceiver that receives it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TrackName {
+    pub target: u32,
+    pub transceiver: String,
 }
 
 /// What reads an element.
@@ -199,6 +266,30 @@ pub struct NativeRanges {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookCommand {
+    /// Whether the document's calls run on the device: 0, or why not. Said again when the device has gone.
+    CallOpened {
+        code: u32,
+    },
+    /// Answers [`HookEvent::Request`]; `result` is JSON.
+    Called {
+        id: u32,
+        exception: String,
+        detail: String,
+        result: String,
+    },
+    /// As [`offstage_protocol::message::CallEvent`].
+    CallHappened {
+        target: u32,
+        event: String,
+        detail: String,
+        data: ByteBuf,
+    },
+    /// The size of what an element of a call shows.
+    ScreenSize {
+        ms: u32,
+        width: u32,
+        height: u32,
+    },
     Accept {
         ms: u32,
     },

@@ -12,8 +12,8 @@ use offstage_protocol::message::{
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, FEATURE_FILES, FEATURE_LOGS, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
-    PROTOCOL_MAX, PROTOCOL_MIN,
+    ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, Frame, FrameReader, Monotonic, Mux, MuxConfig,
+    MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
 };
 
 use crate::collect::Part;
@@ -175,6 +175,12 @@ impl DeviceLink {
     #[must_use]
     pub fn clock_offset_us(&self) -> i64 {
         self.mux.as_ref().and_then(Mux::peer_clock_offset_us).unwrap_or(0)
+    }
+
+    /// Whether the device knows calls.
+    #[must_use]
+    pub fn knows_calls(&self) -> bool {
+        self.ready && self.client_features.iter().any(|feature| feature == FEATURE_CALLS)
     }
 
     /// Bytes that wait to be sent to the device.

@@ -5,9 +5,11 @@
 //! queue has room, and only what is taken is granted anew, so a slow stage slows the sender down.
 
 mod allowed;
+mod calls;
 mod check;
 mod devices;
 mod fetches;
+mod files;
 mod picture;
 mod session;
 mod shown;
@@ -25,8 +27,6 @@ use offstage_protocol::frame::FIRST_BUFFER_STREAM;
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::BufferChanged;
 use offstage_protocol::message::CloseAll;
-use offstage_protocol::message::FetchCancelled;
-use offstage_protocol::message::FetchRange;
 use offstage_protocol::message::FetchedRange;
 use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
@@ -48,9 +48,12 @@ use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::WindowQueue;
 
+pub use self::calls::Asking;
+use self::calls::Call;
+pub use self::calls::Question;
+use self::calls::Questions;
 use self::devices::Device;
 pub use self::devices::EngineState;
-use self::fetches::Asked;
 pub use self::fetches::Fetch;
 pub use self::fetches::Fetched;
 use self::fetches::Fetches;
@@ -61,6 +64,7 @@ pub use self::fetches::OwnFetch;
 use self::picture::Picture;
 use self::picture::Step;
 use self::session::Session;
+use self::shown::Collecting;
 pub use self::shown::Counts;
 use self::stage_queue::StageQueue;
 
@@ -92,9 +96,13 @@ pub struct Client {
     stage: StageQueue,
     windows: WindowQueue,
     fetches: Fetches,
+    /// By their ids on this device.
+    calls: BTreeMap<u32, Call>,
+    last_call: u32,
+    questions: Questions,
+    secret: Vec<u8>,
     log_orders: VecDeque<(u64, LogControl)>,
-    /// The session that lines are collected for.
-    collector: Option<u64>,
+    collecting: Option<Collecting>,
     counts: Counts,
     /// Where the next round over the sessions begins.
     turn: u64,
@@ -143,6 +151,7 @@ impl Client {
             offstage_protocol::FEATURE_FILES,
             offstage_protocol::FEATURE_FETCH,
             offstage_protocol::FEATURE_LOGS,
+            offstage_protocol::FEATURE_CALLS,
         ];
         config.hello.features.extend(features.map(str::to_owned));
         let mut mux = Mux::new(now, config);
@@ -165,9 +174,7 @@ impl Client {
     /// The channel is gone; so are the session's players.
     pub fn session_gone(&mut self, now: Monotonic, session: u64) {
         self.drop_players_of(session);
-        if self.collector == Some(session) {
-            self.order_logs(session, LogControl::default());
-        }
+        self.keep_logs(now, session);
         if self.sessions.remove(&session).is_some() {
             tracing::info!(session, "the session is gone");
         }
@@ -297,56 +304,6 @@ impl Client {
         !self.windows.is_empty()
     }
 
-    // ---- files
-
-    /// A media element wants bytes of its player's file; the answer comes by [`Self::poll_fetched`].
-    pub fn fetch(&mut self, fetch: Fetch) {
-        let files = |player: &Player| player.buffers.contains_key(&check::FILE_BUFFER);
-        if self.players.get(&fetch.player).is_some_and(files) {
-            self.fetches.ask(fetch);
-            self.start_fetches();
-        } else {
-            self.fetches.refuse(fetch.token, 404);
-        }
-    }
-
-    /// It doesn't want them any more.
-    pub fn drop_fetch(&mut self, token: u64) {
-        if let Some((id, request)) = self.fetches.cancel(token)
-            && let Some(player) = self.players.get(&id)
-        {
-            let cancelled = FetchCancelled { player: player.name, request };
-            self.tell(player.session, FromDeviceKind::FetchCancelled(cancelled));
-        }
-        self.start_fetches();
-    }
-
-    /// The next answer, with the asker's token.
-    pub fn poll_fetched(&mut self) -> Option<(u64, Fetched)> {
-        self.fetches.poll()
-    }
-
-    /// What is to be fetched from the web, or not any more.
-    pub fn poll_own_fetch(&mut self) -> Option<OwnCommand> {
-        self.fetches.poll_own()
-    }
-
-    /// An [`OwnFetch`] has given bytes, or could not.
-    pub fn own_fetched(&mut self, request: u32, fetched: Result<Fetched, ErrorCode>) {
-        self.fetches.own_done(request, fetched);
-        self.start_fetches();
-    }
-
-    fn start_fetches(&mut self) {
-        while let Some(Asked { request, fetch, refused }) = self.fetches.start() {
-            let Fetch { player, resource, start, end, .. } = fetch;
-            if let Some(state) = self.players.get(&player) {
-                let range = FetchRange { player: state.name, request, resource, start, end, refused };
-                self.tell(state.session, FromDeviceKind::FetchRange(range));
-            }
-        }
-    }
-
     // ---- time
 
     pub fn handle_timeout(&mut self, now: Monotonic, wall_us: u64) {
@@ -362,6 +319,7 @@ impl Client {
                 self.carry_out(player, steps);
             }
         }
+        self.forget_logs(now);
         self.pump(now);
     }
 
@@ -370,7 +328,11 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
         let pings = self.sessions.values().filter_map(|session| session.mux.poll_timeout());
         let pictures = self.players.values().filter_map(|player| player.picture.deadline());
-        pings.chain(pictures.map(|deadline| (deadline, "picture"))).min()
+        let kept = self.collecting.as_ref().and_then(|collecting| collecting.until);
+        pings
+            .chain(pictures.map(|deadline| (deadline, "picture")))
+            .chain(kept.map(|until| (until, "logs")))
+            .min()
     }
 
     // ---- from sessions
@@ -434,7 +396,7 @@ impl Client {
             self.close_session(session, ErrorCode::MALFORMED_MESSAGE, "unreadable message");
             return;
         };
-        let Some(mut kind) = message.kind else {
+        let Some(kind) = message.kind else {
             return;
         };
         if let Err(code) = check::check(stream, &kind) {
@@ -444,6 +406,7 @@ impl Client {
         if let ToDeviceKind::LogControl(control) = kind {
             return self.order_logs(session, control);
         }
+        let Some(mut kind) = self.call_message(session, kind) else { return };
         let Some(name) = check::player_of(&mut kind).copied() else { return };
         if let ToDeviceKind::OpenPlayer(open) = kind {
             self.open_player(session, name, open.origin);
@@ -510,7 +473,15 @@ impl Client {
                 }
                 self.start_fetches();
             }
+            ToDeviceKind::PlayTracks(mut play) => {
+                if self.name_call(session, &mut play) {
+                    self.tell_stage(ToDeviceKind::PlayTracks(play));
+                }
+            }
             kind @ (ToDeviceKind::OpenPlayer(_)
+            | ToDeviceKind::OpenCall(_)
+            | ToDeviceKind::CloseCall(_)
+            | ToDeviceKind::CallRequest(_)
             | ToDeviceKind::LogControl(_)
             | ToDeviceKind::Append(_)
             | ToDeviceKind::Remove(_)
@@ -608,7 +579,7 @@ impl Client {
     // ---- from the stage
 
     fn pass_on(&mut self, message: FromDevice) {
-        let Some(mut kind) = message.kind else {
+        let Some(mut kind) = message.kind.and_then(|kind| self.pass_on_call(kind)) else {
             return;
         };
         let failed = matches!(kind, FromDeviceKind::PlayerFailed(_));
@@ -617,6 +588,9 @@ impl Client {
             // Whether the device is ready is decided here.
             FromDeviceKind::DeviceChanged(_)
             | FromDeviceKind::LogChunk(_)
+            | FromDeviceKind::CallAnswer(_)
+            | FromDeviceKind::CallEvent(_)
+            | FromDeviceKind::CallFailed(_)
             | FromDeviceKind::FetchRange(_)
             | FromDeviceKind::FetchCancelled(_) => return,
             FromDeviceKind::PlayerFailed(message) => &mut message.player,
@@ -684,6 +658,7 @@ impl Client {
                 self.windows.push(WindowCommand::Close { player: *player });
                 self.fetches.drop_player(*player);
             }
+            self.end_all_calls();
             for session in self.sessions.values_mut() {
                 session.fail_all();
             }
@@ -725,6 +700,7 @@ impl Client {
     }
 
     fn drop_players_of(&mut self, session: u64) {
+        self.end_calls_of(session);
         let players: Vec<u32> = match self.sessions.get(&session) {
             Some(state) if !state.players.is_empty() => state.players.values().copied().collect(),
             Some(_) | None => return,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub mod cdp;
 pub mod chromium;
+pub mod question;
 pub mod supervisor;
 
 /// Names under which a usable engine may be installed, best first.

@@ -75,6 +75,14 @@ fn read(path: &Path) -> File {
     }
 }
 
+/// Whether a site may have microphone and camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    Ask,
+    Allowed,
+    Denied,
+}
+
 /// What counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -84,6 +92,8 @@ pub struct Policy {
     blocked: Vec<Pattern>,
     guard: Option<Guard>,
     plays: bool,
+    capture_sites: Vec<Pattern>,
+    capture_blocked: Vec<Pattern>,
 }
 
 impl Default for Policy {
@@ -125,6 +135,12 @@ impl Policy {
         let sites = settings.of_policy("sites").or(of_person).map(parse);
         let mut blocked = settings.of_policy("blocked").unwrap_or_default();
         blocked.extend(settings.of_person("blocked"));
+        let both = |key: &str| {
+            let mut all = settings.of_policy(key).unwrap_or_default();
+            all.extend(settings.of_person(key));
+            parse(all)
+        };
+        let (capture_sites, capture_blocked) = (both("captureSites"), both("captureBlocked"));
         let mut networks = Vec::new();
         for text in settings.list("fetchNetworks") {
             match text.parse() {
@@ -140,6 +156,8 @@ impl Policy {
             plays: machine_counts && settings.is_on("play"),
             sites,
             blocked: parse(blocked),
+            capture_sites,
+            capture_blocked,
             guard: (settings.word("fetch") == "device").then_some(Guard { networks, ports }),
             settings,
         }
@@ -156,6 +174,21 @@ impl Policy {
     pub fn allows(&self, origin: &str) -> bool {
         let is_in = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(origin));
         self.sites.as_ref().is_none_or(|sites| is_in(sites)) && !is_in(&self.blocked)
+    }
+
+    /// What the device's settings say of a site that wants microphone or camera.
+    #[must_use]
+    pub fn consent(&self, origin: &str) -> Consent {
+        let is_in = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(origin));
+        if is_in(&self.capture_blocked) {
+            return Consent::Denied;
+        }
+        match self.settings.word("capture") {
+            _ if is_in(&self.capture_sites) => Consent::Allowed,
+            "allow" => Consent::Allowed,
+            "deny" => Consent::Denied,
+            _ => Consent::Ask,
+        }
     }
 
     /// What the device may fetch by itself; nothing without one.

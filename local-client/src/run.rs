@@ -41,6 +41,7 @@ use crate::fetch::FetchError;
 use crate::fetch::Fetcher;
 use crate::fetch::Limits;
 use crate::policy::Sources;
+use crate::questions::Questions;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
 use crate::stage_server::checks::Refusal;
@@ -137,16 +138,22 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     };
     let (wishes, wishes_seen) = watch::channel(Wishes::default());
     let (engine_sender, mut engine_events) = mpsc::channel(QUEUED_EVENTS);
+    let secret = crate::secret::of_folder(&config.engine.profile);
+    let question_engine = config.engine.clone();
     let engine =
         tokio::spawn(supervisor::supervise(config.engine, server.clone(), wishes_seen, engine_sender));
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
 
-    let client = Client::new();
+    let mut client = Client::new();
+    client.set_secret(&secret);
     let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
+    let (answers, mut answered) = mpsc::channel(QUEUED_EVENTS);
+    let questions = Questions::new(question_engine, answers);
     let mut driver = Driver {
         client,
+        questions,
         own: OwnFetches { fetcher: None, tasks: BTreeMap::new(), sender: own_sender },
         origin: Instant::now(),
         policy: config.policy,
@@ -179,6 +186,10 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             Some(event) = stage_events.recv() => driver.stage(event),
             Some(event) = channel_events.recv() => driver.channel(event),
             Some((request, fetched)) = own_fetched.recv() => driver.own_fetched(request, fetched),
+            Some((call, allowed)) = answered.recv() => {
+                driver.client.answered(call, allowed);
+                driver.questions.answered(call);
+            }
             () = drained.notified() => {}
             Some(()) = hangups.recv() => driver.read_policy(),
             _ = shows.tick() => driver.show(),
@@ -220,6 +231,7 @@ struct Driver {
     logs: Logs,
     metrics: Option<MetricsFile>,
     report: Report,
+    questions: Questions,
 }
 
 /// What the device fetches by itself; the machine bounds how much at a time.
@@ -294,6 +306,9 @@ impl Driver {
             for chunk in self.logs.control(&control) {
                 self.client.collected(session, chunk);
             }
+        }
+        while let Some(asking) = self.client.poll_question() {
+            self.questions.take(asking);
         }
         while let Some(command) = self.client.poll_own_fetch() {
             self.own.carry_out(command);

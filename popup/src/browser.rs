@@ -91,7 +91,7 @@ impl Popup {
         for (id, origin) in [
             ("site", None),
             ("videoAllSites", Some("*://*/*")),
-            ("callsAllSites", None),
+            ("callsAllSites", Some("*://*/*")),
             ("overlay", None),
             ("outline", None),
         ] {

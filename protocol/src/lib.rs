@@ -37,3 +37,5 @@ pub const FEATURE_FILES: &str = "files";
 pub const FEATURE_FETCH: &str = "fetch";
 /// The feature of an end that answers `LogControl`.
 pub const FEATURE_LOGS: &str = "logs";
+/// The end knows the messages of calls.
+pub const FEATURE_CALLS: &str = "calls";

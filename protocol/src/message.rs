@@ -8,10 +8,12 @@
 //! Which message may travel on which stream is written in `PROTOCOL.md` and enforced by the receivers.
 
 mod bridge;
+mod calls;
 
 use prost::{Message, Oneof};
 
 pub use self::bridge::*;
+pub use self::calls::*;
 
 // ---------------------------------------------------------------------------------------------
 // Stream 0: control of the connection itself.
@@ -123,7 +125,10 @@ pub struct StreamClosed {
 /// What the session asks of the device.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToDevice {
-    #[prost(oneof = "ToDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17")]
+    #[prost(
+        oneof = "ToDeviceKind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 18, 19, 20, 21"
+    )]
     pub kind: Option<ToDeviceKind>,
 }
 
@@ -163,6 +168,14 @@ pub enum ToDeviceKind {
     /// How the device logs for this session from now on.
     #[prost(message, tag = "17")]
     LogControl(LogControl),
+    #[prost(message, tag = "18")]
+    OpenCall(OpenCall),
+    #[prost(message, tag = "19")]
+    CloseCall(CloseCall),
+    #[prost(message, tag = "20")]
+    CallRequest(CallRequest),
+    #[prost(message, tag = "21")]
+    PlayTracks(PlayTracks),
 }
 
 /// Makes a player: one media element with one MediaSource. Ids are chosen by the session.
@@ -440,7 +453,7 @@ pub struct FetchedRange {
 /// What the device reports to the session.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromDevice {
-    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "FromDeviceKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub kind: Option<FromDeviceKind>,
 }
 
@@ -463,6 +476,12 @@ pub enum FromDeviceKind {
     FramePresented(FramePresented),
     #[prost(message, tag = "8")]
     LogChunk(LogChunk),
+    #[prost(message, tag = "9")]
+    CallAnswer(CallAnswer),
+    #[prost(message, tag = "10")]
+    CallEvent(CallEvent),
+    #[prost(message, tag = "11")]
+    CallFailed(CallFailed),
 }
 
 /// Whether the device can play at all. Players of a device that is no longer ready are gone.
@@ -643,7 +662,7 @@ pub struct FetchCancelled {
 /// From the client to the stage.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToStage {
-    #[prost(oneof = "ToStageKind", tags = "1, 2, 3")]
+    #[prost(oneof = "ToStageKind", tags = "1, 2, 3, 4, 5")]
     pub kind: Option<ToStageKind>,
 }
 
@@ -659,6 +678,11 @@ pub enum ToStageKind {
     /// The session of these players is gone: close them.
     #[prost(message, tag = "3")]
     CloseAll(CloseAll),
+    #[prost(message, tag = "4")]
+    Call(StageCall),
+    /// The session of this call is gone, or the device doesn't allow it any more.
+    #[prost(message, tag = "5")]
+    EndCall(CloseCall),
 }
 
 /// How large the picture is inside its window; the window itself is the client's matter.

@@ -3,7 +3,7 @@
 use crate::{Kind, Setting, list, switch};
 
 /// The table.
-pub const SETTINGS: [Setting; 6] = [
+pub const SETTINGS: [Setting; 9] = [
     switch(
         "play",
         true,
@@ -44,5 +44,26 @@ pub const SETTINGS: [Setting; 6] = [
         true,
         "Ports to fetch from",
         "Ports that the device may fetch from besides 80 and 443.",
+    ),
+    list(
+        "capture",
+        Kind::Word(&["ask", "allow", "deny"]),
+        true,
+        "Microphone and camera",
+        "What happens when a call's site wants the microphone or camera of this device: `ask` the person in front of it, `allow`, or `deny`.",
+    ),
+    list(
+        "captureSites",
+        Kind::Origins,
+        true,
+        "Sites that may have microphone and camera",
+        "Sites whose calls get microphone and camera of this device without a question. Policy's and the person's together.",
+    ),
+    list(
+        "captureBlocked",
+        Kind::Origins,
+        true,
+        "Sites that may not have microphone and camera",
+        "Sites whose calls never get microphone or camera of this device. Policy's and the person's together.",
     ),
 ];

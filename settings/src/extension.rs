@@ -34,14 +34,14 @@ pub const SETTINGS: [Setting; 13] = [
         "callsAllSites",
         false,
         "Calls of all websites",
-        "Count every website as one of calls, not only the listed ones. Calls stay in the session for now; the icon says so.",
+        "Redirect the calls of all websites: connection, microphone and camera are the device's.",
     ),
     list(
         "callsSites",
         Kind::Sites,
         true,
-        "Sites of calls",
-        "Sites where the icon says that calls stay in the session: they are not redirected yet. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
+        "Sites with redirected calls",
+        "Sites whose calls are redirected. As a policy: in place of what the person has added. The calls of the built-in list stay in the session as long as nobody names their sites here.",
     ),
     list(
         "callsBlocked",

@@ -2,6 +2,7 @@
 //!
 //! One thread, one queue: listeners only put things into the queue, so nothing is entered twice.
 
+mod calls;
 mod element;
 mod js;
 mod player;
@@ -15,6 +16,7 @@ use gloo::timers::callback::Timeout;
 use offstage_protocol::Monotonic;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::browser::calls::LiveCall;
 use crate::browser::player::LivePlayer;
 use crate::browser::probe::LiveProbe;
 use crate::browser::socket::Socket;
@@ -37,6 +39,7 @@ struct Shell {
     socket: Socket,
     players: Table<u32, LivePlayer>,
     probes: Table<u64, LiveProbe>,
+    calls: Table<u32, LiveCall>,
     timer: Option<(Monotonic, Timeout)>,
 }
 
@@ -56,6 +59,7 @@ pub fn start(url: String, token: String) {
         socket,
         players: Table::default(),
         probes: Table::default(),
+        calls: Table::default(),
         timer: None,
     };
     SHELL.set(Some(shell));
@@ -79,6 +83,10 @@ fn happened(event: Event) {
 /// Queues an input and, unless that is going on already, works the queue off.
 fn post(input: Input) {
     QUEUE.with_borrow_mut(|queue| queue.push_back(input));
+    pump();
+}
+
+fn pump() {
     if PUMPING.replace(true) {
         return;
     }
@@ -139,6 +147,30 @@ impl Shell {
             }
             Command::CheckType { player, buffer, mime } => player::check_type(player, buffer, &mime),
             Command::Log { text } => js::log(&text),
+            Command::OpenCall { call, salt, permitted } => {
+                if !self.calls.contains(call) {
+                    self.calls.insert(call, LiveCall::open(call, salt));
+                }
+                if let Some(live) = self.calls.get_mut(call) {
+                    live.permit(permitted);
+                }
+            }
+            Command::EndCall { call } => {
+                self.calls.remove(call);
+            }
+            Command::Call(step) => {
+                if let Some(live) = self.calls.get_mut(step.call) {
+                    live.run(step);
+                }
+            }
+            Command::PlayTracks(play) => {
+                let Some(live) = self.calls.get(play.call) else { return };
+                match (self.players.get_mut(play.player), live.play(&play)) {
+                    (Some(player), Ok(stream)) => player.show(&stream, live.salt().to_owned(), play.sink),
+                    (_, Err(thrown)) => js::log(&js::exception(&thrown).message),
+                    (None, Ok(_)) => {}
+                }
+            }
             Command::Layout { player, .. }
             | Command::AddBuffer { player, .. }
             | Command::RemoveBuffer { player, .. }

@@ -6,4 +6,5 @@
 #[cfg(target_family = "wasm")]
 mod browser;
 pub mod machine;
+pub mod names;
 mod table;

@@ -1,6 +1,7 @@
 //! Every decision of the stage: messages and browser events in, commands and messages out, no clock and no browser.
 
 mod buffer;
+pub mod calls;
 mod container;
 pub mod event;
 mod limits;
@@ -22,6 +23,7 @@ use offstage_protocol::prost::{DecodeError, Message as _};
 use offstage_protocol::{ErrorCode, Monotonic, PROTOCOL_MAX, PROTOCOL_MIN};
 
 use crate::machine::buffer::{Buffer, held_at_end, refusal};
+use crate::machine::calls::Calls;
 use crate::machine::event::{Command, Event, Exception, Output, ProbeResult, VideoMoment, VideoSnapshot};
 use crate::machine::limits::{
     MAX_BUFFERS, MAX_EXTENSION, MAX_MIME, MAX_OPS, MAX_PLAYER_BYTES, MAX_PLAYERS, MAX_SOURCE_OPS,
@@ -48,6 +50,7 @@ pub struct Stage {
     /// The player whose popup is being opened; the client matches windows by their order, so there is only one.
     opening: Option<u32>,
     probes: Probes,
+    calls: Calls,
     outputs: VecDeque<Output>,
 }
 
@@ -70,6 +73,7 @@ impl Stage {
         for player in players {
             self.close(player);
         }
+        self.end_calls();
         self.outputs.retain(|output| matches!(output, Output::Do(_)));
         self.advance(now);
         self.outputs.retain(|output| matches!(output, Output::Do(_)));
@@ -92,6 +96,8 @@ impl Stage {
                     self.close(player);
                 }
             }
+            Some(ToStageKind::Call(open)) => self.open_call(open),
+            Some(ToStageKind::EndCall(end)) => self.end_call(end.call),
             // A kind that a newer client knows.
             Some(ToStageKind::Device(ToDevice { kind: None })) | None => {}
         }
@@ -169,6 +175,8 @@ impl Stage {
                 }
             }
             Event::Painted { player, serial } => self.painted(player, serial),
+            Event::CallAnswered { call, request, result } => self.call_answered(call, request, result),
+            Event::CallHappened(event) => self.call_event(event),
             Event::Probed { probe, result } => {
                 self.run(Command::DropProbe { probe });
                 self.probed(probe, result);
@@ -289,8 +297,14 @@ impl Stage {
                     player.file = Some(File::new(open.resource, extension));
                 }
             }
-            // Where the picture is, what files hold and what is logged is the client's matter.
-            ToDeviceKind::SetGeometry(_) | ToDeviceKind::FetchedRange(_) | ToDeviceKind::LogControl(_) => {}
+            ToDeviceKind::CallRequest(request) => self.call_request(request),
+            ToDeviceKind::PlayTracks(play) => self.play_tracks(play),
+            // Where the picture is, what files hold, who may call and what is logged is the client's matter.
+            ToDeviceKind::SetGeometry(_)
+            | ToDeviceKind::FetchedRange(_)
+            | ToDeviceKind::OpenCall(_)
+            | ToDeviceKind::CloseCall(_)
+            | ToDeviceKind::LogControl(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Linux only, like the tests that need it. Everything that is started here is ended by its process id when its value is dropped.
 
+pub mod calls;
 pub mod cdp;
 pub mod faulty_link;
 pub mod frame_number;

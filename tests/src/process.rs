@@ -193,6 +193,21 @@ pub fn open_files(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// How many UDP sockets the process `pid` and all its descendants have.
+#[must_use]
+pub fn udp_sockets_of_tree(pid: u32) -> usize {
+    let lines = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let tables = format!("{}{}", lines("/proc/net/udp"), lines("/proc/net/udp6"));
+    // The tenth field is the inode; see proc(5).
+    let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
+    let sockets: Vec<String> = tables.lines().filter_map(inode).collect();
+    let mut pids = descendants_with(pid, "");
+    pids.push(pid);
+    let folders = pids.iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let links = folders.flatten().flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    links.filter(|link| link.to_str().is_some_and(|link| sockets.iter().any(|socket| socket == link))).count()
+}
+
 /// Process ids of the descendants of `pid` whose command line contains `part`.
 #[must_use]
 pub fn descendants_with(pid: u32, part: &str) -> Vec<u32> {

@@ -99,7 +99,7 @@ const native = {
   rangeEnd: bound(TimeRanges.prototype.end), now: bound(Performance.prototype.now), later: setTimeout.bind(window),
   forget: clearTimeout.bind(window), get: bound(WeakMap.prototype.get), set: bound(WeakMap.prototype.set),
   origin: performance.timeOrigin, Event, MessageEvent, DOMException, TypeError, QuotaExceededError: window.QuotaExceededError, Uint8Array, isView: ArrayBuffer.isView,
-  bufferLength: accessor(ArrayBuffer.prototype, 'byteLength').get, round: Math.round, fill: bound(getPrototypeOf(Uint8Array.prototype).set), isArray: Array.isArray,
+  bufferLength: accessor(ArrayBuffer.prototype, 'byteLength').get, round: Math.round, fill: bound(getPrototypeOf(Uint8Array.prototype).set), level: bound(getPrototypeOf(Uint8Array.prototype).fill), isArray: Array.isArray,
   includes: bound(Array.prototype.includes), has: bound(WeakSet.prototype.has), add: bound(WeakSet.prototype.add),
   type: accessor(Event.prototype, 'type').get, target: accessor(Event.prototype, 'target').get,
   data: accessor(MessageEvent.prototype, 'data').get, ports: accessor(MessageEvent.prototype, 'ports').get,
@@ -115,7 +115,7 @@ const native = {
   videoBytes: accessor(ME, 'webkitVideoDecodedByteCount').get, audioBytes: accessor(ME, 'webkitAudioDecodedByteCount').get,
   onFrame: bound(HTMLVideoElement.prototype.requestVideoFrameCallback), offFrame: bound(HTMLVideoElement.prototype.cancelVideoFrameCallback),
   onTick: window.requestAnimationFrame.bind(window), report: window.reportError.bind(window),
-  play: bound(ME.play), pause: bound(ME.pause), src: accessor(ME, 'src'), crossOrigin: accessor(ME, 'crossOrigin'),
+  play: bound(ME.play), pause: bound(ME.pause), srcObject: accessor(ME, 'srcObject'), src: accessor(ME, 'src'), crossOrigin: accessor(ME, 'crossOrigin'),
   elementDuration: accessor(ME, 'duration'), seekable: accessor(ME, 'seekable'), keys: optional(ME, 'mediaKeys'),
   MediaSource, createUrl: URL.createObjectURL.bind(URL), revokeUrl: URL.revokeObjectURL.bind(URL),
   attribute: bound(Element.prototype.getAttribute), setAttribute: bound(Element.prototype.setAttribute),
@@ -183,7 +183,7 @@ function wrap(fn, handler, made, given) {
     traps.get = (target, key, receiver) => get(target, key, receiver === proxy ? target : receiver);
   }
   const proxy = new Proxy(fn, traps);
-  native.set(originals, proxy, fn);
+  native.set(originals, proxy, native.get(originals, fn) || fn); // one may be patched twice
   return proxy;
   /** A chain of prototypes that leads back to the function is refused, as it would be without the proxy. */
   function setProto(target, wanted) {

@@ -236,12 +236,17 @@ patchAccessor(ME, 'src', (target, self) => {
   return apply(target, self, args);
 });
 
-patchAccessor(ME, 'srcObject', null, (target, self, args) => {
+patchAccessor(ME, 'srcObject', (target, self) => {
+  const s = native.get(screens, self);
+  const own = apply(target, self, []);
+  return s && s.shadow === own ? s.stream : own;
+}, (target, self, args) => {
   pageLoads(self);
   const m = isSource(args[0]) ? playerOf(args[0]) : null;
   if (m) linkElement(m, self);
-  apply(target, self, args);
+  const isStream = args[0] && succeeds(() => native.pictures(args[0]));
+  if (!isMedia(self) || !showStream(self, isStream ? args[0] : null)) apply(target, self, args);
   // What is taken and is neither a source nor a stream is the handle of a worker's source.
-  if (!m && args[0] && !succeeds(() => native.pictures(args[0]))) toWorker({ inWorker: {} });
+  if (!m && args[0] && !isStream) toWorker({ inWorker: {} });
   return undefined;
 });

@@ -243,6 +243,8 @@ function beginPending(b) {
 function fromWorker(message) {
   const kind = ownKeys(message)[0];
   const body = message[kind];
+  const ofCall = { __proto__: null, callOpened, called, callHappened, screenSize }[kind];
+  if (ofCall) return void ofCall(body);
   const m = players.get(body.ms);
   if (!m) return;
   const b = body.sb === undefined ? null : m.buffers.find((other) => other.id === body.sb);

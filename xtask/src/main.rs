@@ -3,6 +3,7 @@
 mod bench;
 mod browser;
 mod build;
+mod calls;
 mod ci;
 mod clips;
 mod demo;
@@ -48,6 +49,7 @@ enum Task {
     Bench(bench::Options),
     Differential(differential::Options),
     Sites(sites::Options),
+    Calls(calls::Options),
     Size(size::Options),
     Soak(soak::Options),
     Tidy(tidy::Options),
@@ -85,6 +87,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Differential(options) => differential::run(&workspace, &options),
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Sites(options) => sites::run(&workspace, &options),
+        Task::Calls(options) => calls::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),

@@ -55,6 +55,8 @@ pub(super) struct Document<'a> {
     pub(super) muted: bool,
     /// Policy has the device fetch its files.
     pub(super) device_fetches: bool,
+    /// Its video is not to be redirected.
+    pub(super) barred: bool,
 }
 
 /// The players by document and by the page's number.
@@ -170,7 +172,7 @@ impl Players {
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
-        let Document { relay, origin, muted, device_fetches } = document;
+        let Document { relay, origin, muted, device_fetches, barred } = document;
         if let HookEvent::Sharing { live } = event {
             return self.share(relay, live, link, out);
         }
@@ -178,10 +180,12 @@ impl Players {
             self.note_reason(relay, ErrorCode::SOURCE_IN_WORKER);
             return;
         }
-        let ms = ms_of(&event);
+        let ms = event.ms();
         let key = (relay, ms);
         if let HookEvent::Open { replay, .. } = event {
-            let refused = self.readers.refuses(now, key, origin).or_else(|| self.rests.refuses(key));
+            let barred = barred.then_some(ErrorCode::NOT_COVERED);
+            let refused =
+                barred.or_else(|| self.readers.refuses(now, key, origin)).or_else(|| self.rests.refuses(key));
             return match refused {
                 Some(code) => self.revert(key, code, false, link, out),
                 None => self.open(key, replay, (muted, origin), link, out),
@@ -214,6 +218,10 @@ impl Players {
             | HookEvent::ReadEnded { .. }
             | HookEvent::Sharing { .. }
             | HookEvent::InWorker {}
+            | HookEvent::OpenCall {}
+            | HookEvent::Request(_)
+            | HookEvent::Screen(_)
+            | HookEvent::CloseScreen { .. }
             | HookEvent::File(_)
             | HookEvent::Fetched(_) => true,
             HookEvent::AddBuffer { sb, mime, .. } => {
@@ -332,7 +340,10 @@ impl Players {
         out: &mut VecDeque<Output>,
     ) {
         match kind {
-            FromDeviceKind::DeviceChanged(_) => {}
+            FromDeviceKind::DeviceChanged(_)
+            | FromDeviceKind::CallAnswer(_)
+            | FromDeviceKind::CallEvent(_)
+            | FromDeviceKind::CallFailed(_) => {}
             FromDeviceKind::PlayerFailed(failed) => {
                 let Some(key) = self.by_id.get(&failed.player).copied() else { return };
                 let code = ErrorCode::from_u32(failed.code).unwrap_or(ErrorCode::DECODE_ERROR);
@@ -444,6 +455,11 @@ impl Players {
         }
     }
 
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
     fn open(
         &mut self,
         key: (u32, u32),
@@ -455,8 +471,7 @@ impl Players {
         self.close(key, link);
         let (relay, ms) = key;
         let count = self.players.range((relay, 0)..=(relay, u32::MAX)).count();
-        self.last_id = self.last_id.wrapping_add(1);
-        let id = self.last_id;
+        let id = self.next_id();
         let code = if count >= MOST_PLAYERS {
             ErrorCode::TOO_MANY_PLAYERS
         } else if link.send(
@@ -760,32 +775,6 @@ fn handle_drift(
 fn give_back(players: Vec<(u32, u32)>, out: &mut VecDeque<Output>) {
     for (relay, ms) in players {
         out.push_back(Output::ToHook { relay, command: HookCommand::Return { ms } });
-    }
-}
-
-fn ms_of(event: &HookEvent) -> u32 {
-    match event {
-        HookEvent::Append(append) => append.ms,
-        HookEvent::File(file) => file.ms,
-        HookEvent::Fetched(got) => got.ms,
-        HookEvent::Playback(wish) => wish.ms,
-        HookEvent::Open { ms, .. }
-        | HookEvent::AddBuffer { ms, .. }
-        | HookEvent::RemoveBuffer { ms, .. }
-        | HookEvent::Remove { ms, .. }
-        | HookEvent::Abort { ms, .. }
-        | HookEvent::ChangeType { ms, .. }
-        | HookEvent::Native { ms, .. }
-        | HookEvent::Duration { ms, .. }
-        | HookEvent::End { ms, .. }
-        | HookEvent::Drift { ms, .. }
-        | HookEvent::Caught { ms, .. }
-        | HookEvent::Swapped { ms }
-        | HookEvent::Close { ms }
-        | HookEvent::Read { ms, .. }
-        | HookEvent::WatchFrames { ms, .. }
-        | HookEvent::ReadEnded { ms } => *ms,
-        HookEvent::Sharing { .. } | HookEvent::InWorker {} => 0,
     }
 }
 

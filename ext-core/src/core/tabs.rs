@@ -46,7 +46,10 @@ impl IconState {
 pub(super) struct Tab {
     pub(super) url: String,
     pub(super) covered: bool,
+    /// It is known for its calls.
     pub(super) calls: bool,
+    /// Its calls go to the device.
+    pub(super) redirected_calls: bool,
     pub(super) shown: Option<(IconState, Option<ErrorCode>)>,
 }
 
@@ -64,7 +67,8 @@ impl Tabs {
         }
         let url: String = url.chars().take(MOST_URL).collect();
         let (covered, calls) = (config.covers(&url), config.is_call_site(&url));
-        self.tabs.insert(tab, Tab { covered, calls, url, shown: None });
+        let redirected_calls = config.covers_calls(&url);
+        self.tabs.insert(tab, Tab { covered, calls, redirected_calls, url, shown: None });
     }
 
     pub(super) fn get(&self, tab: i32) -> Option<&Tab> {
@@ -75,6 +79,7 @@ impl Tabs {
         for tab in self.tabs.values_mut() {
             tab.covered = config.covers(&tab.url);
             tab.calls = config.is_call_site(&tab.url);
+            tab.redirected_calls = config.covers_calls(&tab.url);
         }
     }
 
@@ -111,7 +116,7 @@ impl Tabs {
                 (IconState::Call, None)
             } else if playing.contains(id) {
                 (IconState::Video, None)
-            } else if !tab.covered && !frames.contains(id) {
+            } else if !tab.covered && !tab.redirected_calls && !frames.contains(id) {
                 (IconState::Grey, tab.calls.then_some(ErrorCode::CALLS_STAY))
             } else if !link.is_ready() {
                 (IconState::Off, Some(link.status()))

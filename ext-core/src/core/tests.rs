@@ -7,7 +7,8 @@ use offstage_protocol::message::{
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, FEATURE_FETCH, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
+    ErrorCode, FEATURE_CALLS, FEATURE_FETCH, FEATURE_FILES, Frame, FrameReader, Monotonic, Mux, MuxConfig,
+    MuxEvent,
 };
 use serde_bytes::ByteBuf;
 use serde_json::json;
@@ -15,6 +16,7 @@ use serde_json::json;
 use super::*;
 use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
+mod calls;
 mod files;
 mod sites;
 
@@ -562,7 +564,7 @@ proptest::proptest! {
 }
 
 fn place(tab: i32) -> Place {
-    Place { tab, frame: 0, origin: "https://example.org".into() }
+    Place { tab, frame: 0, origin: "https://example.org".into(), url: "https://example.org/".into() }
 }
 
 fn wish(ms: u32, paused: bool) -> PlaybackEvent {
@@ -649,7 +651,7 @@ impl World {
             ..Hello::default()
         }));
         let mut config = MuxConfig::of_component("client", "1.2.3");
-        config.hello.features.extend([FEATURE_FILES, FEATURE_FETCH].map(str::to_owned));
+        config.hello.features.extend([FEATURE_FILES, FEATURE_FETCH, FEATURE_CALLS].map(str::to_owned));
         self.device = Some(Mux::new(self.now, config));
         self.bridge(BridgeKind::ChannelUp(ChannelUp { kind: "unix".into(), epoch: self.epoch }));
         self.device(FromDeviceKind::DeviceChanged(DeviceChanged { ready: true, ..DeviceChanged::default() }));

@@ -14,7 +14,7 @@ impl Core {
     /// What the window shows while this tab is in front.
     #[must_use]
     pub fn view(&self, tab: i32) -> View {
-        let (url, covered, calls, state) = self.tabs.about(tab);
+        let (url, covered, [calls, redirected_calls], state) = self.tabs.about(tab);
         let host = host_of(url);
         let settings = self.config.settings();
         let locked = |key: &str| settings.effective().any(|row| row.key == key && row.locked);
@@ -36,7 +36,18 @@ impl Core {
         } else {
             ("ready", None)
         };
-        let (call, call_code) = if calls { ("session", Some(ErrorCode::CALLS_STAY)) } else { ("none", None) };
+        let calling = self.calls.active().any(|relay| self.relays.get(&relay).is_some_and(|r| r.tab == tab));
+        let (call, call_code) = if calling {
+            ("device", None)
+        } else if redirected_calls && !self.link.is_ready() {
+            ("session", Some(self.link.status()))
+        } else if redirected_calls {
+            ("ready", None)
+        } else if calls {
+            ("session", Some(ErrorCode::CALLS_STAY))
+        } else {
+            ("none", None)
+        };
         let feature = |name: &str, state: &str, code: Option<ErrorCode>| Feature {
             name: name.to_owned(),
             state: state.to_owned(),
@@ -160,13 +171,13 @@ fn text_of(value: &Value) -> String {
 }
 
 impl super::tabs::Tabs {
-    /// Address, whether its video and its calls are covered, the icon.
-    fn about(&self, tab: i32) -> (&str, bool, bool, IconState) {
-        self.get(tab).map_or(("", false, false, IconState::Grey), |tab| {
+    /// Address, whether its video is covered, whether it is known for calls and whether they are redirected, the icon.
+    fn about(&self, tab: i32) -> (&str, bool, [bool; 2], IconState) {
+        self.get(tab).map_or(("", false, [false; 2], IconState::Grey), |tab| {
             (
                 &tab.url,
                 tab.covered,
-                tab.calls,
+                [tab.calls, tab.redirected_calls],
                 tab.shown.as_ref().map_or(IconState::Grey, |(state, _)| *state),
             )
         })

@@ -23,6 +23,7 @@ impl Client {
         for player in players {
             self.fail_player(player, ErrorCode::CONSENT_REFUSED, "");
         }
+        self.end_forbidden_calls();
         self.announce();
         self.pump(now);
     }

@@ -13,6 +13,10 @@ const MAX_MIME: usize = 1024;
 /// Longest address that is fetched from, and longest origin.
 const MAX_ADDRESS: usize = 16 * 1024;
 const MAX_REFERER: usize = 512;
+/// Longest arguments of a request, of a name in one, and most tracks of a player.
+const MAX_ARGUMENTS: usize = 512 * 1024;
+const MAX_WORD: usize = 256;
+const MAX_TRACKS: usize = 64;
 /// Longest extension of a file's name.
 const MAX_EXTENSION: usize = 8;
 /// The number under which a player's file has its ranges and its stream.
@@ -21,7 +25,11 @@ pub(crate) const FILE_BUFFER: u32 = 1;
 /// The player that a message is about, if it is about one.
 pub(crate) fn player_of(kind: &mut ToDeviceKind) -> Option<&mut u32> {
     Some(match kind {
-        ToDeviceKind::LogControl(_) => return None,
+        ToDeviceKind::LogControl(_)
+        | ToDeviceKind::OpenCall(_)
+        | ToDeviceKind::CloseCall(_)
+        | ToDeviceKind::CallRequest(_) => return None,
+        ToDeviceKind::PlayTracks(message) => &mut message.player,
         ToDeviceKind::OpenPlayer(message) => &mut message.player,
         ToDeviceKind::ClosePlayer(message) => &mut message.player,
         ToDeviceKind::AddSourceBuffer(message) => &mut message.player,
@@ -59,6 +67,10 @@ pub(crate) fn operation(kind: &ToDeviceKind) -> Option<(u32, u32, bool)> {
         | ToDeviceKind::SetPlayback(_)
         | ToDeviceKind::SetGeometry(_)
         | ToDeviceKind::LogControl(_)
+        | ToDeviceKind::OpenCall(_)
+        | ToDeviceKind::CloseCall(_)
+        | ToDeviceKind::CallRequest(_)
+        | ToDeviceKind::PlayTracks(_)
         | ToDeviceKind::WatchFrames(_) => None,
     }
 }
@@ -103,7 +115,21 @@ pub(crate) fn check(stream: u32, kind: &ToDeviceKind) -> Result<(), ErrorCode> {
                 && message.referer.len() <= MAX_REFERER;
             (stream >= FIRST_BUFFER_STREAM, sensible)
         }
+        ToDeviceKind::CallRequest(message) => {
+            let sensible = message.arguments.len() <= MAX_ARGUMENTS
+                && message.verb.len() <= MAX_WORD
+                && message.transceiver.len() <= MAX_WORD;
+            let bulk = stream >= FIRST_BUFFER_STREAM;
+            (if message.data.is_empty() { bulk || stream == PLAYER_STREAM } else { bulk }, sensible)
+        }
+        ToDeviceKind::PlayTracks(message) => {
+            let short = message.tracks.iter().all(|track| track.transceiver.len() <= MAX_WORD);
+            let sensible = short && message.tracks.len() <= MAX_TRACKS && message.sink.len() <= MAX_WORD;
+            (stream == PLAYER_STREAM, sensible)
+        }
         ToDeviceKind::OpenPlayer(_)
+        | ToDeviceKind::OpenCall(_)
+        | ToDeviceKind::CloseCall(_)
         | ToDeviceKind::ClosePlayer(_)
         | ToDeviceKind::RemoveSourceBuffer(_)
         | ToDeviceKind::EndOfStream(_)

@@ -3,10 +3,15 @@
 use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::message::AddSourceBuffer;
 use offstage_protocol::message::Append;
+use offstage_protocol::message::CallAnswer;
+use offstage_protocol::message::CallEvent;
+use offstage_protocol::message::CallRequest;
 use offstage_protocol::message::ClosePlayer;
+use offstage_protocol::message::FetchRange;
 use offstage_protocol::message::Hello;
 use offstage_protocol::message::Layout;
 use offstage_protocol::message::LogChunk;
+use offstage_protocol::message::OpenCall;
 use offstage_protocol::message::OpenFile;
 use offstage_protocol::message::OpenPlayer;
 use offstage_protocol::message::PlayerState;
@@ -117,6 +122,16 @@ impl World {
                         FromDeviceKind::FetchCancelled(cancelled) => {
                             format!("player {} drops {}", cancelled.player, cancelled.request)
                         }
+                        FromDeviceKind::CallAnswer(answer) => {
+                            let CallAnswer { call, request, exception, result, .. } = answer;
+                            format!("call {call} answer {request}: {exception}{result}")
+                        }
+                        FromDeviceKind::CallEvent(event) => {
+                            format!("call {} target {}: {}", event.call, event.target, event.event)
+                        }
+                        FromDeviceKind::CallFailed(failed) => {
+                            format!("call {} failed {}", failed.call, failed.code)
+                        }
                     })
                 }
             })
@@ -150,7 +165,11 @@ impl World {
                 ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::OpenPlayer(open)) }) => {
                     Some(open.player)
                 }
-                ToStageKind::Device(_) | ToStageKind::Layout(_) | ToStageKind::CloseAll(_) => None,
+                ToStageKind::Device(_)
+                | ToStageKind::Layout(_)
+                | ToStageKind::Call(_)
+                | ToStageKind::EndCall(_)
+                | ToStageKind::CloseAll(_) => None,
             })
             .collect()
     }
@@ -222,13 +241,25 @@ fn lines_are_collected_for_one_session_at_a_time_and_the_level_stays_the_devices
     world.client.collected(1, LogChunk { correlation: "a1".into(), lines: vec!["x".into()], last: true });
     world.exchange();
     assert_eq!(world.received(1), ["collected a1 [\"x\"]"]);
-    // A session that goes leaves it to others.
+    // A session that goes leaves it to others, who get nothing of what was kept for it.
     world.client.session_gone(NOW, 1);
-    assert_eq!(world.client.poll_log_order(), Some((1, LogControl::default())));
+    assert_eq!(world.client.poll_log_order(), None);
     world.send(2, PLAYER_STREAM, control("", "b2"));
-    assert!(world.client.poll_log_order().is_some());
-    world.send(2, GEOMETRY_STREAM, control("", ""));
-    assert_eq!(world.received(2), [format!("closed {}", ErrorCode::UNEXPECTED_MESSAGE)]);
+    assert_eq!(world.client.poll_log_order(), Some((1, LogControl::default())));
+    assert!(matches!(world.client.poll_log_order(), Some((2, control)) if control.correlation == "b2"));
+    // One that comes back in time goes on; one that does not is forgotten.
+    world.client.session_gone(NOW, 2);
+    world.connect(3);
+    world.received(3);
+    world.send(3, PLAYER_STREAM, control("", "b2"));
+    let orders: Vec<_> = std::iter::from_fn(|| world.client.poll_log_order()).collect();
+    assert!(matches!(orders.as_slice(), [(3, control)] if control.correlation == "b2"), "{orders:?}");
+    world.send(3, GEOMETRY_STREAM, control("", ""));
+    assert_eq!(world.received(3), [format!("closed {}", ErrorCode::UNEXPECTED_MESSAGE)]);
+    world.client.session_gone(NOW, 3);
+    let (deadline, _) = world.client.poll_timeout().unwrap();
+    world.client.handle_timeout(deadline, 0);
+    assert_eq!(world.client.poll_log_order(), Some((3, LogControl::default())));
 }
 
 #[test]
@@ -502,4 +533,113 @@ fn an_offered_address_is_fetched_from_only_where_the_device_allows_it() {
             assert_eq!(world.received(1), ["player 9 fetch 2: 0 0-8 1350"]);
         }
     }
+}
+
+fn open_call(world: &mut World, call: u32, origin: &str) {
+    let open = OpenCall { call, origin: origin.to_owned() };
+    world.send(1, PLAYER_STREAM, ToDeviceKind::OpenCall(open));
+}
+
+fn request(world: &mut World, call: u32, request: u32, verb: &str, arguments: &str) {
+    let request = CallRequest {
+        call,
+        request,
+        verb: verb.to_owned(),
+        arguments: arguments.to_owned(),
+        ..CallRequest::default()
+    };
+    world.send(1, PLAYER_STREAM, ToDeviceKind::CallRequest(request));
+}
+
+/// What the stage has been told of calls, shortened.
+fn told_of_calls(world: &mut World) -> Vec<String> {
+    let of_call = |kind| match kind {
+        ToStageKind::Call(call) => Some(format!("call {} permitted {}", call.call, call.permitted)),
+        ToStageKind::EndCall(end) => Some(format!("end {}", end.call)),
+        ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::CallRequest(asked)) }) => {
+            Some(format!("{} of {}", asked.verb, asked.call))
+        }
+        ToStageKind::Device(_) | ToStageKind::Layout(_) | ToStageKind::CloseAll(_) => None,
+    };
+    world.stage_takes().into_iter().filter_map(of_call).collect()
+}
+
+#[test]
+fn microphone_and_camera_are_asked_for_once_and_are_refused_where_the_person_does_not_want() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    open_call(&mut world, 1, "https://a.example");
+    request(&mut world, 1, 5, "createOffer", "[{}]");
+    request(&mut world, 1, 6, "capture", "[{\"audio\":true,\"video\":false},1,2]");
+    request(&mut world, 1, 7, "capture", "[{\"video\":{}},3,4]");
+    assert_eq!(told_of_calls(&mut world), ["call 1 permitted false", "createOffer of 1"]);
+    let question =
+        Question { call: 1, origin: "https://a.example".to_owned(), microphone: true, camera: false };
+    assert_eq!(world.client.poll_question(), Some(Asking::Ask(question)));
+    assert_eq!(world.client.poll_question(), None);
+    world.client.answered(1, false);
+    world.exchange();
+    assert_eq!(world.received(1), ["call 1 answer 6: NotAllowedError", "call 1 answer 7: NotAllowedError"]);
+    request(&mut world, 1, 8, "capture", "nonsense");
+    assert!(matches!(
+        world.client.poll_question(),
+        Some(Asking::Ask(Question { microphone: true, camera: true, .. }))
+    ));
+    world.client.answered(1, true);
+    assert_eq!(told_of_calls(&mut world), ["call 1 permitted true", "capture of 1"]);
+    request(&mut world, 1, 9, "capture", "[{\"audio\":true},5,6]");
+    assert_eq!(
+        (world.client.poll_question(), told_of_calls(&mut world)),
+        (None, vec!["capture of 1".to_owned()])
+    );
+}
+
+#[test]
+fn the_devices_settings_decide_before_the_person_and_end_what_they_forbid() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    let settings = |capture: &str| serde_json::json!({ "capture": capture, "captureSites": ["a.example"], "captureBlocked": ["b.example"] });
+    world.client.set_policy(NOW, policy(&settings("allow")));
+    for (call, origin) in [(1, "https://a.example"), (2, "https://b.example"), (3, "https://c.example")] {
+        open_call(&mut world, call, origin);
+        request(&mut world, call, 4, "capture", "[{\"audio\":true},1,2]");
+    }
+    assert_eq!(
+        told_of_calls(&mut world),
+        [
+            "call 1 permitted true",
+            "capture of 1",
+            "call 2 permitted false",
+            "call 3 permitted true",
+            "capture of 3"
+        ]
+    );
+    assert_eq!(world.received(1), ["call 2 answer 4: NotAllowedError"]);
+    world.client.set_policy(NOW, policy(&settings("deny")));
+    world.exchange();
+    assert_eq!(world.received(1), ["call 3 failed 1507"]);
+    assert_eq!(told_of_calls(&mut world), ["end 3"]);
+    assert_eq!(world.client.poll_question(), None);
+}
+
+#[test]
+fn what_the_stage_says_of_a_call_goes_to_its_session_and_ends_with_it() {
+    let mut world = World::new(&[1, 2]);
+    world.received(1);
+    world.received(2);
+    open_call(&mut world, 7, "https://a.example");
+    told_of_calls(&mut world);
+    let event = |call: u32| {
+        let event = CallEvent { call, event: "track.ended".to_owned(), ..CallEvent::default() };
+        FromStageKind::Device(FromDevice { kind: Some(FromDeviceKind::CallEvent(event)) })
+    };
+    world.stage_says(event(1));
+    world.stage_says(event(9));
+    assert_eq!(
+        (world.received(1), world.received(2)),
+        (vec!["call 7 target 0: track.ended".to_owned()], vec![])
+    );
+    world.client.session_gone(NOW, 1);
+    world.sessions.remove(&1);
+    assert_eq!(told_of_calls(&mut world), ["end 1"]);
 }

@@ -114,6 +114,12 @@ impl Starting {
         self.0.pid()
     }
 
+    /// The engine as it is: its page shows what it was started with.
+    #[must_use]
+    pub fn begin(self) -> Engine {
+        self.0
+    }
+
     /// Puts the script in place and sends the page to the stage.
     pub async fn ready(self, launch: &Launch) -> Result<Engine, LaunchError> {
         let mut engine = self.0;
@@ -135,6 +141,10 @@ impl Engine {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    pub(crate) fn cdp(&mut self) -> &mut Cdp<ChildStdout, ChildStdin> {
+        &mut self.cdp
     }
 
     async fn bring_up(&mut self, launch: &Launch) -> Result<(), CdpError> {
@@ -160,6 +170,9 @@ impl Engine {
         self.cdp.call("Page.enable", json!({}), Some(&session)).await?;
         let script = json!({"source": launch.script});
         self.cdp.call("Page.addScriptToEvaluateOnNewDocument", script, Some(&session)).await?;
+        // Which site gets microphone and camera is asked and decided by the client, before the stage hears of it.
+        let devices = json!({"origin": launch.start_url.split("/o/").next(), "permissions": ["audioCapture", "videoCapture"]});
+        self.cdp.call("Browser.grantPermissions", devices, None).await?;
         let address = json!({"url": launch.stage_url});
         let gone = self.cdp.call("Page.navigate", address, Some(&session)).await?;
         if let Some(error) = text(&gone, "errorText") {

@@ -320,8 +320,14 @@ table! {
         "Your device does not allow this.",
         "\"offstage-client doctor\" on your device shows which setting forbids it; ask whoever manages the device.";
     1510 CALLS_STAY:
-        "Calls are not moved to your device yet; this site's go on in the session.",
-        "Nothing to do.";
+        "The calls of this site stay in the session.",
+        "Switch calls of all websites on in the extension's window, or ask your administrator.";
+    1511 CALL_OWN_MEDIA:
+        "This call sends sound or picture that the page makes itself, so it stays in the session.",
+        "Switch effects like a blurred background off in the page, then call again.";
+    1512 TOO_MANY_CALLS:
+        "More pages call at a time than your device takes.",
+        "Close pages that call.";
 
     // 16xx: installation.
     1601 INSTALL_FAILED:

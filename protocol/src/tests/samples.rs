@@ -3,13 +3,14 @@
 use prost::Message;
 
 use crate::message::{
-    Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, ChangeType,
-    ChannelDown, ChannelUp, Close, CloseAll, ClosePlayer, CodeCount, Control, ControlKind, Credit,
-    DeviceChanged, EndOfStream, FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice,
-    FromDeviceKind, FromStage, FromStageKind, Hello, Layout, LogChunk, LogControl, LogLine, Metrics,
-    OpenFile, OpenPlayer, Ping, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer,
-    SessionInfo, SetDuration, SetGeometry, SetPlayback, StreamClosed, ToDevice, ToDeviceKind, ToStage,
-    ToStageKind, Tracks, WatchFrames, WindowAsked, WindowHint,
+    Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, CallAnswer,
+    CallEvent, CallFailed, CallRequest, ChangeType, ChannelDown, ChannelUp, Close, CloseAll, CloseCall,
+    ClosePlayer, CodeCount, Control, ControlKind, Credit, DeviceChanged, EndOfStream, FetchCancelled,
+    FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello,
+    Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile, OpenPlayer, Ping, PlayTracks,
+    PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration, SetGeometry,
+    SetPlayback, StageCall, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks,
+    WatchFrames, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -135,6 +136,23 @@ fn to_device() -> Vec<ToDeviceKind> {
         }),
         ToDeviceKind::WatchFrames(WatchFrames { player, on: true }),
         ToDeviceKind::LogControl(LogControl { level: String::new(), correlation: "5f0c".into() }),
+        ToDeviceKind::OpenCall(OpenCall { call: 6, origin: "https://call.example".into() }),
+        ToDeviceKind::CloseCall(CloseCall { call: 6 }),
+        ToDeviceKind::CallRequest(CallRequest {
+            call: 6,
+            request: 7,
+            verb: "replaceTrack".into(),
+            target: 1,
+            transceiver: "mid:0".into(),
+            arguments: "[4]".into(),
+            data: vec![1, 2],
+        }),
+        ToDeviceKind::PlayTracks(PlayTracks {
+            player,
+            call: 6,
+            tracks: vec![TrackRef { target: 1, transceiver: "mid:0".into() }],
+            sink: "a1".into(),
+        }),
         ToDeviceKind::SetGeometry(SetGeometry {
             player,
             seq: 400,
@@ -228,6 +246,21 @@ fn from_device() -> Vec<FromDeviceKind> {
         }),
         FromDeviceKind::LogChunk(LogChunk { correlation: "5f0c".into(), lines: lines(), last: false }),
         FromDeviceKind::FetchCancelled(FetchCancelled { player, request: 7 }),
+        FromDeviceKind::CallAnswer(CallAnswer {
+            call: 6,
+            request: 7,
+            exception: "NotAllowedError".into(),
+            detail: "Permission denied".into(),
+            result: "{}".into(),
+        }),
+        FromDeviceKind::CallEvent(CallEvent {
+            call: 6,
+            target: 1,
+            event: "connection.connectionstatechange".into(),
+            detail: "{}".into(),
+            data: vec![3],
+        }),
+        FromDeviceKind::CallFailed(CallFailed { call: 6, code: 1507, detail: "x".into() }),
     ]
 }
 
@@ -238,6 +271,8 @@ fn to_stage() -> Vec<ToStageKind> {
         }),
         ToStageKind::Layout(layout()),
         ToStageKind::CloseAll(CloseAll { players: vec![5, 6, 300] }),
+        ToStageKind::Call(StageCall { call: 6, salt: "5a".into(), permitted: true }),
+        ToStageKind::EndCall(CloseCall { call: 6 }),
     ]
 }
 

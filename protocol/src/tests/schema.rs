@@ -3,7 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-const SOURCE: &str = concat!(include_str!("../message.rs"), "\n", include_str!("../message/bridge.rs"));
+const SOURCE: &str = concat!(
+    include_str!("../message.rs"),
+    "\n",
+    include_str!("../message/bridge.rs"),
+    "\n",
+    include_str!("../message/calls.rs")
+);
 
 /// A struct, or an enum that stands in a message's `oneof`.
 #[derive(Debug, Default)]
@@ -56,6 +62,9 @@ pub(super) fn sections() -> Vec<Section> {
             doc.push(plain(text.trim()));
         } else if line.starts_with("#[prost(") {
             attribute = line.to_owned();
+            while !attribute.ends_with(")]") {
+                attribute.push_str(lines.next().unwrap());
+            }
         } else if let Some((oneof, rest)) = [("pub struct ", false), ("pub enum ", true)]
             .iter()
             .find_map(|(start, oneof)| Some((*oneof, line.strip_prefix(start)?)))

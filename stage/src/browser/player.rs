@@ -212,10 +212,25 @@ impl LivePlayer {
             Command::OpenWindow { .. }
             | Command::CloseWindow { .. }
             | Command::CheckType { .. }
+            | Command::OpenCall { .. }
+            | Command::EndCall { .. }
+            | Command::Call(_)
+            | Command::PlayTracks(_)
             | Command::Probe { .. }
             | Command::DropProbe { .. }
             | Command::Log { .. } => {}
         }
+    }
+
+    /// Plays a stream in place of the MediaSource, on an output that the page names (`salt` is its site's) or the default one.
+    pub(super) fn show(&self, stream: &web_sys::MediaStream, salt: String, sink: String) {
+        self.write("srcObject", stream);
+        let Some(video) = self.video.clone() else { return };
+        wasm_bindgen_futures::spawn_local(async move {
+            if let Err(thrown) = crate::browser::calls::set_sink(video.into(), salt, sink).await {
+                js::log(&js::exception(&thrown).message);
+            }
+        });
     }
 
     fn write(&self, name: &str, value: impl Into<JsValue>) {

@@ -1,5 +1,8 @@
 //! What goes in and out of the machine: events of the browser, commands for it.
 
+use offstage_protocol::message::{CallEvent, PlayTracks};
+
+use crate::machine::calls::CallStep;
 use crate::machine::window::Layout;
 
 /// Why the browser refused something: a DOMException's name and message.
@@ -118,6 +121,10 @@ pub enum Event {
     PlayRefused { player: u32, exception: Exception },
     /// A layout has been on the screen for two animation frames.
     Painted { player: u32, serial: u64 },
+    /// What came of a [`Command::Call`]: JSON.
+    CallAnswered { call: u32, request: u32, result: Result<String, Exception> },
+    /// Something of a call has changed by itself.
+    CallHappened(CallEvent),
     /// A probe has ended; `None` when nothing was found.
     Probed { probe: u64, result: Option<ProbeResult> },
 }
@@ -195,6 +202,14 @@ pub enum Command {
     Probe { probe: u64, mime: String, bytes: Vec<u8> },
     /// Free a probe that took too long. Not answered.
     DropProbe { probe: u64 },
+    /// A document calls; said again when more is permitted to it. Not answered.
+    OpenCall { call: u32, salt: String, permitted: bool },
+    /// End its connections, release its devices. Not answered.
+    EndCall { call: u32 },
+    /// Carry out what a page asks for. Answered by `CallAnswered`.
+    Call(CallStep),
+    /// Play tracks of a call instead of the MediaSource. Not answered.
+    PlayTracks(PlayTracks),
     /// A line for the engine's console.
     Log { text: String },
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use offstage_protocol::message::{BufferChanged, Tracks};
+use offstage_protocol::message::{BufferChanged, PlayTracks, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic};
 
 use crate::machine::buffer::{Buffer, Step, micros, ranges_us};
@@ -100,6 +100,8 @@ pub(crate) struct Player {
     pub(crate) playback: Playback,
     pub(crate) layouts: Layouts,
     pub(crate) file: Option<File>,
+    /// Tracks of a call that the element has yet to be given.
+    pub(crate) tracks: Option<PlayTracks>,
     serial: u64,
     /// The stream's end has been set and nothing was appended since.
     ended: bool,
@@ -123,6 +125,7 @@ impl Player {
             playback: Playback::default(),
             layouts: Layouts::default(),
             file: None,
+            tracks: None,
             serial: 0,
             ended: false,
         }
@@ -225,10 +228,15 @@ impl Player {
         Some(Command::OpenFile { player, resource, extension })
     }
 
+    fn take_tracks(&mut self) -> Option<Command> {
+        let there = matches!(self.phase, Phase::Attaching | Phase::Open);
+        self.tracks.take_if(|_| there).map(Command::PlayTracks)
+    }
+
     /// What the wish for playback asks of the element now.
     pub(crate) fn play_commands(&mut self, now: Monotonic) -> Vec<Command> {
         let player = self.id;
-        let open = self.open_file();
+        let open = self.open_file().or_else(|| self.take_tracks());
         let command = |action| match action {
             Action::Adjust(settings) => Command::Adjust { player, settings },
             Action::Seek(to) => Command::Seek { player, to },

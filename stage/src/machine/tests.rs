@@ -1,5 +1,6 @@
 //! The machine against a browser that is played by the test.
 
+mod calls;
 mod fake;
 mod random;
 

@@ -10,6 +10,7 @@
     reason = "what goes wrong in a helper is a failure of its test"
 )]
 
+mod calls;
 mod choice;
 mod clips;
 mod corners;

@@ -9,7 +9,7 @@ const MAX_LINES: usize = 800;
 const LONGER: [(&str, &str); 0] = [];
 
 /// Lines of hand-written JavaScript in www/: decisions belong to ext-core.
-const SCRIPT_BUDGET: usize = 3000;
+const SCRIPT_BUDGET: usize = 4200;
 
 /// Folders that may hold files which are not text.
 const BINARY_FOLDERS: [&str; 5] =
@@ -147,7 +147,9 @@ mod tests {
         let complaints = check(&[root, file("www/a.js", half.as_bytes()), file("www/b.js", half.as_bytes())]);
         // Each is longer than a file may be as well.
         assert!(
-            complaints.iter().any(|complaint| complaint.contains("3002 lines of JavaScript")),
+            complaints
+                .iter()
+                .any(|complaint| complaint.contains(&format!("{} lines of JavaScript", SCRIPT_BUDGET + 2))),
             "{complaints:?}"
         );
     }

@@ -70,6 +70,10 @@ impl LiveBuffer {
             | Command::Pause { .. }
             | Command::WatchFrames { .. }
             | Command::Sample { .. }
+            | Command::OpenCall { .. }
+            | Command::EndCall { .. }
+            | Command::Call(_)
+            | Command::PlayTracks(_)
             | Command::Probe { .. }
             | Command::DropProbe { .. }
             | Command::Log { .. } => return,

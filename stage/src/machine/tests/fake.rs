@@ -22,6 +22,10 @@ pub(super) enum Said {
     Failed(u32, u32),
     State(PlayerState),
     Frame(FramePresented),
+    /// The request and its exception.
+    Answer(u32, String),
+    Happened(String),
+    CallFailed(u32),
 }
 
 impl Said {
@@ -29,7 +33,14 @@ impl Said {
         match self {
             Self::Changed(changed) => Some(changed.code),
             Self::Failed(_, code) => Some(*code),
-            Self::Hello | Self::WindowAsked(_) | Self::LaidOut(_) | Self::State(_) | Self::Frame(_) => None,
+            Self::Hello
+            | Self::WindowAsked(_)
+            | Self::LaidOut(_)
+            | Self::State(_)
+            | Self::Frame(_)
+            | Self::Answer(..)
+            | Self::Happened(_)
+            | Self::CallFailed(_) => None,
         }
     }
 
@@ -41,6 +52,9 @@ impl Said {
             | Self::LaidOut(_)
             | Self::Changed(_)
             | Self::Failed(..)
+            | Self::Answer(..)
+            | Self::Happened(_)
+            | Self::CallFailed(_)
             | Self::State(_) => None,
         }
     }
@@ -53,6 +67,9 @@ impl Said {
             | Self::LaidOut(_)
             | Self::Changed(_)
             | Self::Failed(..)
+            | Self::Answer(..)
+            | Self::Happened(_)
+            | Self::CallFailed(_)
             | Self::Frame(_) => None,
         }
     }
@@ -130,6 +147,9 @@ fn understand(bytes: &[u8]) -> Said {
             FromDeviceKind::PlayerFailed(failed) => Said::Failed(failed.player, failed.code),
             FromDeviceKind::PlayerState(state) => Said::State(state),
             FromDeviceKind::FramePresented(frame) => Said::Frame(frame),
+            FromDeviceKind::CallAnswer(answer) => Said::Answer(answer.request, answer.exception),
+            FromDeviceKind::CallEvent(event) => Said::Happened(event.event),
+            FromDeviceKind::CallFailed(failed) => Said::CallFailed(failed.call),
             kind @ (FromDeviceKind::DeviceChanged(_)
             | FromDeviceKind::FetchRange(_)
             | FromDeviceKind::FetchCancelled(_)

@@ -325,6 +325,8 @@ fn target(command: &Command) -> Option<u32> {
         | Command::Pause { player }
         | Command::WatchFrames { player, .. }
         | Command::Sample { player } => Some(*player),
+        Command::PlayTracks(play) => Some(play.player),
+        Command::OpenCall { .. } | Command::EndCall { .. } | Command::Call(_) => None,
         Command::Probe { .. } | Command::DropProbe { .. } | Command::Log { .. } => None,
     }
 }

@@ -1,0 +1,279 @@
+//! Calls of sessions: whose they are, and whether their sites may have microphone and camera.
+
+use std::collections::VecDeque;
+
+use offstage_protocol::ErrorCode;
+use offstage_protocol::message::CallAnswer;
+use offstage_protocol::message::CallFailed;
+use offstage_protocol::message::CallRequest;
+use offstage_protocol::message::CloseCall;
+use offstage_protocol::message::FromDeviceKind;
+use offstage_protocol::message::OpenCall;
+use offstage_protocol::message::PlayTracks;
+use offstage_protocol::message::StageCall;
+use offstage_protocol::message::ToDeviceKind;
+use offstage_protocol::message::ToStageKind;
+
+use crate::client::Client;
+use crate::client::MAX_ORIGIN;
+use crate::policy::Consent;
+
+/// Documents of one session that call at a time.
+const MAX_CALLS: usize = 32;
+/// Requests of one document that wait for the person's word.
+const MAX_HELD: usize = 16;
+
+/// A document of a session that calls.
+#[derive(Debug)]
+pub(crate) struct Call {
+    session: u64,
+    /// Its id in that session.
+    name: u32,
+    origin: String,
+    /// The person has been asked, and these requests wait.
+    held: Option<Vec<CallRequest>>,
+    /// The site has had microphone or camera: it may know what they are called.
+    permitted: bool,
+}
+
+/// A question to the person in front of the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub call: u32,
+    /// The site that asks.
+    pub origin: String,
+    pub microphone: bool,
+    pub camera: bool,
+}
+
+/// What has to be asked or is not to be asked any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asking {
+    Ask(Question),
+    Withdraw { call: u32 },
+}
+
+impl Client {
+    /// Names of devices that sites see are made with this; kept for as long as the device's person wants sites to know their
+    /// devices again.
+    pub fn set_secret(&mut self, secret: &[u8]) {
+        self.secret = secret.to_vec();
+    }
+
+    /// What the person has to be asked.
+    pub fn poll_question(&mut self) -> Option<Asking> {
+        self.questions.pop_front()
+    }
+
+    /// The person has answered, or won't.
+    pub fn answered(&mut self, call: u32, allowed: bool) {
+        let Some(held) = self.calls.get_mut(&call).and_then(|state| state.held.take()) else { return };
+        for request in held {
+            if allowed {
+                self.permit(call);
+                self.forward(request);
+            } else {
+                self.refuse(call, &request, "NotAllowedError", "Permission denied");
+            }
+        }
+    }
+
+    /// Messages about calls; everything else comes back.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
+    pub(crate) fn call_message(&mut self, session: u64, kind: ToDeviceKind) -> Option<ToDeviceKind> {
+        match kind {
+            ToDeviceKind::OpenCall(open) => self.open_call(session, open),
+            ToDeviceKind::CloseCall(close) => {
+                if let Some(call) = self.call_of(session, close.call) {
+                    self.end_call(call);
+                }
+            }
+            ToDeviceKind::CallRequest(request) => self.call_request(session, request),
+            kind => return Some(kind),
+        }
+        None
+    }
+
+    /// Puts the device's number of the call in place of the session's; false if it has no such call.
+    pub(crate) fn name_call(&self, session: u64, play: &mut PlayTracks) -> bool {
+        let call = self.call_of(session, play.call);
+        play.call = call.unwrap_or(0);
+        call.is_some()
+    }
+
+    fn call_of(&self, session: u64, name: u32) -> Option<u32> {
+        self.calls.iter().find(|(_, state)| state.session == session && state.name == name).map(|(id, _)| *id)
+    }
+
+    fn open_call(&mut self, session: u64, open: OpenCall) {
+        let OpenCall { call: name, origin } = open;
+        let status = self.device.status();
+        let mine = self.calls.values().filter(|state| state.session == session);
+        let refusal = if !status.ready {
+            Some(ErrorCode::from_u32(status.code).unwrap_or(ErrorCode::DEVICE_NOT_READY))
+        } else if self.call_of(session, name).is_some() {
+            self.close_session(session, ErrorCode::UNEXPECTED_MESSAGE, "a call was opened twice");
+            return;
+        } else if mine.count() >= MAX_CALLS {
+            Some(ErrorCode::TOO_MANY_CALLS)
+        } else if origin.len() > MAX_ORIGIN || !self.policy.allows(&origin) {
+            Some(ErrorCode::CONSENT_REFUSED)
+        } else {
+            None
+        };
+        if let Some(code) = refusal {
+            let failed = CallFailed { call: name, code: code.number(), detail: String::new() };
+            return self.tell(session, FromDeviceKind::CallFailed(failed));
+        }
+        let mut call = self.last_call.wrapping_add(1).max(1);
+        while self.calls.contains_key(&call) {
+            call = call.wrapping_add(1).max(1);
+        }
+        self.last_call = call;
+        let permitted = self.policy.consent(&origin) == Consent::Allowed;
+        self.calls.insert(call, Call { session, name, origin, held: None, permitted });
+        self.tell_stage_of(call);
+    }
+
+    /// Tells the stage of a call, or what is new of it.
+    fn tell_stage_of(&mut self, call: u32) {
+        let Some(state) = self.calls.get(&call) else { return };
+        let key = hmac_sha256::HMAC::mac(state.origin.as_bytes(), &self.secret);
+        let salt = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.stage.push(ToStageKind::Call(StageCall { call, salt, permitted: state.permitted }));
+    }
+
+    fn call_request(&mut self, session: u64, mut request: CallRequest) {
+        // One of a call that has just ended may be on its way still.
+        let Some(call) = self.call_of(session, request.call) else { return };
+        request.call = call;
+        if request.verb != "capture" {
+            return self.forward(request);
+        }
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        match self.policy.consent(&state.origin) {
+            Consent::Denied => self.refuse(call, &request, "NotAllowedError", "Permission denied"),
+            Consent::Allowed => {
+                self.permit(call);
+                self.forward(request);
+            }
+            Consent::Ask if state.permitted => self.forward(request),
+            Consent::Ask => {
+                let [microphone, camera] = wanted(&request.arguments);
+                let question = Question { call, origin: state.origin.clone(), microphone, camera };
+                let is_asked = state.held.is_some();
+                let held = state.held.get_or_insert_default();
+                if held.len() >= MAX_HELD {
+                    return self.refuse(call, &request, "NotAllowedError", "Permission denied");
+                }
+                held.push(request);
+                if !is_asked {
+                    self.questions.push_back(Asking::Ask(question));
+                }
+            }
+        }
+    }
+
+    fn permit(&mut self, call: u32) {
+        if let Some(state) = self.calls.get_mut(&call).filter(|state| !state.permitted) {
+            state.permitted = true;
+            self.tell_stage_of(call);
+        }
+    }
+
+    fn forward(&mut self, request: CallRequest) {
+        self.tell_stage(ToDeviceKind::CallRequest(request));
+    }
+
+    fn refuse(&mut self, call: u32, request: &CallRequest, exception: &str, detail: &str) {
+        let Some(state) = self.calls.get(&call) else { return };
+        let answer = CallAnswer {
+            call: state.name,
+            request: request.request,
+            exception: exception.to_owned(),
+            detail: detail.to_owned(),
+            result: String::new(),
+        };
+        self.tell(state.session, FromDeviceKind::CallAnswer(answer));
+    }
+
+    /// Something of the stage's about a call goes to its session; everything else comes back.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
+    pub(crate) fn pass_on_call(&mut self, kind: FromDeviceKind) -> Option<FromDeviceKind> {
+        let mut kind = kind;
+        let id = match &mut kind {
+            FromDeviceKind::CallAnswer(message) => &mut message.call,
+            FromDeviceKind::CallEvent(message) => &mut message.call,
+            FromDeviceKind::CallFailed(message) => &mut message.call,
+            _ => return Some(kind),
+        };
+        let call = *id;
+        let state = self.calls.get(&call)?;
+        *id = state.name;
+        let session = state.session;
+        if matches!(kind, FromDeviceKind::CallFailed(_)) {
+            self.forget_call(call);
+        }
+        self.tell(session, kind);
+        None
+    }
+
+    fn end_call(&mut self, call: u32) {
+        self.stage.push(ToStageKind::EndCall(CloseCall { call }));
+        self.forget_call(call);
+    }
+
+    fn forget_call(&mut self, call: u32) {
+        if self.calls.remove(&call).is_some_and(|state| state.held.is_some()) {
+            self.questions.push_back(Asking::Withdraw { call });
+        }
+    }
+
+    /// The device's policy is another one: calls that it does not allow fail, and so do those that hold a microphone or camera
+    /// that they may not have any more.
+    pub(crate) fn end_forbidden_calls(&mut self) {
+        let policy = &self.policy;
+        let forbidden = |state: &Call| {
+            !policy.plays()
+                || !policy.allows(&state.origin)
+                || (state.permitted && policy.consent(&state.origin) == Consent::Denied)
+        };
+        let ended: Vec<u32> =
+            self.calls.iter().filter(|(_, state)| forbidden(state)).map(|(id, _)| *id).collect();
+        for call in ended {
+            let Some(state) = self.calls.get(&call) else { continue };
+            let code = ErrorCode::CONSENT_REFUSED.number();
+            let failed = CallFailed { call: state.name, code, detail: String::new() };
+            self.tell(state.session, FromDeviceKind::CallFailed(failed));
+            self.end_call(call);
+        }
+    }
+
+    pub(crate) fn end_calls_of(&mut self, session: u64) {
+        let mine: Vec<u32> =
+            self.calls.iter().filter(|(_, state)| state.session == session).map(|(id, _)| *id).collect();
+        for call in mine {
+            self.end_call(call);
+        }
+    }
+
+    /// Without a device, or by the device's policy.
+    pub(crate) fn end_all_calls(&mut self) {
+        let all: Vec<u32> = self.calls.keys().copied().collect();
+        for call in all {
+            self.end_call(call);
+        }
+    }
+}
+
+/// Whether sound and picture are asked for; what can't be read asks for both.
+fn wanted(arguments: &str) -> [bool; 2] {
+    let Ok(arguments) = serde_json::from_str::<serde_json::Value>(arguments) else { return [true; 2] };
+    ["audio", "video"].map(|kind| {
+        let value = arguments.get(0).and_then(|constraints| constraints.get(kind));
+        value.is_some_and(|value| !matches!(value, serde_json::Value::Bool(false) | serde_json::Value::Null))
+    })
+}
+
+/// Questions wait here until they are asked.
+pub(crate) type Questions = VecDeque<Asking>;

@@ -1,0 +1,201 @@
+//! Calls run on the device: its microphone and camera, its connection; the session's browser has none.
+
+use std::time::{Duration, Instant};
+
+use offstage_tests::calls::{SCENARIOS, callee, caller, connect, run};
+use offstage_tests::cdp::Page;
+use offstage_tests::session::{Installation, Session};
+use offstage_tests::xvfb::xdotool;
+use serde_json::{Value, json};
+
+use crate::fidelity::serve;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+const PATH: &str = "/pages/call.html";
+
+fn ends() -> (Session, Session) {
+    let installation = Installation::from_env().unwrap();
+    (caller(&installation, None).unwrap(), callee(&installation).unwrap())
+}
+
+/// Both ends of a call that is up.
+fn calling(session: &Session, other: &Session, url: &str) -> [Page; 2] {
+    let pages = [session, other].map(|end| {
+        let page = end.open(url).unwrap();
+        page.evaluate_within("begin()", PATIENCE).unwrap();
+        page
+    });
+    connect(&pages[0], &pages[1], true).unwrap();
+    pages[0].wait_until("theirs.videoWidth === 640 && channel.readyState === 'open'", PATIENCE).unwrap();
+    pages
+}
+
+#[test]
+fn calls_run_on_the_device_both_ways_and_the_session_is_not_on_the_wire() {
+    let server = serve();
+    let (mut session, other) = ends();
+    for scenario in SCENARIOS.iter().filter(|scenario| !scenario.both) {
+        let row = run(&mut session, &other, &server.url(PATH), scenario, true);
+        assert_eq!(row.status, "ok", "{}: {:?}", scenario.name, row.verified);
+    }
+    other.close();
+    session.close();
+}
+
+#[test]
+fn a_device_that_dies_in_a_call_is_a_lost_network_and_the_next_call_runs_on_the_device_again() {
+    let server = serve();
+    let (mut session, other) = ends();
+    let url = server.url(PATH);
+    let [page, far] = calling(&session, &other, &url);
+    page.evaluate(
+        "log.length = 0; for (const track of own.srcObject.getTracks()) track.onended = () => log.push(`${track.kind} ended`); \
+         channel.onclose = () => log.push('channel closed'); 0",
+    )
+    .unwrap();
+    session.kill_client();
+    page.wait_until("pc.connectionState === 'failed' && log.includes('video ended')", PATIENCE).unwrap();
+    let told = page.evaluate("({ log: log.map((line) => line.split(' ')[0] + ' ' + line.split(' ').at(-1)), \
+         ice: pc.iceConnectionState, channel: channel.readyState, tracks: own.srcObject.getTracks().map((t) => t.readyState) })");
+    let expected = json!({
+        "log": ["channel closed", "iceconnectionstatechange connected", "connectionstatechange disconnected",
+            "iceconnectionstatechange disconnected", "connectionstatechange failed", "audio ended", "video ended"],
+        "ice": "failed", "channel": "closed", "tracks": ["ended", "ended"],
+    });
+    assert_eq!(told.unwrap(), expected);
+    session.start_client().unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    // The same page, without a reload.
+    page.evaluate("pc.close(); 0").unwrap();
+    for page in [&page, &far] {
+        page.evaluate_within("theirs.srcObject = null; begin()", PATIENCE).unwrap();
+    }
+    connect(&page, &far, true).unwrap();
+    page.wait_until("theirs.videoWidth === 640", PATIENCE).unwrap();
+    assert_eq!(session.status().unwrap()["connections"], 1);
+    other.close();
+    session.close();
+}
+
+#[test]
+fn without_a_device_and_where_it_is_not_covered_a_call_is_the_sessions_own() {
+    let server = serve();
+    let (session, other) = ends();
+    session.set_device(&json!({ "capture": "deny" })).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    let refused = page
+        .evaluate_within(
+            "begin().then(() => null, (error) => [error.name, error instanceof DOMException])",
+            PATIENCE,
+        )
+        .unwrap();
+    assert_eq!(refused, json!(["NotAllowedError", true]));
+    session.set_device(&json!({ "play": false })).unwrap();
+    let ready = "offstageStatus().ready";
+    while session.evaluate_in_worker(ready).unwrap() != json!(false) {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let [page, far] = [&session, &other].map(|end| end.open(&server.url(PATH)).unwrap());
+    for page in [&page, &far] {
+        page.evaluate_within("begin({ audio: false, video: false })", PATIENCE).unwrap();
+    }
+    connect(&page, &far, true).unwrap();
+    assert_eq!(session.status().unwrap()["connections"], 0);
+    other.close();
+    session.close();
+}
+
+#[test]
+fn the_person_in_front_of_the_device_is_asked_and_the_answer_counts() {
+    let server = serve();
+    let session = caller(&Installation::from_env().unwrap(), Some((1000, 700))).unwrap();
+    session.set_device(&json!({ "capture": "ask" })).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    let display = session.display().unwrap();
+    // Where the button is, from the window's lower right corner.
+    for (right, result) in [(175, "NotAllowedError"), (70, "2 tracks")] {
+        page.evaluate("window.result = ''; begin().then(() => { result = `${own.srcObject.getTracks().length} tracks`; }, (error) => { result = error.name; }); 0")
+            .unwrap();
+        let end = Instant::now() + PATIENCE;
+        while page.evaluate("result").unwrap() == "" {
+            assert!(Instant::now() < end, "nobody is asked, or nobody hears the answer");
+            // It is the only window with this name; none is an error of the tool's.
+            if let Ok(found) = xdotool(display, &["search", "--onlyvisible", "--name", "^Offstage$"])
+                && let Some(window) = found.lines().next()
+                && let Ok(shape) = xdotool(display, &["getwindowgeometry", "--shell", window])
+            {
+                let number = |name: &str| {
+                    let line = shape.lines().find_map(|line| line.strip_prefix(name));
+                    line.and_then(|value| value.strip_prefix('=')).and_then(|value| value.parse::<i32>().ok())
+                };
+                let (Some(width), Some(height)) = (number("WIDTH"), number("HEIGHT")) else { continue };
+                if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+                    let picture = session.screen().unwrap().camera().unwrap().capture().unwrap();
+                    picture
+                        .write_png(&std::path::PathBuf::from(folder).join(format!("question-{right}.png")))
+                        .unwrap();
+                }
+                let [x, y] = [width - right, height - 42].map(|at| at.to_string());
+                // The window may just be going.
+                xdotool(display, &["mousemove", "--window", window, &x, &y, "click", "1"]).ok();
+            }
+            std::thread::park_timeout(Duration::from_millis(700));
+        }
+        assert_eq!(page.evaluate("result").unwrap(), result);
+    }
+    session.close();
+}
+
+/// What a page finds of an interface, as far as it can be told: names, kinds, lengths, texts.
+const REFLECTION: &str = "(() => { const out = {}; \
+    for (const name of ['RTCPeerConnection', 'RTCRtpSender', 'RTCRtpReceiver', 'RTCRtpTransceiver', 'RTCDataChannel', 'RTCDTMFSender', \
+      'RTCDtlsTransport', 'RTCIceTransport', 'RTCSctpTransport', 'RTCStatsReport', 'MediaStream', 'MediaStreamTrack', 'MediaDevices', \
+      'MediaDeviceInfo', 'InputDeviceInfo', 'HTMLMediaElement', 'webkitRTCPeerConnection']) { \
+      const Interface = window[name]; \
+      const about = (value) => (typeof value !== 'function' ? typeof value : [value.name, value.length, Object.getOwnPropertyNames(value).sort().join(), \
+        Function.prototype.toString.call(value)].join(' | ')); \
+      const of = (object) => Object.fromEntries(Reflect.ownKeys(object).map((key) => { \
+        const { value, get, set, ...rest } = Object.getOwnPropertyDescriptor(object, key); \
+        return [String(key), [about(value), about(get), about(set), JSON.stringify(rest)]]; })); \
+      out[name] = [about(Interface), of(Interface), of(Interface.prototype), Interface.prototype.constructor === Interface]; } \
+    return out; })()";
+
+#[test]
+fn what_a_page_finds_of_the_interfaces_is_what_the_browser_has() {
+    let server = serve();
+    let (session, other) = ends();
+    let found: Vec<Value> = [&session, &other]
+        .map(|end| end.open(&server.url(PATH)).unwrap().evaluate(REFLECTION).unwrap())
+        .into();
+    for (name, native) in found[1].as_object().unwrap() {
+        assert_eq!(&found[0][name], native, "{name}");
+    }
+    // And what they throw and give without a call.
+    let probes = "(async () => { const out = []; const note = (run) => { try { out.push(String(run())); } catch (error) { out.push(`${error.name}: ${error.message}`); } }; \
+        const later = async (run) => { try { out.push(String(await run())); } catch (error) { out.push(`${error.name}: ${error.message}`); } }; \
+        note(() => new RTCPeerConnection({ iceServers: [{ urls: 'http://x' }] })); note(() => RTCPeerConnection()); \
+        note(() => JSON.stringify(new RTCPeerConnection({ iceServers: [{ urls: 'stun:127.0.0.1:1' }], bundlePolicy: 'max-bundle' }).getConfiguration())); \
+        const pc = new RTCPeerConnection(); note(() => Object.prototype.toString.call(pc)); note(() => pc instanceof RTCPeerConnection); \
+        for (const name of ['signalingState', 'iceGatheringState', 'iceConnectionState', 'connectionState', 'localDescription', 'sctp']) note(() => pc[name]); \
+        note(() => pc.addTrack()); note(() => pc.addTransceiver('x')); note(() => pc.addTransceiver('audio').direction); \
+        note(() => pc.createDataChannel('x').readyState); note(() => pc.createDataChannel('y').send('z')); \
+        await later(() => pc.setRemoteDescription()); await later(() => pc.setRemoteDescription({ type: 'answer', sdp: '' })); \
+        await later(() => pc.addIceCandidate({ candidate: 'x', sdpMid: '0' })); await later(() => pc.createAnswer()); \
+        await later(async () => (await pc.createOffer()).constructor.name); await later(async () => (await pc.getStats()).constructor.name); \
+        await later(() => navigator.mediaDevices.getUserMedia()); await later(() => navigator.mediaDevices.getUserMedia({})); \
+        await later(async () => { const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true }); \
+          return [stream, ...stream.getTracks()].map((one) => [String(one), Object.getPrototypeOf(one).constructor.name, one.kind, one.label, one.readyState, one.enabled, one.muted, \
+            Object.keys(one.getSettings?.() ?? {}), Object.keys(one.getCapabilities?.() ?? {}), JSON.stringify(one.getConstraints?.())].join(' ')).join('; '); }); \
+        await later(async () => (await navigator.mediaDevices.enumerateDevices()).map((one) => [String(one), one.constructor.name, one.kind, one.label].join(' ')).join('; ')); \
+        await later(() => navigator.mediaDevices.getUserMedia({ video: { deviceId: { exact: 'none' } } })); \
+        pc.close(); note(() => [pc.signalingState, pc.iceConnectionState, pc.connectionState].join()); await later(() => pc.createOffer()); note(() => pc.addTransceiver('audio')); \
+        return out; })()";
+    let [here, there] = [&session, &other]
+        .map(|end| end.open(&server.url(PATH)).unwrap().evaluate_within(probes, PATIENCE).unwrap());
+    let lines = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(lines(&here), lines(&there));
+    other.close();
+    session.close();
+}

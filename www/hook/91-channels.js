@@ -1,0 +1,128 @@
+// World: MAIN. Data channels: native objects whose state, sending and messages are those of the device's channels.
+
+const DC = window.RTCDataChannel && RTCDataChannel.prototype;
+const channels = new WeakMap();
+const dcn = DC && {
+  __proto__: null, binary: accessor(DC, 'binaryType').get, id: accessor(DC, 'id').get, state: accessor(DC, 'readyState').get,
+  label: accessor(DC, 'label').get, threshold: accessor(DC, 'bufferedAmountLowThreshold').get,
+};
+
+/** The page has made one. */
+function channelMade(c, dc) {
+  const d = openChannel(c, dc, nextId());
+  const init = {};
+  for (const name of ['ordered', 'maxPacketLifeTime', 'maxRetransmits', 'protocol', 'negotiated']) if (dc[name] !== null) init[name] = dc[name];
+  if (init.negotiated) init.id = dcn.id(dc);
+  tell(c, 'createDataChannel', list(d.id, dcn.label(dc), init));
+}
+
+function openChannel(c, dc, id) {
+  const d = { __proto__: null, c, dc, id, state: 'connecting', buffered: 0, number: null, tail: null, came: false };
+  native.set(channels, dc, d);
+  calls.channels.set(id, d);
+  return d;
+}
+
+/** The other end has made one: a native object that stands for it, on the same connection, which already has channels. */
+function channelCame(c, { channel, label, readyState, id, ...rest }) {
+  const init = { negotiated: true, id: id === null || id === undefined ? 65534 : id, protocol: rest.protocol || '', ordered: rest.ordered !== false };
+  for (const name of ['maxPacketLifeTime', 'maxRetransmits']) if (typeof rest[name] === 'number') init[name] = rest[name];
+  const dc = pcn.channel(c.pc, label, init);
+  const d = openChannel(c, dc, channel);
+  [d.came, d.state, d.number] = list(true, readyState, id);
+  native.dispatch(c.pc, new pcn.ChannelEvent('datachannel', { channel: dc }));
+}
+
+function channelClosed(d) {
+  if (d.state === 'closed') return;
+  d.state = 'closed';
+  calls.channels.delete(d.id);
+  native.dispatch(d.dc, new native.Event('close'));
+}
+
+/** Something has happened to the device's channel. */
+function channelEvent(d, type, detail, data) {
+  if (typeof detail.id === 'number') d.number = detail.id;
+  if (typeof detail.bufferedAmount === 'number') d.buffered = detail.bufferedAmount;
+  if (type === 'close') return channelClosed(d);
+  if (d.state === 'closed') return undefined;
+  if (typeof detail.readyState === 'string') d.state = detail.readyState;
+  let event = null;
+  if (type === 'message') {
+    const { buffer } = native.slice8(data, 0);
+    const body = !detail.bytes ? `${detail.text}` : dcn.binary(d.dc) === 'blob' ? new Blob([buffer]) : buffer;
+    event = new native.MessageEvent(type, { data: body });
+  } else if (type === 'error') {
+    const error = new RTCError({ errorDetail: detail.errorDetail || 'data-channel-failure' }, `${detail.message || ''}`);
+    event = new RTCErrorEvent(type, { error });
+  } else event = new native.Event(type);
+  native.dispatch(d.dc, event);
+  return undefined;
+}
+
+if (DC) {
+  native.slice8 = bound(getPrototypeOf(Uint8Array.prototype).slice);
+  const channelOf = (dc) => { const d = native.get(channels, dc); return d && d.c.phase !== 'session' ? d : null; };
+  const read = (name, value) => patchAccessor(DC, name, (target, self) => {
+    const d = channelOf(self);
+    const own = d ? value(d) : undefined;
+    return own === undefined ? apply(target, self, []) : own;
+  });
+  read('readyState', (d) => d.state);
+  read('bufferedAmount', (d) => d.buffered);
+  read('id', (d) => (d.number === null ? undefined : d.number));
+  read('negotiated', (d) => (d.came ? false : undefined));
+  patchAccessor(DC, 'bufferedAmountLowThreshold', null, (target, self, args) => {
+    apply(target, self, args);
+    const d = channelOf(self);
+    if (d) d.c.phase === 'device' && quiet(ask('setThreshold', d.id, list(dcn.threshold(self))));
+  });
+
+  /** Sends what has been copied, after what was sent before. The worker takes no flood: so many in a time, the rest waits here. */
+  const [SENDS, SENDS_MS] = list(200, 200);
+  const outgoing = list();
+  let [sent, resting] = list(0, false);
+  const sendNow = (d, text, bytes) => { outgoing.push(list(d, text, bytes)); if (!resting) sendMore(); };
+  const sendMore = () => {
+    for (; outgoing.length && sent < SENDS; sent++) {
+      const [d, text, bytes] = outgoing.shift();
+      apply(then, ask('send', d.id, text === null ? list() : list(text), '', bytes), [({ value }) => {
+        if (typeof value === 'number') d.buffered = value;
+      }, () => {}]);
+    }
+    resting = sent > 0;
+    if (resting) native.later(() => { sent = 0; sendMore(); }, SENDS_MS);
+  };
+  patchMethod(DC, 'send', (target, self, args) => {
+    const d = channelOf(self);
+    // The native one is never open: it throws what a channel throws that isn't.
+    if (!d || d.state !== 'open' || args.length === 0) return apply(target, self, args);
+    const [what] = args;
+    if (what instanceof Blob) {
+      d.buffered += native.blobSize.get(what);
+      const before = d.tail;
+      const run = async () => {
+        if (before) await before;
+        sendNow(d, null, new native.Uint8Array(await safe(native.blobBytes(what))));
+      };
+      d.tail = safe(run());
+      return undefined;
+    }
+    const bytes = native.isView(what) ? native.slice8(new native.Uint8Array(native.viewBuffer(what), native.viewOffset(what), native.viewLength(what)), 0)
+      : succeeds(() => native.bufferLength(what)) ? native.slice8(new native.Uint8Array(what), 0) : null;
+    const text = bytes ? null : `${what}`;
+    d.buffered += bytes ? bytes.length : text.length;
+    const go = () => sendNow(d, text, bytes || undefined);
+    if (!d.tail) go();
+    else d.tail = Promise((resolve) => { apply(then, d.tail, [() => { go(); resolve(); }, resolve]); });
+    return undefined;
+  });
+  patchMethod(DC, 'close', (target, self, args) => {
+    const d = channelOf(self);
+    if (!d) return apply(target, self, args);
+    if (d.state === 'closed' || d.state === 'closing') return undefined;
+    d.state = 'closing';
+    if (d.c.phase === 'device') quiet(ask('closeChannel', d.id));
+    return undefined;
+  });
+}

@@ -1,0 +1,149 @@
+// World: MAIN. Elements that show or sound a call: the device draws them. The page's element plays a stand-in of the true size, so
+// that its events and its layout are native.
+
+/** Element → the stream that the page has given it; stream → its elements. */
+const given = new WeakMap();
+const shownBy = new WeakMap();
+/** Element → its screen, {ms, element, stream, shadow, refs, watched}. */
+const screens = new WeakMap();
+/** Element → the output of the device that the page has chosen. */
+const sinks = new WeakMap();
+const SCREEN_EVENTS = list('play', 'pause', 'volumechange', 'loadedmetadata');
+
+/** What of a stream is a call's, as the device knows it. */
+function callTracks(stream) {
+  const found = list();
+  if (calls.state !== 'device' || !PC) return found;
+  for (const track of toList(mdn.tracks(stream))) {
+    const [t, e] = list(native.get(trackInfo, track), partOf(track));
+    if (t) found.push({ target: t.id, transceiver: '' });
+    else if (e && e.track === track && e.c.phase === 'device') found.push({ target: e.c.id, transceiver: nameOf(e), e });
+  }
+  return found;
+}
+
+/** The page gives an element a stream, or takes it away. True if the setting was made here. */
+function showStream(element, stream) {
+  const before = native.get(given, element);
+  if (before && before !== stream) {
+    const elements = native.get(shownBy, before);
+    if (elements) native.set(shownBy, before, elements.filter((other) => other !== element));
+  }
+  native.set(given, element, stream);
+  if (stream) {
+    const elements = native.get(shownBy, stream) || list();
+    if (!elements.includes(element)) elements.push(element);
+    native.set(shownBy, stream, elements);
+  }
+  return refreshScreen(element, stream, before !== stream);
+}
+
+function refreshScreen(element, stream, fresh) {
+  const refs = stream ? callTracks(stream) : list();
+  let s = native.get(screens, element);
+  if (refs.length === 0) {
+    if (s) closeScreen(s);
+    return false;
+  }
+  if (!s) {
+    s = { __proto__: null, ms: ++lastPlayer, element, shadow: null, told: '', watched: false, size: null };
+    native.set(screens, element, s);
+    calls.screens.set(s.ms, s);
+    s.hear = () => playScreen(s);
+    for (const type of SCREEN_EVENTS) native.listen(element, type, s.hear, true);
+  }
+  s.stream = stream;
+  const tracks = refs.map(({ target, transceiver }) => ({ target, transceiver }));
+  const sink = native.get(sinks, element) || '';
+  const told = stringify(list(tracks, sink));
+  if (told !== s.told) {
+    s.told = told;
+    toWorker({ screen: { ms: s.ms, tracks, sink } });
+  }
+  playScreen(s);
+  // A picture that is received has a stand-in; everything else is in the stream itself.
+  const pictures = refs.filter(({ e }) => e && mdn.kind(e.track) === 'video');
+  s.pictures = pictures.map(({ e }) => e);
+  if (pictures.length === 0) return false;
+  for (const e of s.pictures) if (!e.standIn) e.standIn = emptyTrack('video');
+  const parts = toList(mdn.tracks(stream)).map((track) => { const e = s.pictures.find((one) => one.track === track); return e ? e.standIn.track : track; });
+  const names = parts.map((track) => mdn.id(track)).join(' ');
+  if (fresh || names !== s.names) {
+    s.names = names;
+    s.shadow = new mdn.Stream(parts);
+    native.srcObject.set(element, s.shadow);
+  }
+  if (s.size) sizeScreen(s);
+  return true;
+}
+
+function closeScreen(s) {
+  for (const type of SCREEN_EVENTS) native.unlisten(s.element, type, s.hear, true);
+  native.set(screens, s.element, undefined);
+  calls.screens.delete(s.ms);
+  unwatchElement(s.ms);
+  toWorker({ closeScreen: { ms: s.ms } });
+}
+
+function loseScreens() {
+  for (const s of calls.screens.values()) {
+    for (const type of SCREEN_EVENTS) native.unlisten(s.element, type, s.hear, true);
+    native.set(screens, s.element, undefined);
+    unwatchElement(s.ms);
+  }
+  calls.screens = table();
+}
+
+function playScreen(s) {
+  const e = s.element;
+  if (!s.watched) s.watched = watchElement(s.ms, e);
+  toWorker({ playback: {
+    ms: s.ms, paused: native.paused.get(e), rate: 1, volume: native.volume.get(e), muted: native.muted.get(e), preservesPitch: true, seekId: 0, position: 0,
+  } });
+}
+
+/** The device tells how large the picture is. */
+function screenSize({ ms, width, height }) {
+  const s = calls.screens.get(ms);
+  if (!s) return;
+  s.size = { width, height };
+  sizeScreen(s);
+}
+
+function sizeScreen(s) {
+  for (const e of s.pictures || list()) if (e.standIn) e.standIn.size(s.size.width, s.size.height);
+}
+
+/** Streams change after they have been given to elements, by the page or by a negotiation. */
+function streamChanged(stream) {
+  for (const element of native.get(shownBy, stream) || list()) {
+    if (native.get(given, element) === stream && !refreshScreen(element, stream, false) && native.srcObject.get(element) !== stream) native.srcObject.set(element, stream);
+  }
+}
+
+if (ME.setSinkId) {
+  // The page's names of outputs are the device's: the session knows none of them.
+  patchMethod(ME, 'setSinkId', (target, self, args) => {
+    if (calls.state !== 'device' || !isMedia(self) || args.length === 0) return apply(target, self, args);
+    return promised(async () => {
+      const { value } = await ask('enumerate', 0);
+      const sink = `${args[0]}`;
+      const known = sink === '' || toList(value).some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink);
+      if (!known) throw new native.DOMException('Requested device not found', 'NotFoundError');
+      native.set(sinks, self, sink);
+      const stream = native.get(given, self);
+      if (stream) refreshScreen(self, stream, false);
+    });
+  });
+  patchAccessor(ME, 'sinkId', (target, self) => native.get(sinks, self) || apply(target, self, []));
+}
+
+if (PC && mdn) {
+  for (const name of ['addTrack', 'removeTrack']) {
+    patchMethod(MediaStream.prototype, name, (target, self, args) => {
+      const result = apply(target, self, args);
+      streamChanged(self);
+      return result;
+    });
+  }
+}
