@@ -17,6 +17,8 @@ function readerOf(m) {
 
 /** The page reads an element: gives its player while there is nothing to read but the stand-in. */
 function reads(element, reader) {
+  const s = native.get(screens, element);
+  if (s) return readsScreen(s, reader);
   const m = native.get(elements, element);
   if (!m || !players.get(m.id) || (reader === 'pixels' && !isVideo(element))) return null;
   const now = native.now(thisPerformance);

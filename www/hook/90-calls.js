@@ -7,8 +7,8 @@ const { parse, stringify } = JSON;
 
 /** The document's call. `state`: unknown (nothing was used yet), asking, device, session. */
 const calls = {
-  __proto__: null, state: 'unknown', refused: false, last: 0, decided: null, decide: null,
-  waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(),
+  __proto__: null, state: 'unknown', refused: false, forgone: false, last: 0, decided: null, decide: null,
+  waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(), taps: table(), brought: table(),
 };
 /** How long a page's call waits for a word of the worker. */
 const CALL_MS = 5000;
@@ -53,6 +53,7 @@ function callLost() {
   [calls.waiting, calls.connections] = list(table(), table());
   for (const { reject } of waiting) reject(LOST);
   for (const c of connections) loseConnection(c);
+  loseSamples();
   loseTracks();
   loseScreens();
 }
@@ -115,7 +116,7 @@ const HUSHED = list('icecandidate', 'icecandidateerror', 'icegatheringstatechang
 function connectionMade(pc) {
   const config = pcn.config(pc);
   // A certificate can't leave the session.
-  if (!link || (config.certificates && config.certificates.length)) return pc;
+  if (!link || !Generator || calls.forgone || (config.certificates && config.certificates.length) || config.encodedInsertableStreams) return pc;
   callBegins();
   if (calls.state === 'session') return pc;
   const c = {
@@ -150,20 +151,34 @@ function leaveDevice(c) {
   for (const { drop } of c.journal) drop();
   c.journal = list();
   calls.connections.delete(c.id);
-  if (pcn.signaling(c.pc) !== 'closed') pcn.configure(c.pc, c.config);
+  if (pcn.signaling(c.pc) === 'closed') return;
+  pcn.configure(c.pc, c.config);
+  for (const one of toList([...pcn.transceivers(c.pc)])) { const track = senderTrack(pcn.sender(one)); if (track) tapTrack(track, true); }
+}
+
+/** The page puts something of its own between codec and wire (encryption from end to end), which the device does not have: nothing may be
+ * sent without it. This document's calls are the session's from now on; one that is under way is lost. */
+function forgo(c) {
+  calls.forgone = true;
+  if (!c.negotiated) return leaveDevice(c);
+  quiet(ask('close', c.id));
+  calls.connections.delete(c.id);
+  return loseConnection(c);
 }
 
 const DEVICE = (c) => c && (c.phase === 'asking' || c.phase === 'device');
 const connectionOf = (pc) => { const c = native.get(connections, pc); return DEVICE(c) ? c : null; };
 const partOf = (object) => { const e = native.get(parts, object); return e && DEVICE(e.c) ? e : null; };
 
-/** Sends a request about a connection, in the order of the page's calls. */
+/** Runs something when the device has the connection, in the order of the page's calls; or `drop`, if it never has. */
+function inTurn(c, run, drop) {
+  if (c.phase === 'device') run(); else if (c.phase === 'asking') c.journal.push({ __proto__: null, run, drop }); else drop();
+}
+
+/** Sends a request about a connection. */
 function send(c, verb, args, transceiver) {
-  if (c.phase === 'device') return ask(verb, c.id, args, transceiver);
   return Promise((resolve, reject) => {
-    c.journal.push({
-      __proto__: null, run: () => { apply(then, ask(verb, c.id, args, transceiver), [resolve, reject]); }, drop: () => resolve({}),
-    });
+    inTurn(c, () => { apply(then, ask(verb, c.id, args, transceiver), [resolve, reject]); }, () => resolve({}));
   });
 }
 /** The same where the page waits for nothing. */
@@ -212,7 +227,10 @@ if (PC) {
   }
   const patch = (name, act) => patchMethod(PC, name, (target, self, args) => {
     const c = connectionOf(self);
-    return c ? act(c, args, () => apply(target, self, args)) : apply(target, self, args);
+    if (c) return act(c, args, () => apply(target, self, args));
+    // A connection of the session's sends what the device captures.
+    if (native.get(trackInfo, args[0])) tapTrack(args[0], true);
+    return apply(target, self, args);
   });
 
   patch('getConfiguration', (c, _, call) => {
@@ -275,6 +293,7 @@ if (PC) {
     calls.connections.delete(c.id);
     for (const d of calls.channels.values()) if (d.c === c) { d.state = 'closed'; calls.channels.delete(d.id); }
     c.phase = 'closed';
+    sweepBrought();
   });
   patch('createDataChannel', (c, _, call) => {
     const channel = call();
@@ -284,21 +303,21 @@ if (PC) {
   patch('addTrack', (c, args, call) => {
     const sender = call();
     const e = noteParts(c, sender);
-    const track = sendable(c, args[0]);
-    if (track !== null) tell(c, 'addTrack', list(track, streamNames(args.slice(1))), nameOf(e));
+    tell(c, 'addTrack', list(sendable(c, args[0]), streamNames(args.slice(1))), nameOf(e));
     return sender;
   });
   patch('removeTrack', (c, args, call) => {
     const e = partOf(args[0]);
     call();
     if (e) tell(c, 'removeTrack', list(), nameOf(e));
+    sweepBrought();
   });
   patch('addTransceiver', (c, args, call) => {
     const transceiver = call();
     const e = noteParts(c, pcn.sender(transceiver));
     const first = typeof args[0] === 'object' ? sendable(c, args[0]) : `${args[0]}`;
     const { streams, ...init } = args[1] || {};
-    if (first !== null) tell(c, 'addTransceiver', list(first, init, streamNames(toList([...(streams || [])]))), nameOf(e));
+    tell(c, 'addTransceiver', list(first, init, streamNames(toList([...(streams || [])]))), nameOf(e));
     return transceiver;
   });
   patch('getStats', (c, args, call) => {
@@ -435,12 +454,12 @@ function loseConnection(c) {
 
 const senderTrack = PC ? accessor(RTCRtpSender.prototype, 'track').get : null;
 
-/** The number of a track on the device, null if the page's own media are to be sent: then the session keeps the connection, if it still can. */
+/** The name of a track on the device: captured there, received there, or brought there from now on. */
 function sendable(c, track) {
   const t = native.get(trackInfo, track);
   if (t) return t.id;
-  if (!c.negotiated) leaveDevice(c);
-  return null;
+  const e = received(track);
+  return e ? { target: e.c.id, transceiver: nameOf(e) } : broughtTrack(c, track);
 }
 
 function streamNames(streams) {
@@ -453,14 +472,22 @@ if (PC) {
   const Transceiver = RTCRtpTransceiver.prototype;
   const patch = (proto, name, act) => patchMethod(proto, name, (target, self, args) => {
     const e = partOf(self);
-    return e ? act(e, args, () => apply(target, self, args)) : apply(target, self, args);
+    if (e) return act(e, args, () => apply(target, self, args));
+    if (native.get(trackInfo, args[0])) tapTrack(args[0], true);
+    return apply(target, self, args);
   });
+  for (const proto of [Sender, Receiver]) {
+    patchAccessor(proto, 'transform', null, (target, self, args) => {
+      const e = partOf(self);
+      if (e && args[0]) forgo(e.c);
+      return apply(target, self, args);
+    });
+  }
   patch(Sender, 'replaceTrack', (e, args, call) => {
-    const track = args[0] ? native.get(trackInfo, args[0]) : null;
-    if (args[0] && !track) return call();
     return promised(async () => {
       await safe(call());
-      await send(e.c, 'replaceTrack', list(track ? track.id : null), nameOf(e));
+      await send(e.c, 'replaceTrack', list(args[0] ? sendable(e.c, args[0]) : null), nameOf(e));
+      sweepBrought();
     });
   });
   patch(Sender, 'setParameters', (e, args, call) => promised(async () => {
@@ -471,7 +498,7 @@ if (PC) {
   patch(Sender, 'setStreams', (e, args, call) => { call(); tell(e.c, 'setStreams', list(streamNames(args)), nameOf(e)); });
   patch(Sender, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'sender', e)));
   patch(Receiver, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'receiver', e)));
-  patch(Transceiver, 'stop', (e, _, call) => { call(); tell(e.c, 'stop', list(), nameOf(e)); });
+  patch(Transceiver, 'stop', (e, _, call) => { call(); tell(e.c, 'stop', list(), nameOf(e)); sweepBrought(); });
   patch(Transceiver, 'setCodecPreferences', (e, args, call) => { call(); tell(e.c, 'setCodecPreferences', list(args[0]), nameOf(e)); });
   patchAccessor(Transceiver, 'direction', null, (target, self, args) => {
     apply(target, self, args);

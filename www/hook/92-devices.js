@@ -30,20 +30,30 @@ function emptyTrack(kind) {
     quiet(mdn.write(writer, new mdn.Frame(grey, { timestamp: native.round(native.now(thisPerformance) * 1000) })));
     timer = native.later(show, GREY_MS);
   };
+  let real = false;
+  /** Shows real samples. When no more come, it is grey again. */
+  const write = (samples) => {
+    if (kind === 'video') {
+      native.forget(timer);
+      real = true;
+      timer = native.later(() => { real = false; if (grey) show(); }, GREY_MS * 4);
+    }
+    return mdn.write(writer, samples);
+  };
   const size = (width, height) => {
     const [codedWidth, codedHeight] = list(width + (width % 2), height + (height % 2));
     const data = new native.Uint8Array(codedWidth * codedHeight * 1.5);
     native.level(data, 128);
     if (grey) mdn.closeFrame(grey);
     grey = new mdn.Frame(data, { format: 'I420', codedWidth, codedHeight, visibleRect: { x: 0, y: 0, width, height }, timestamp: 0 });
-    show();
+    if (!real) show();
   };
-  return { __proto__: null, track, size };
+  return { __proto__: null, track, size, write };
 }
 
 function captured(about) {
-  const { track, size } = emptyTrack(about.kind);
-  const t = { __proto__: null, id: about.track, kind: about.kind, about, muted: about.muted, track, size };
+  const t = { ...emptyTrack(about.kind), __proto__: null, id: about.track, kind: about.kind, about, muted: about.muted, tap: null };
+  const { track } = t;
   native.set(trackInfo, track, t);
   calls.captured.set(t.id, t);
   sizeTrack(t);
@@ -160,7 +170,11 @@ if (MST && MDV && Generator) {
   });
   patchMethod(MST, 'clone', (target, self, args) => {
     const t = native.get(trackInfo, self);
-    if (!t) return apply(target, self, args);
+    if (!t) {
+      const [clone, e] = list(apply(target, self, args), received(self));
+      if (e) { native.set(parts, clone, e); native.add(receivedClones, clone); }
+      return clone;
+    }
     const clone = captured({ ...t.about, track: nextId(), id: '' });
     if (calls.state === 'device') quiet(ask('cloneTrack', t.id, list(native.get(trackInfo, clone).id, mdn.id(clone))));
     return clone;
@@ -169,6 +183,8 @@ if (MST && MDV && Generator) {
     apply(target, self, args);
     const t = native.get(trackInfo, self);
     if (t && calls.state === 'device') quiet(ask('enableTrack', t.id, list(!!args[0])));
+    const e = t ? null : received(self);
+    if (e) tell(e.c, 'enableTrack', list(!!args[0]), nameOf(e));
   });
 }
 
@@ -178,6 +194,7 @@ function callHappened({ target, event, detail, data }) {
   const about = detail ? parse(detail) : {};
   if (of === 'connection') { const c = calls.connections.get(target); if (c) connectionEvent(c, type, about); }
   if (of === 'channel') { const d = calls.channels.get(target); if (d) channelEvent(d, type, about, data); }
+  if (of === 'tap') { const tap = calls.taps.get(target); if (tap) tapped(tap, about, data); }
   if (of === 'track') { const t = calls.captured.get(target); if (t) trackEvent(t, type); }
   if (of === 'devices' && thisDevices) native.dispatch(thisDevices, new native.Event(type));
 }

@@ -17,7 +17,7 @@ function callTracks(stream) {
   for (const track of toList(mdn.tracks(stream))) {
     const [t, e] = list(native.get(trackInfo, track), partOf(track));
     if (t) found.push({ target: t.id, transceiver: '' });
-    else if (e && e.track === track && e.c.phase === 'device') found.push({ target: e.c.id, transceiver: nameOf(e), e });
+    else if (e && e.c.phase === 'device' && received(track)) found.push({ target: e.c.id, transceiver: nameOf(e), e });
   }
   return found;
 }
@@ -46,7 +46,7 @@ function refreshScreen(element, stream, fresh) {
     return false;
   }
   if (!s) {
-    s = { __proto__: null, ms: ++lastPlayer, element, shadow: null, told: '', watched: false, size: null };
+    s = { __proto__: null, ms: ++lastPlayer, element, shadow: null, told: '', watched: false, size: null, reader: null, settled: list() };
     native.set(screens, element, s);
     calls.screens.set(s.ms, s);
     s.hear = () => playScreen(s);
@@ -62,11 +62,13 @@ function refreshScreen(element, stream, fresh) {
   }
   playScreen(s);
   // A picture that is received has a stand-in; everything else is in the stream itself.
-  const pictures = refs.filter(({ e }) => e && mdn.kind(e.track) === 'video');
-  s.pictures = pictures.map(({ e }) => e);
-  if (pictures.length === 0) return false;
-  for (const e of s.pictures) if (!e.standIn) e.standIn = emptyTrack('video');
-  const parts = toList(mdn.tracks(stream)).map((track) => { const e = s.pictures.find((one) => one.track === track); return e ? e.standIn.track : track; });
+  s.pictures = refs.filter(({ e }) => e && mdn.kind(e.track) === 'video').map(({ e }) => e);
+  if (s.pictures.length === 0 && !s.reader) return false;
+  const parts = toList(mdn.tracks(stream)).map((track) => {
+    if (s.reader) return tapTrack(track, true);
+    const e = received(track);
+    return e && s.pictures.includes(e) ? standInOf(e).track : track;
+  });
   const names = parts.map((track) => mdn.id(track)).join(' ');
   if (fresh || names !== s.names) {
     s.names = names;
@@ -98,7 +100,7 @@ function playScreen(s) {
   const e = s.element;
   if (!s.watched) s.watched = watchElement(s.ms, e);
   toWorker({ playback: {
-    ms: s.ms, paused: native.paused.get(e), rate: 1, volume: native.volume.get(e), muted: native.muted.get(e), preservesPitch: true, seekId: 0, position: 0,
+    ms: s.ms, paused: native.paused.get(e), rate: 1, volume: native.volume.get(e), muted: native.muted.get(e) || s.reader === 'sound', preservesPitch: true, seekId: 0, position: 0,
   } });
 }
 
@@ -111,7 +113,7 @@ function screenSize({ ms, width, height }) {
 }
 
 function sizeScreen(s) {
-  for (const e of s.pictures || list()) if (e.standIn) e.standIn.size(s.size.width, s.size.height);
+  for (const e of s.pictures || list()) { e.size = s.size; if (e.standIn) e.standIn.size(s.size.width, s.size.height); }
 }
 
 /** Streams change after they have been given to elements, by the page or by a negotiation. */

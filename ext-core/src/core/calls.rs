@@ -137,7 +137,8 @@ impl Calls {
             _ => {}
         }
         // What may be large doesn't keep the rest waiting.
-        let stream = if verb == "send" || verb == "closeChannel" { call.stream } else { PLAYER_STREAM };
+        let is_large = matches!(&*verb, "send" | "closeChannel" | "media");
+        let stream = if is_large { call.stream } else { PLAYER_STREAM };
         let request = CallRequest {
             call: call.id,
             request: id,

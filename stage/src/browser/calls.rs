@@ -5,6 +5,7 @@
 mod channel;
 mod connection;
 mod devices;
+mod samples;
 
 pub(super) use devices::set_sink;
 
@@ -16,6 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::browser::calls::channel::LiveChannel;
 use crate::browser::calls::connection::LiveConnection;
 use crate::browser::calls::devices::LiveTrack;
+use crate::browser::calls::samples::Tap;
 use crate::browser::{happened, js, with_shell};
 use crate::machine::calls::{CallStep, Verb};
 use crate::machine::event::Event;
@@ -32,6 +34,8 @@ pub(super) struct LiveCall {
     connections: Table<u32, LiveConnection>,
     tracks: Table<u32, LiveTrack>,
     channels: Table<u32, LiveChannel>,
+    /// Tracks that are brought to the page.
+    taps: Table<u32, Tap>,
     /// Streams that stand for those of the page, by the page's names.
     streams: Vec<(String, JsValue)>,
     /// Names in descriptions: here, in the page.
@@ -58,6 +62,7 @@ impl LiveCall {
             connections: Table::default(),
             tracks: Table::default(),
             channels: Table::default(),
+            taps: Table::default(),
             streams: Vec::new(),
             names: Vec::new(),
             made: 1 << 31,
@@ -134,8 +139,35 @@ impl LiveCall {
             }
             Verb::Capture => self.capture(&args),
             Verb::Enumerate => self.enumerate(),
-            Verb::StopTrack | Verb::CloneTrack | Verb::EnableTrack | Verb::ApplyConstraints => {
+            Verb::EnableTrack => {
+                let track = self.any_track(target, &transceiver)?;
+                Reflect::set(&track, &"enabled".into(), &args.get(0))
+                    .map(|_| Given::Value(JsValue::UNDEFINED))
+            }
+            Verb::StopTrack | Verb::CloneTrack | Verb::ApplyConstraints => {
                 self.run_track(verb, target, &args)
+            }
+            Verb::Tap => {
+                self.check_room(self.taps.len())?;
+                let id = number(&args.get(0));
+                let tap = Tap::open(self.call, id, &self.any_track(target, &transceiver)?)?;
+                self.taps.insert(id, tap);
+                Ok(Given::Value(JsValue::UNDEFINED))
+            }
+            Verb::Tapped => {
+                if let Some(tap) = self.taps.get(target) {
+                    tap.arrived(&args);
+                }
+                Ok(Given::Value(JsValue::UNDEFINED))
+            }
+            Verb::Untap => {
+                self.taps.remove(target);
+                Ok(Given::Value(JsValue::UNDEFINED))
+            }
+            Verb::Bring => self.bring(&args),
+            Verb::Media => {
+                let track = self.tracks.get_mut(target).ok_or_else(|| unknown("track"))?;
+                track.take(&args.get(0), &data).map(Given::Value)
             }
             Verb::SetConfiguration
             | Verb::CreateOffer
@@ -148,6 +180,7 @@ impl LiveCall {
             | Verb::RemoveTrack
             | Verb::AddTransceiver
             | Verb::GetStats
+            | Verb::GetSources
             | Verb::ReplaceTrack
             | Verb::SetParameters
             | Verb::SetStreams
@@ -205,13 +238,16 @@ impl LiveCall {
         names.iter().filter_map(|name| name.as_string()).map(|name| self.stream(&name)).collect()
     }
 
-    /// A captured track by its number, or nothing for null.
-    fn track(&self, number_of: &JsValue) -> Result {
-        if number_of.is_null() || number_of.is_undefined() {
+    /// A captured track by its number, a received one by its connection and transceiver, or nothing for null.
+    fn track(&self, named: &JsValue) -> Result {
+        if named.is_null() || named.is_undefined() {
             return Ok(JsValue::NULL);
         }
-        let live = self.tracks.get(number(number_of)).ok_or_else(|| unknown("track"))?;
-        Ok(live.track().clone())
+        if named.is_object() {
+            let target = number(&Reflect::get(named, &"target".into())?);
+            return self.any_track(target, &text(named, "transceiver"));
+        }
+        self.any_track(number(named), "")
     }
 
     /// A description in the page's names; anything else as it is.
@@ -226,12 +262,7 @@ impl LiveCall {
     pub(super) fn play(&self, play: &PlayTracks) -> Result<web_sys::MediaStream> {
         let stream = web_sys::MediaStream::new()?;
         for TrackRef { target, transceiver } in &play.tracks {
-            let track = if transceiver.is_empty() {
-                self.tracks.get(*target).map(|live| live.track().clone())
-            } else {
-                self.connections.get(*target).and_then(|live| live.received(transceiver))
-            };
-            if let Some(track) = track {
+            if let Ok(track) = self.any_track(*target, transceiver) {
                 stream.add_track(track.unchecked_ref());
             }
         }
@@ -252,6 +283,12 @@ fn is_of_connection(verb: Verb) -> bool {
             | Verb::EnableTrack
             | Verb::ApplyConstraints
             | Verb::GetStats
+            | Verb::GetSources
+            | Verb::Tap
+            | Verb::Tapped
+            | Verb::Untap
+            | Verb::Bring
+            | Verb::Media
     )
 }
 

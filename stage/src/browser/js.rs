@@ -21,6 +21,11 @@ pub(super) fn now_ms() -> f64 {
     CLOCK.with(|clock| clock.as_ref().map_or(0.0, Performance::now))
 }
 
+/// When the monotonic clock began, in milliseconds since the Unix epoch.
+pub(super) fn time_origin() -> f64 {
+    CLOCK.with(|clock| clock.as_ref().map_or(0.0, Performance::time_origin))
+}
+
 /// Microseconds since the Unix epoch, finer than `Date.now()` and still right after a suspend.
 pub(super) fn wall_us() -> u64 {
     let now = now_ms();

@@ -77,6 +77,17 @@ pub enum Verb {
     EnableTrack,
     /// `[constraints]`.
     ApplyConstraints,
+    /// Samples of a track are brought to the page, as events `tap.chunk` of the number: `[number]`.
+    Tap,
+    /// `[bytes that have arrived, whether the page begins anew]`.
+    Tapped,
+    Untap,
+    /// The page makes a track: `[number, kind, name in the page]`.
+    Bring,
+    /// Samples of one that the page makes: `[{key, timestamp, config}]` and bytes; gives `{refresh}`.
+    Media,
+    /// `[getSynchronizationSources or getContributingSources]` of a receiver.
+    GetSources,
 }
 
 impl Verb {
@@ -114,6 +125,12 @@ impl Verb {
             "cloneTrack" => Self::CloneTrack,
             "enableTrack" => Self::EnableTrack,
             "applyConstraints" => Self::ApplyConstraints,
+            "tap" => Self::Tap,
+            "tapped" => Self::Tapped,
+            "untap" => Self::Untap,
+            "bring" => Self::Bring,
+            "media" => Self::Media,
+            "getSources" => Self::GetSources,
             _ => return None,
         })
     }

@@ -199,3 +199,66 @@ fn what_a_page_finds_of_the_interfaces_is_what_the_browser_has() {
     other.close();
     session.close();
 }
+
+/// Waits until a page's number satisfies; what it was last is told.
+fn seen(page: &Page, what: &str, script: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let found = page.evaluate_within(script, PATIENCE).unwrap();
+        if is_right(&found) {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what}: {found}");
+    }
+}
+
+fn hertz(from: f64, to: f64) -> impl Fn(&Value) -> bool {
+    move |found| {
+        (from..to).contains(&found["hertz"].as_f64().unwrap()) && found["level"].as_f64() > Some(-70.0)
+    }
+}
+
+fn reddish(colour: &Value) -> bool {
+    let [red, green, blue] = [0, 1, 2].map(|at| colour[at].as_f64().unwrap());
+    red > 180.0 && green < 60.0 && blue < 60.0
+}
+
+/// Chromium's fake camera.
+fn greenish(colour: &Value) -> bool {
+    let [red, green, blue] = [0, 1, 2].map(|at| colour[at].as_f64().unwrap());
+    green > 100.0 && green > red + 40.0 && green > blue + 40.0
+}
+
+#[test]
+fn what_the_page_makes_is_sent_and_what_it_reads_of_a_call_is_real() {
+    let server = serve();
+    let (session, other) = ends();
+    let [here, there] = [&session, &other].map(|end| end.open(&server.url(PATH)).unwrap());
+    // The session's page sends what it makes; the other end sends its devices.
+    here.evaluate_within("begin({ make: homemade })", PATIENCE).unwrap();
+    there.evaluate_within("begin()", PATIENCE).unwrap();
+    connect(&here, &there, false).unwrap();
+    there.wait_until("theirs.videoWidth === 320", PATIENCE).unwrap();
+    seen(&there, "the picture that the page makes", "colour(theirs)", reddish);
+    seen(&there, "the tone that the page makes", "tone()", hertz(950.0, 1050.0));
+    // And it reads what it gets.
+    seen(&here, "the picture that comes", "colour(theirs)", greenish);
+    let beep = seen(&there, "the beep, natively", "tone(own.srcObject)", hertz(100.0, 2000.0));
+    let beep = beep["hertz"].as_f64().unwrap();
+    seen(&here, "the beep that comes", "tone()", hertz(beep - 30.0, beep + 30.0));
+    let recorded = seen(&here, "a recording", "recorded(theirs.srcObject)", |found| {
+        found["loudest"].as_f64() > Some(0.01)
+    });
+    assert!(
+        recorded["is"] == true && recorded["width"] == 640 && greenish(&recorded["colour"]),
+        "{recorded}"
+    );
+    // Its own microphone and camera, too.
+    here.evaluate_within("navigator.mediaDevices.getUserMedia({ audio: true, video: true }).then((stream) => { own.srcObject = stream; })", PATIENCE)
+        .unwrap();
+    seen(&here, "the page's own beep", "tone(own.srcObject)", hertz(beep - 30.0, beep + 30.0));
+    seen(&here, "the page's own picture", "colour(own)", greenish);
+    assert_eq!(session.status().unwrap()["connections"], 1);
+    other.close();
+    session.close();
+}

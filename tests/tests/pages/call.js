@@ -5,15 +5,15 @@ let pc = null;
 let channel = null;
 const heard = [];
 
-async function begin({ audio = true, video = true, config = {} } = {}) {
+async function begin({ audio = true, video = true, config = {}, make = null } = {}) {
   pc = new RTCPeerConnection(config);
   for (const type of ['negotiationneeded', 'signalingstatechange', 'icegatheringstatechange', 'iceconnectionstatechange', 'connectionstatechange', 'track', 'datachannel']) {
     pc.addEventListener(type, () => log.push(`${type} ${pc.signalingState} ${pc.iceGatheringState} ${pc.connectionState}`));
   }
   pc.ontrack = ({ streams: [stream] }) => { if (theirs.srcObject !== stream) theirs.srcObject = stream; };
   pc.ondatachannel = (event) => listen(event.channel);
-  if (!audio && !video) return;
-  const stream = await navigator.mediaDevices.getUserMedia({ audio, video });
+  if (!audio && !video && !make) return;
+  const stream = make ? make() : await navigator.mediaDevices.getUserMedia({ audio, video });
   own.srcObject = stream;
   for (const track of stream.getTracks()) pc.addTrack(track, stream);
 }
@@ -46,16 +46,58 @@ async function answer(description) {
 
 const accept = (description) => pc.setRemoteDescription(description);
 
-/** The strongest frequency of what is received, over half a second, in Hz. */
-async function tone() {
+/** Media that the page makes itself: a tone of 1000 Hz, and red, moving. */
+function homemade() {
+  const context = new AudioContext();
+  const out = context.createMediaStreamDestination();
+  const tone = context.createOscillator();
+  tone.frequency.value = 1000;
+  tone.connect(out);
+  tone.start();
+  const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+  const pen = canvas.getContext('2d');
+  let at = 0;
+  setInterval(() => { pen.fillStyle = 'red'; pen.fillRect(0, 0, 320, 240); pen.fillStyle = '#c00'; pen.fillRect(at++ % 300, 200, 20, 20); }, 50);
+  return new MediaStream([...out.stream.getTracks(), ...canvas.captureStream(20).getTracks()]);
+}
+
+/** The colour in the middle of a video, [r, g, b]. */
+function colour(video) {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
+  const pen = canvas.getContext('2d');
+  pen.drawImage(video, video.videoWidth / 2, video.videoHeight / 2, 1, 1, 0, 0, 1, 1);
+  return [...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+}
+
+/** The strongest frequency of what a recording of half a second has, in Hz. */
+async function recorded(stream) {
+  const recorder = new MediaRecorder(stream);
+  const parts = [];
+  recorder.ondataavailable = ({ data }) => parts.push(data);
+  recorder.start();
+  await new Promise((resolve) => { setTimeout(resolve, 3000); });
+  recorder.stop();
+  await new Promise((resolve) => { recorder.onstop = resolve; });
+  const context = new AudioContext();
+  const file = new Blob(parts, { type: recorder.mimeType });
+  const sound = await context.decodeAudioData(await file.arrayBuffer());
+  await context.close();
+  const samples = sound.getChannelData(0);
+  const film = Object.assign(document.createElement('video'), { src: URL.createObjectURL(file), muted: true });
+  await film.play();
+  return { is: recorder.stream === stream, loudest: samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0), seconds: sound.duration, width: film.videoWidth, colour: colour(film) };
+}
+
+/** The strongest frequency of a stream, over three seconds, in Hz. */
+async function tone(stream = theirs.srcObject) {
   const context = new AudioContext();
   await context.resume();
   const analyser = context.createAnalyser();
   analyser.fftSize = 8192;
   const sound = new Audio();
-  sound.srcObject = theirs.srcObject; // Chromium decodes what is received only where an element plays it
+  sound.srcObject = stream; // Chromium decodes what is received only where an element plays it
   sound.muted = true;
-  context.createMediaStreamSource(theirs.srcObject).connect(analyser);
+  context.createMediaStreamSource(stream).connect(analyser);
   const bins = new Float32Array(analyser.frequencyBinCount);
   let [best, at] = [-Infinity, 0];
   for (let i = 0; i < 60; i++) {

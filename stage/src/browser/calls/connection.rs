@@ -5,6 +5,7 @@ use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{Given, LiveCall, Result, description, method, renamed, text, unknown, with_call};
+use crate::browser::js;
 use crate::machine::calls::Verb;
 
 /// Events that the page hears of, with what of each.
@@ -353,6 +354,20 @@ impl LiveCall {
                     let report = wasm_bindgen_futures::JsFuture::from(report).await?;
                     Ok(Array::from(&method(&report, "values", &[])?).into())
                 })))
+            }
+            Verb::GetSources => {
+                let receiver = Reflect::get(&live.transceiver(transceiver)?, &"receiver".into())?;
+                let name = match first.as_string().as_deref() {
+                    Some("getContributingSources") => "getContributingSources",
+                    _ => "getSynchronizationSources",
+                };
+                let all = method(&receiver, name, &[])?;
+                // The page's clock begins elsewhere; both are told as wall time.
+                for one in Array::from(&all).iter() {
+                    let at = js::number(&one, "timestamp") + js::time_origin();
+                    Reflect::set(&one, &"timestamp".into(), &at.into())?;
+                }
+                Ok(Given::Value(all))
             }
             _ => Err(unknown("method")),
         }

@@ -5,6 +5,7 @@ use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
+use super::samples::Brought;
 use super::{Given, LiveCall, Result, method, number, tell, text, unknown};
 use crate::browser::with_shell;
 use crate::machine::calls::Verb;
@@ -15,6 +16,8 @@ const NAMES: [&str; 2] = ["deviceId", "groupId"];
 pub(super) struct LiveTrack {
     track: JsValue,
     listeners: Vec<EventListener>,
+    /// What fills it, if the page makes it.
+    brought: Option<Brought>,
 }
 
 impl LiveTrack {
@@ -25,7 +28,12 @@ impl LiveTrack {
             })
         };
         let listeners = ["ended", "mute", "unmute"].map(listen).into();
-        Self { track, listeners }
+        Self { track, listeners, brought: None }
+    }
+
+    /// Takes samples of the page's.
+    pub(super) fn take(&mut self, about: &JsValue, data: &[u8]) -> Result {
+        self.brought.as_mut().ok_or_else(|| unknown("track"))?.take(about, data)
     }
 
     pub(super) fn track(&self) -> &JsValue {
@@ -115,15 +123,24 @@ impl LiveCall {
         })))
     }
 
+    /// The page makes a track, whose samples come: `[number, kind, name in the page]`.
+    pub(super) fn bring(&mut self, args: &Array) -> Result<Given> {
+        self.check_room(self.tracks.len())?;
+        let (id, kind) = (number(&args.get(0)), args.get(1).as_string().unwrap_or_default());
+        let (track, brought) = Brought::open(&kind)?;
+        self.names.push((text(&track, "id"), args.get(2).as_string().unwrap_or_default()));
+        let mut live = LiveTrack::new(self.call, id, track);
+        live.brought = Some(brought);
+        self.tracks.insert(id, live);
+        Ok(Given::Value(JsValue::UNDEFINED))
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "`carry_out` sends only these here")]
     pub(super) fn run_track(&mut self, verb: Verb, id: u32, args: &Array) -> Result<Given> {
         let track = self.tracks.get(id).ok_or_else(|| unknown("track"))?.track().clone();
         match verb {
             Verb::StopTrack => {
                 self.tracks.remove(id);
-            }
-            Verb::EnableTrack => {
-                Reflect::set(&track, &"enabled".into(), &args.get(0))?;
             }
             Verb::CloneTrack => {
                 self.check_room(self.tracks.len())?;
@@ -167,7 +184,7 @@ pub(crate) async fn set_sink(element: JsValue, salt: String, wanted: String) -> 
     Ok(())
 }
 
-fn promise(object: &JsValue, name: &str, args: &[JsValue]) -> Result<Promise> {
+pub(super) fn promise(object: &JsValue, name: &str, args: &[JsValue]) -> Result<Promise> {
     method(object, name, args)?.dyn_into()
 }
 
