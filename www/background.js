@@ -140,8 +140,8 @@ let registered = Promise.resolve();
 
 /** Scripts that stay are never taken out, not for a moment: a page that loads just then would get none. */
 async function register(scripts) {
-  const said = ({ matches, excludeMatches = [], matchOriginAsFallback = false }) =>
-    JSON.stringify([[...matches].sort(), [...excludeMatches].sort(), matchOriginAsFallback]);
+  const said = ({ js, matches, excludeMatches = [], matchOriginAsFallback = false }) =>
+    JSON.stringify([js, [...matches].sort(), [...excludeMatches].sort(), matchOriginAsFallback]);
   const before = new Map((await chrome.scripting.getRegisteredContentScripts()).map((script) => [script.id, said(script)]));
   const changed = scripts.filter((script) => before.has(script.id) && before.get(script.id) !== said(script));
   const added = scripts.filter(({ id }) => !before.has(id));
@@ -159,10 +159,11 @@ const shell = {
     port.onDisconnect.addListener(() => tell('native_closed', port, chrome.runtime.lastError?.message ?? ''));
     return port;
   },
-  register(groups) {
+  register(groups, contract) {
+    const hook = contract ? ['contract.js', 'hook.js'] : ['hook.js'];
     const scripts = groups.filter((group) => group.matches.length).flatMap((group, i) =>
-      [['relay', 'ISOLATED'], ['hook', 'MAIN']].map(([name, world]) => (
-        { id: `${name} ${i}`, js: [`${name}.js`], world, allFrames: true, runAt: 'document_start', ...group })));
+      [['relay', ['relay.js'], 'ISOLATED'], ['hook', hook, 'MAIN']].map(([name, js, world]) => (
+        { id: `${name} ${i}`, js, world, allFrames: true, runAt: 'document_start', ...group })));
     registered = registered.then(() => register(scripts)).catch((error) => console.error(error));
   },
   /** The frames around a frame, from its parent to the top. */

@@ -26,7 +26,7 @@ extern "C" {
     #[wasm_bindgen(method, js_name = connectNative)]
     fn connect_native(this: &Shell, name: &str) -> Port;
     #[wasm_bindgen(method)]
-    fn register(this: &Shell, scripts: JsValue);
+    fn register(this: &Shell, scripts: JsValue, contract: bool);
     #[wasm_bindgen(method, js_name = findAncestors)]
     fn find_ancestors(this: &Shell, tab: i32, frame: i32);
     #[wasm_bindgen(method)]
@@ -299,10 +299,10 @@ impl State {
                     media.port.close();
                 }
             }
-            Output::Register(scripts) => {
+            Output::Register(scripts, contract) => {
                 let serializer = serde_wasm_bindgen::Serializer::json_compatible();
                 if let Ok(scripts) = scripts.serialize(&serializer) {
-                    self.shell.register(scripts);
+                    self.shell.register(scripts, contract);
                 }
             }
             Output::FindAncestors { tab, frame } => self.shell.find_ancestors(tab, frame),

@@ -28,6 +28,7 @@ use crate::link::{DeviceLink, LinkAction, LinkEvent};
 use offstage_settings::{Effective, Problem, Settings};
 
 use self::calls::Calls;
+use self::calls::Coverage;
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
 use self::meter::Meter;
@@ -78,7 +79,8 @@ pub enum Output {
         relay: u32,
     },
     /// Hook and relay belong into the documents of these patterns and no others.
-    Register([Scripts; 2]),
+    /// The second: pages are told of redirected calls.
+    Register([Scripts; 2], bool),
     /// Ask the browser which frames are around this one.
     FindAncestors {
         tab: i32,
@@ -222,7 +224,8 @@ impl Core {
         let scripts = config.scripts();
         self.tabs.set_config(&config);
         self.config = config;
-        self.outputs.push_back(Output::Register(scripts));
+        let contract = self.config.settings().is_on("callsContract");
+        self.outputs.push_back(Output::Register(scripts, contract));
         self.settle();
     }
 
@@ -375,7 +378,8 @@ impl Core {
         match event {
             HookEvent::OpenCall {} => {
                 let (players, link, out) = (&mut self.players, &mut self.link, &mut self.outputs);
-                self.calls.open(relay, origin, calls, players, link, out);
+                let contract = self.config.settings().is_on("callsContract");
+                self.calls.open(relay, origin, Coverage { calls, contract }, players, link, out);
             }
             HookEvent::Request(request) => {
                 self.calls.request(relay, request, &mut self.link, &mut self.outputs);

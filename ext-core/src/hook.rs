@@ -262,6 +262,14 @@ pub struct NativeRanges {
     pub ranges: Vec<f64>,
 }
 
+/// Which versions take part in a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    pub extension: String,
+    pub bridge: String,
+    pub client: String,
+}
+
 /// To the hook.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -269,6 +277,8 @@ pub enum HookCommand {
     /// Whether the document's calls run on the device: 0, or why not. Said again when the device has gone.
     CallOpened {
         code: u32,
+        /// For pages that are told of redirected calls.
+        versions: Option<Versions>,
     },
     /// Answers [`HookEvent::Request`]; `result` is JSON.
     Called {

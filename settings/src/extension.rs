@@ -3,7 +3,7 @@
 use crate::{Kind, Setting, list, switch};
 
 /// The table.
-pub const SETTINGS: [Setting; 13] = [
+pub const SETTINGS: [Setting; 14] = [
     switch(
         "enabled",
         true,
@@ -50,6 +50,15 @@ pub const SETTINGS: [Setting; 13] = [
         "Sites without redirected calls",
         "Sites whose calls always stay in the session, whatever else covers them.",
     ),
+    Setting {
+        person: false,
+        ..switch(
+            "callsContract",
+            false,
+            "Tell pages of redirected calls",
+            "Give pages the properties of navigator.mediaDevices that Microsoft has published for call redirection (isCallRedirectionEnabled and others), which some calling applications look for.",
+        )
+    },
     switch(
         "overlay",
         false,

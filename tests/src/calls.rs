@@ -71,12 +71,17 @@ pub struct Row {
 
 /// A session whose calls go to the device, which has fake devices and asks nobody.
 pub fn caller(installation: &Installation, screen: Option<(u16, u16)>) -> Result<Session> {
+    caller_by(installation, screen, json!({ "callsAllSites": true }))
+}
+
+/// The same with other settings of the administrator's.
+pub fn caller_by(installation: &Installation, screen: Option<(u16, u16)>, managed: Value) -> Result<Session> {
     let arguments = DEVICES.iter().flat_map(|argument| ["--engine-arg".to_owned(), (*argument).to_owned()]);
     let options = SessionOptions {
         headless: screen.is_none(),
         screen,
         sites: Some(Vec::new()),
-        managed: Some(json!({ "callsAllSites": true })),
+        managed: Some(managed),
         client_args: arguments.collect(),
         ..SessionOptions::default()
     };

@@ -7,7 +7,7 @@ const { parse, stringify } = JSON;
 
 /** The document's call. `state`: unknown (nothing was used yet), asking, device, session. */
 const calls = {
-  __proto__: null, state: 'unknown', refused: false, forgone: false, last: 0, decided: null, decide: null,
+  __proto__: null, state: 'unknown', refused: false, forgone: false, versions: null, announce: () => {}, last: 0, decided: null, decide: null,
   waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(), taps: table(), brought: table(),
 };
 /** How long a page's call waits for a word of the worker. */
@@ -26,6 +26,7 @@ function callBegins() {
 
 function callDecided(state) {
   calls.state = state;
+  calls.announce();
   calls.decide();
   for (const c of calls.connections.values()) if (c.phase === 'asking') settleConnection(c);
 }
@@ -40,7 +41,8 @@ onReadyChange.push((ready) => {
 /** `NOT_COVERED`: nothing changes that before the page is loaded again. */
 const NOT_COVERED = 1501;
 
-function callOpened({ code }) {
+function callOpened({ code, versions }) {
+  if (versions) calls.versions = versions;
   if (code === NOT_COVERED) calls.refused = true;
   if (calls.state === 'asking') callDecided(code === 0 ? 'device' : 'session');
   else if (calls.state === 'device' && code !== 0) callLost();
@@ -49,6 +51,7 @@ function callOpened({ code }) {
 /** The device is gone: for the page that is a network that is gone. */
 function callLost() {
   calls.state = deviceReady ? 'unknown' : 'session';
+  calls.announce();
   const [waiting, connections] = list(calls.waiting.values(), calls.connections.values());
   [calls.waiting, calls.connections] = list(table(), table());
   for (const { reject } of waiting) reject(LOST);

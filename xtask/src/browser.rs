@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use offstage_tests::calls::DEVICES;
 use offstage_tests::session::{Installation, Session, SessionOptions};
+use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -40,9 +42,12 @@ pub(crate) struct Options {
     /// The browser's profile; made if it is not there. A temporary one if left out.
     #[arg(long, value_name = "DIR")]
     user_data_dir: Option<PathBuf>,
-    /// Cover every site instead of the extension's own list.
+    /// Cover every site instead of the extension's own list, with its calls.
     #[arg(long)]
     all_sites: bool,
+    /// Give the browser and the device fake microphones, which beep, and fake cameras, and let every page have them.
+    #[arg(long)]
+    fake_devices: bool,
     /// A plain browser, without extension and client, started in the same way: for comparing.
     #[arg(long)]
     no_redirect: bool,
@@ -63,6 +68,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
     let installation = installation(workspace, &options)?;
+    let mut browser_args = options.browser_args;
+    let mut client_args = Vec::new();
+    if options.fake_devices {
+        client_args = DEVICES.iter().flat_map(|arg| ["--engine-arg".to_owned(), (*arg).to_owned()]).collect();
+        browser_args.extend(DEVICES.map(str::to_owned));
+    }
     let session = SessionOptions {
         user_data_dir: options.user_data_dir,
         port: options.remote_debugging_port,
@@ -70,12 +81,17 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<()> {
         screen: None,
         redirect: !options.no_redirect,
         sites: options.all_sites.then(|| vec!["<all_urls>".to_owned()]),
-        browser_args: options.browser_args,
+        managed: options.all_sites.then(|| json!({ "callsAllSites": true })),
+        browser_args,
+        client_args,
         ..SessionOptions::default()
     };
     let session = Session::start(&installation, session)?;
     if !options.no_redirect {
         session.wait_connected(READY_TIMEOUT)?;
+        if options.fake_devices {
+            session.set_device(&json!({ "capture": "allow" }))?;
+        }
     }
     // Before this line a signal ends this program in the usual way, and the kernel ends what it started.
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;

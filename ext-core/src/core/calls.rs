@@ -11,7 +11,7 @@ use offstage_protocol::{ErrorCode, SortedMap};
 
 use super::Output;
 use super::players::Players;
-use crate::hook::{Geometry, HookCommand, PlaybackEvent, RequestEvent, ScreenEvent};
+use crate::hook::{Geometry, HookCommand, PlaybackEvent, RequestEvent, ScreenEvent, Versions};
 use crate::link::DeviceLink;
 
 /// Longest arguments of a request, longest message of a channel, most that waits for the device.
@@ -44,6 +44,15 @@ pub(super) struct Screen {
     pub(super) geometry_seq: u32,
     playback_seq: u32,
     size: [u32; 2],
+}
+
+/// What the settings say of a document's calls.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coverage {
+    /// They go to the device.
+    pub(super) calls: bool,
+    /// The page is told.
+    pub(super) contract: bool,
 }
 
 /// All calls of all documents.
@@ -84,7 +93,7 @@ impl Calls {
         &mut self,
         relay: u32,
         origin: &str,
-        covered: bool,
+        coverage: Coverage,
         players: &mut Players,
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
@@ -95,7 +104,7 @@ impl Calls {
         self.last_id = self.last_id.wrapping_add(1);
         let id = self.last_id;
         let message = OpenCall { call: id, origin: origin.to_owned() };
-        let code = if !covered {
+        let code = if !coverage.calls {
             Some(ErrorCode::NOT_COVERED)
         } else if !link.knows_calls() || !link.send(PLAYER_STREAM, ToDeviceKind::OpenCall(message)) {
             Some(if link.is_ready() { ErrorCode::VERSION_MISMATCH } else { link.status() })
@@ -105,7 +114,12 @@ impl Calls {
             None
         };
         let code = code.map_or(0, ErrorCode::number);
-        out.push_back(Output::ToHook { relay, command: HookCommand::CallOpened { code } });
+        let versions = coverage.contract.then(|| {
+            let (bridge, client, _) = link.versions();
+            let [bridge, client] = [bridge, client].map(|version| version.unwrap_or_default().to_owned());
+            Versions { extension: link.version().to_owned(), bridge, client }
+        });
+        out.push_back(Output::ToHook { relay, command: HookCommand::CallOpened { code, versions } });
     }
 
     pub(super) fn request(
@@ -262,7 +276,7 @@ impl Calls {
                 }
                 out.push_back(Output::ToHook {
                     relay,
-                    command: HookCommand::CallOpened { code: failed.code },
+                    command: HookCommand::CallOpened { code: failed.code, versions: None },
                 });
             }
             FromDeviceKind::PlayerState(state) => {
@@ -293,7 +307,7 @@ impl Calls {
     /// The device is gone: connections are lost, and the next ones are asked for anew.
     pub(super) fn lose_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
         for relay in std::mem::take(&mut self.calls).into_keys() {
-            let command = HookCommand::CallOpened { code: code.number() };
+            let command = HookCommand::CallOpened { code: code.number(), versions: None };
             out.push_back(Output::ToHook { relay, command });
         }
         self.screens = SortedMap::new();

@@ -26,7 +26,7 @@ fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
     world.core.handle_tab(1, "https://example.org/");
     world.run();
     assert_eq!(world.icon(1), Some(IconState::Grey));
-    let nothing = |output: &Output| matches!(output, Output::Register(scripts) if scripts.iter().all(|s| s.matches.is_empty()));
+    let nothing = |output: &Output| matches!(output, Output::Register(scripts, _) if scripts.iter().all(|s| s.matches.is_empty()));
     assert!(world.log.iter().any(nothing));
     assert!(!world.log.contains(&Output::Link(LinkAction::Connect)));
 }

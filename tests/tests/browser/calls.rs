@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offstage_tests::calls::{SCENARIOS, callee, caller, connect, run};
+use offstage_tests::calls::{SCENARIOS, callee, caller, caller_by, connect, run};
 use offstage_tests::cdp::Page;
 use offstage_tests::session::{Installation, Session};
 use offstage_tests::xvfb::xdotool;
@@ -260,5 +260,41 @@ fn what_the_page_makes_is_sent_and_what_it_reads_of_a_call_is_real() {
     seen(&here, "the page's own picture", "colour(own)", greenish);
     assert_eq!(session.status().unwrap()["connections"], 1);
     other.close();
+    session.close();
+}
+
+#[test]
+fn pages_that_look_for_the_published_contract_find_it_where_policy_says_so() {
+    let server = serve();
+    let managed = json!({ "callsAllSites": true, "callsContract": true });
+    let mut session = caller_by(&Installation::from_env().unwrap(), None, managed).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    page.wait_until("navigator.mediaDevices.isCallRedirectionEnabled === true", PATIENCE).unwrap();
+    let look = "(() => { const { isCallRedirectionEnabled, mmrClientVersion, mmrHostVersion, mmrExtensionVersion, activityId, connectionId } = navigator.mediaDevices; \
+        const guid = (text) => /^\\{[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\\}$/.test(text); \
+        window.id ??= connectionId; return [isCallRedirectionEnabled, mmrClientVersion, mmrHostVersion, mmrExtensionVersion, guid(activityId), guid(connectionId), connectionId === id, \
+        Object.getOwnPropertySymbols(window).length]; })()";
+    let version = session.status().unwrap()["client"].clone();
+    let expected = |same: bool| json!([true, version, version, version, true, true, same, 0]);
+    assert_eq!(page.evaluate(look).unwrap(), expected(true));
+    page.evaluate(
+        "window.told = []; navigator.mediaDevices.addEventListener('rdpClientConnectionStateChanged', (event) => told.push([event.detail.state, navigator.mediaDevices.isCallRedirectionEnabled])); 0",
+    )
+    .unwrap();
+    session.kill_client();
+    page.wait_until("told.length === 1", PATIENCE).unwrap();
+    session.start_client().unwrap();
+    page.wait_until("told.length === 2", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("told").unwrap(), json!([["disconnected", false], ["connected", true]]));
+    assert_eq!(page.evaluate(look).unwrap(), expected(false));
+    // It is a property as any: the documented example sets one.
+    let set = "navigator.mediaDevices.isCallRedirectionEnabled = 7; navigator.mediaDevices.mmrConsoleLoggingEnabled = true; navigator.mediaDevices.isCallRedirectionEnabled";
+    assert_eq!(page.evaluate(set).unwrap(), 7);
+    // By default there is nothing of it.
+    session.close();
+    let session = caller(&Installation::from_env().unwrap(), None).unwrap();
+    let page = session.open(&server.url(PATH)).unwrap();
+    let own = "[...Object.getOwnPropertyNames(navigator.mediaDevices), 'mmrClientVersion' in navigator.mediaDevices, Object.getOwnPropertySymbols(window).length]";
+    assert_eq!(page.evaluate(own).unwrap(), json!([false, 0]));
     session.close();
 }

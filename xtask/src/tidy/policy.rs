@@ -40,6 +40,11 @@ const GERMAN: [(&str, &str, &str); SETTINGS.len()] = [
         "Websites, deren Anrufe immer in der Sitzung bleiben, auch wenn eine andere Einstellung sie umfasst.",
     ),
     (
+        "callsContract",
+        "Seiten von umgeleiteten Anrufen erzählen",
+        "Seiten bekommen die Eigenschaften von navigator.mediaDevices, die Microsoft für die Umleitung von Anrufen veröffentlicht hat (isCallRedirectionEnabled und andere); manche Anwendungen suchen danach.",
+    ),
+    (
         "overlay",
         "Status über dem Bild",
         "Schreibt über jedes umgeleitete Video, dass es auf dem Gerät spielt, und in welcher Größe es kommt.",

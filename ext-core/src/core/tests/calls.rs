@@ -20,7 +20,9 @@ fn request(id: u32, verb: &str, target: u32) -> HookEvent {
 /// What the hook has been told of calls, shortened, oldest first.
 fn told(world: &World) -> Vec<String> {
     let of_call = |output: &Output| match output {
-        Output::ToHook { command: HookCommand::CallOpened { code }, .. } => Some(format!("opened {code}")),
+        Output::ToHook { command: HookCommand::CallOpened { code, .. }, .. } => {
+            Some(format!("opened {code}"))
+        }
         Output::ToHook { command: HookCommand::Called { id, exception, .. }, .. } => {
             Some(format!("called {id} {exception}"))
         }
