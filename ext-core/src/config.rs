@@ -45,7 +45,7 @@ pub struct Config {
     sites: Vec<Pattern>,
     blocked: Vec<Pattern>,
     calls: Vec<Pattern>,
-    /// Those whose calls go to the device: what policy and the person have named. The shipped ones stay for now.
+    /// Those of them that the browser permits: their calls go to the device.
     redirected_calls: Vec<Pattern>,
     calls_blocked: Vec<Pattern>,
     fetched_by_device: Vec<Pattern>,
@@ -83,12 +83,8 @@ impl Config {
             _ => sites(key, calls),
         };
         let calls = wanted("callsAllSites", "callsSites", true);
-        let named =
-            || parse(settings.of_policy("callsSites").unwrap_or_else(|| settings.of_person("callsSites")));
-        let every = Pattern::parse_site("*").filter(|_| settings.is_on("callsAllSites"));
-        let redirected_calls = every.map_or_else(named, |every| vec![every]);
         let videos = wanted("videoAllSites", "videoSites", false);
-        let (redirected_calls, missing_calls) = permitted(redirected_calls, sources.granted.as_deref());
+        let (redirected_calls, missing_calls) = permitted(calls.clone(), sources.granted.as_deref());
         let (permitted, mut missing) = permitted(videos, sources.granted.as_deref());
         let (blocked, calls_blocked) = (blocked("videoBlocked"), blocked("callsBlocked"));
         let enabled = settings.is_on("enabled");

@@ -387,6 +387,7 @@ impl Core {
             HookEvent::Screen(screen) => {
                 self.calls.screen(relay, origin, screen, &mut self.players, &mut self.link);
             }
+            HookEvent::CallStays {} => self.calls.stay(relay),
             HookEvent::CloseScreen { ms } => self.calls.close_screen(relay, ms, &mut self.link),
             HookEvent::Playback(wish) if self.calls.playback(relay, wish, muted, &mut self.link) => {}
             event => {
@@ -585,7 +586,7 @@ impl Core {
         let playing: Vec<i32> =
             self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
         let bound: Vec<i32> = relays.values().filter(|relay| relay.bound).map(|relay| relay.tab).collect();
-        let reasons = self.players.reasons();
+        let reasons = self.players.reasons().chain(self.calls.stays());
         let reasons: Vec<(i32, ErrorCode)> =
             reasons.filter_map(|(relay, code)| Some((relays.get(&relay)?.tab, code))).collect();
         let calls: Vec<i32> =

@@ -104,6 +104,8 @@ pub enum HookEvent {
     InWorker {},
     /// The document uses WebRTC or devices for the first time.
     OpenCall {},
+    /// The page puts something of its own between codec and wire: its calls are the session's.
+    CallStays {},
     /// The page calls a method that the device is to carry out.
     Request(RequestEvent),
     /// An element shows tracks of a call.
@@ -144,7 +146,11 @@ impl HookEvent {
             | Self::Read { ms, .. }
             | Self::WatchFrames { ms, .. }
             | Self::ReadEnded { ms } => *ms,
-            Self::Sharing { .. } | Self::InWorker {} | Self::OpenCall {} | Self::Request(_) => 0,
+            Self::Sharing { .. }
+            | Self::InWorker {}
+            | Self::OpenCall {}
+            | Self::CallStays {}
+            | Self::Request(_) => 0,
         }
     }
 }

@@ -41,7 +41,7 @@ pub const SETTINGS: [Setting; 14] = [
         Kind::Sites,
         true,
         "Sites with redirected calls",
-        "Sites whose calls are redirected. As a policy: in place of what the person has added. The calls of the built-in list stay in the session as long as nobody names their sites here.",
+        "Sites whose calls are redirected. As a policy: in place of the built-in list and of what the person has added; as the person's: besides the built-in list.",
     ),
     list(
         "callsBlocked",

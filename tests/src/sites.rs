@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use offstage_ext_core::sites::{Kind, Player, Site, SiteList};
+use offstage_ext_core::sites::{Player, Site, SiteList};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -96,13 +96,7 @@ impl Row {
     /// Whether it is as the list promises.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        if self.problem.is_some() {
-            false
-        } else if self.kind == Kind::Calls.name() {
-            !self.redirected && self.code.as_deref() == Some("OFS-1510")
-        } else {
-            self.redirected
-        }
+        self.problem.is_none() && self.redirected
     }
 }
 
@@ -122,9 +116,13 @@ impl Sites {
             "--disable-features=HttpsUpgrades",
         ];
         browser_args.extend(more.map(str::to_owned));
-        let session =
-            Session::start(installation, SessionOptions { browser_args, ..SessionOptions::default() })?;
+        let client_args =
+            more.iter().flat_map(|argument| ["--engine-arg".to_owned(), (*argument).to_owned()]);
+        let options =
+            SessionOptions { browser_args, client_args: client_args.collect(), ..SessionOptions::default() };
+        let session = Session::start(installation, options)?;
         session.wait_connected(PATIENCE)?;
+        session.set_device(&json!({ "capture": "allow" }))?;
         let page = session.first_page()?;
         page.call("Page.bringToFront", json!({}))?;
         Ok(Self { session, page, _server: server })
@@ -146,7 +144,7 @@ impl Sites {
         };
         self.page.call("Page.bringToFront", json!({}))?;
         let mut row = self
-            .look(&url, player != Player::Audio, site.kind != Kind::Calls)
+            .look(&url, !matches!(player, Player::Audio | Player::WebRtc), true)
             .unwrap_or_else(|error| Row { problem: Some(format!("{error:#}")), ..Row::default() });
         if embedded && self.has_hook()? {
             row.problem = Some("the page around the frame has the hook".to_owned());
@@ -179,7 +177,7 @@ impl Sites {
         let mut wrong = Vec::new();
         for pattern in site.pages.iter().chain(&site.frames) {
             self.page.navigate(&with(&address(pattern), "case", ""))?;
-            if self.has_hook()? == (site.kind == Kind::Calls) {
+            if !self.has_hook()? {
                 wrong.push(pattern.clone());
             }
         }
@@ -198,7 +196,8 @@ impl Sites {
         loop {
             let status = self.session.status()?;
             let told = self.page.evaluate("told")?;
-            let redirected = status["redirected"].as_u64() > Some(0);
+            let redirected =
+                ["redirected", "connections"].iter().any(|part| status[*part].as_u64() > Some(0));
             let frames = status["frames_presented"].as_u64().unwrap_or_default();
             let position = told["position"].as_f64().unwrap_or_default();
             let error = told["error"].as_str().unwrap_or_default();
@@ -230,13 +229,16 @@ impl Sites {
     fn leave(&self) -> Result<()> {
         self.page.navigate("about:blank")?;
         let end = Instant::now() + PATIENCE;
-        while self.session.status()?["redirected"] != json!(0) {
+        loop {
+            let status = self.session.status()?;
+            if status["redirected"] == 0 && status["connections"] == 0 {
+                return Ok(());
+            }
             if Instant::now() > end {
                 bail!("a player outlives its page");
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        Ok(())
     }
 
     /// The code that the icon's title of the tab in front gives, if it gives one.

@@ -162,6 +162,7 @@ function leaveDevice(c) {
 /** The page puts something of its own between codec and wire (encryption from end to end), which the device does not have: nothing may be
  * sent without it. This document's calls are the session's from now on; one that is under way is lost. */
 function forgo(c) {
+  if (!calls.forgone) toWorker({ callStays: {} });
   calls.forgone = true;
   if (!c.negotiated) return leaveDevice(c);
   quiet(ask('close', c.id));

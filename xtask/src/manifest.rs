@@ -28,14 +28,14 @@ pub(crate) fn make(workspace: &Workspace, browser: &str) -> Result<String> {
     Ok(serde_json::to_string_pretty(&Value::Object(manifest))? + "\n")
 }
 
-/// The whole origins of the sites whose video is redirected.
+/// The whole origins of the sites whose video or calls are redirected.
 fn hosts(list: &SiteList) -> Result<BTreeSet<String>> {
     let origins = |text: &String| {
         let pattern = Pattern::parse(text).with_context(|| format!("{text} is no match pattern"))?;
         let origins = pattern.common_origins(&pattern).context("a pattern has origins")?;
         Ok(origins.text().to_owned())
     };
-    list.patterns(false).iter().map(origins).collect()
+    list.patterns(false).iter().chain(&list.patterns(true)).map(origins).collect()
 }
 
 /// Takes `__browser__key` in place of `key`, everywhere; other browsers' keys go, and null deletes.
@@ -79,7 +79,7 @@ mod tests {
         let list: SiteList = serde_json::from_value(json!({ "sites": [site, calls] })).unwrap();
         assert_eq!(
             hosts(&list).unwrap().into_iter().collect::<Vec<_>>(),
-            ["https://*.b.org/*", "https://a.org/*"]
+            ["https://*.b.org/*", "https://a.org/*", "https://c.org/*"]
         );
     }
 

@@ -23,7 +23,7 @@ use crate::workspace::Workspace;
 /// frames, in a page of a site that isn't on the list. Prints a line each:
 ///
 ///     redirected  the device played it: frames were counted there, and the position moved
-///     session     it played in the session; with the reason's code (sites of calls: as they should)
+///     session     it played in the session; with the reason's code
 ///     FAILED      with what went wrong; then the exit code is 1
 ///
 /// Then every other pattern of the site is looked at, and pages that no pattern may match. The live sites are not asked.

@@ -23,6 +23,8 @@ const MOST_WORD: usize = 200;
 /// Elements of one document that show calls, and tracks of one.
 const MOST_SCREENS: usize = 64;
 const MOST_TRACKS: usize = 32;
+/// Documents that are remembered for a reason that keeps their calls in the session.
+const MOST_STAYS: usize = 1000;
 
 /// A document that calls.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub(super) struct Coverage {
 pub(super) struct Calls {
     calls: SortedMap<u32, Call>,
     screens: SortedMap<(u32, u32), Screen>,
+    /// Documents whose calls have to stay in the session, and why.
+    stays: SortedMap<u32, ErrorCode>,
     last_id: u32,
 }
 
@@ -81,6 +85,18 @@ impl Calls {
     pub(super) fn active(&self) -> impl Iterator<Item = u32> {
         let calls = |call: &Call| call.connections.values().any(|negotiated| *negotiated);
         self.calls.iter().filter(move |(_, call)| calls(call)).map(|(relay, _)| *relay)
+    }
+
+    /// Documents whose calls have to stay in the session, and why.
+    pub(super) fn stays(&self) -> impl Iterator<Item = (u32, ErrorCode)> {
+        self.stays.iter().map(|(relay, code)| (*relay, *code))
+    }
+
+    /// The page has put something of its own between codec and wire.
+    pub(super) fn stay(&mut self, relay: u32) {
+        if self.stays.len() < MOST_STAYS {
+            self.stays.insert(relay, ErrorCode::CALL_TRANSFORMED);
+        }
     }
 
     /// How many connections are on the device.
@@ -314,6 +330,7 @@ impl Calls {
     }
 
     pub(super) fn close_all_of(&mut self, relay: u32, link: &mut DeviceLink) {
+        self.stays.remove(&relay);
         for ms in self.screens_of(relay) {
             self.close_screen(relay, ms, link);
         }

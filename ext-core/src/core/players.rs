@@ -219,6 +219,7 @@ impl Players {
             | HookEvent::Sharing { .. }
             | HookEvent::InWorker {}
             | HookEvent::OpenCall {}
+            | HookEvent::CallStays {}
             | HookEvent::Request(_)
             | HookEvent::Screen(_)
             | HookEvent::CloseScreen { .. }

@@ -117,7 +117,7 @@ impl Tabs {
             } else if playing.contains(id) {
                 (IconState::Video, None)
             } else if !tab.covered && !tab.redirected_calls && !frames.contains(id) {
-                (IconState::Grey, tab.calls.then_some(ErrorCode::CALLS_STAY))
+                (IconState::Grey, tab.calls.then_some(ErrorCode::PERMISSION_MISSING))
             } else if !link.is_ready() {
                 (IconState::Off, Some(link.status()))
             } else {

@@ -36,15 +36,20 @@ impl Core {
         } else {
             ("ready", None)
         };
+        let stays =
+            self.calls.stays().find(|(relay, _)| self.relays.get(relay).is_some_and(|r| r.tab == tab));
+        let stays = stays.map(|(_, code)| code);
         let calling = self.calls.active().any(|relay| self.relays.get(&relay).is_some_and(|r| r.tab == tab));
         let (call, call_code) = if calling {
             ("device", None)
         } else if redirected_calls && !self.link.is_ready() {
             ("session", Some(self.link.status()))
+        } else if let Some(code) = stays {
+            ("session", Some(code))
         } else if redirected_calls {
             ("ready", None)
         } else if calls {
-            ("session", Some(ErrorCode::CALLS_STAY))
+            ("session", Some(ErrorCode::PERMISSION_MISSING))
         } else {
             ("none", None)
         };
@@ -223,7 +228,7 @@ mod tests {
         assert_eq!(features(&fresh, 1), ["video session OFS-1201", "calls none"]);
         assert_eq!(features(&fresh, 2), ["video session OFS-1501", "calls none"]);
         assert_eq!(features(&fresh, 3), ["video none", "calls none"]);
-        assert_eq!(features(&fresh, 4), ["video session OFS-1501", "calls session OFS-1510"]);
+        assert_eq!(features(&fresh, 4), ["video session OFS-1501", "calls session OFS-1201"]);
         assert_eq!(features(&core(json!({ "enabled": false }), json!({})), 1)[0], "video session OFS-1502");
         let view = fresh.view(2);
         assert_eq!((view.host.as_str(), view.site), ("other.example", Switch { on: false, locked: false }));

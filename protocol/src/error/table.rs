@@ -319,12 +319,9 @@ table! {
     1507 CONSENT_REFUSED:
         "Your device does not allow this.",
         "\"offstage-client doctor\" on your device shows which setting forbids it; ask whoever manages the device.";
-    1510 CALLS_STAY:
-        "The calls of this site stay in the session.",
-        "Switch calls of all websites on in the extension's window, or ask your administrator.";
-    1511 CALL_OWN_MEDIA:
-        "This call sends sound or picture that the page makes itself, so it stays in the session.",
-        "Switch effects like a blurred background off in the page, then call again.";
+    1511 CALL_TRANSFORMED:
+        "This page encrypts or changes its call itself, so the call stays in the session.",
+        "Nothing is wrong. Switch encryption from end to end off in the page if you want the call on your device.";
     1512 TOO_MANY_CALLS:
         "More pages call at a time than your device takes.",
         "Close pages that call.";

@@ -27,12 +27,12 @@ const GERMAN: [(&str, &str, &str); SETTINGS.len()] = [
     (
         "callsAllSites",
         "Anrufe aller Websites",
-        "Zählt jede Website als eine mit Anrufen, nicht nur die aufgeführten. Anrufe bleiben vorerst in der Sitzung; das Symbol sagt es.",
+        "Leitet die Anrufe aller Websites um: Verbindung, Mikrofon und Kamera sind die des Geräts.",
     ),
     (
         "callsSites",
-        "Websites mit Anrufen",
-        "Websites, auf denen das Symbol sagt, dass Anrufe in der Sitzung bleiben: Sie werden noch nicht umgeleitet. Anstelle der mitgelieferten Liste und der vom Benutzer ergänzten.",
+        "Websites mit umgeleiteten Anrufen",
+        "Websites, deren Anrufe umgeleitet werden: Verbindung, Mikrofon und Kamera sind die des Geräts. Anstelle der mitgelieferten Liste und der vom Benutzer ergänzten.",
     ),
     (
         "callsBlocked",
