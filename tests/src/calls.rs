@@ -83,6 +83,8 @@ pub fn caller_by(installation: &Installation, screen: Option<(u16, u16)>, manage
         sites: Some(Vec::new()),
         managed: Some(managed),
         client_args: arguments.collect(),
+        // A page that shares itself asks nobody.
+        browser_args: vec!["--auto-accept-this-tab-capture".to_owned()],
         ..SessionOptions::default()
     };
     let session = Session::start(installation, options)?;
