@@ -85,7 +85,8 @@ function called({ id, exception, detail, result }) {
 function thrownBy(name, text) {
   if (name === 'TypeError') return new native.TypeError(text);
   if (name === 'RangeError') return new RangeError(text);
-  if (name === 'OverconstrainedError') return new OverconstrainedError('', text);
+  // The constraint comes behind a slash.
+  if (native.startsWith(name, 'OverconstrainedError')) return new OverconstrainedError(toList(native.split(name, '/'))[1] || '', text);
   return new native.DOMException(text, name);
 }
 
@@ -124,7 +125,7 @@ function connectionMade(pc) {
   if (calls.state === 'session') return pc;
   const c = {
     __proto__: null, pc, id: nextId(), config, phase: 'asking', journal: list(), tail: null, state: {}, slots: {}, last: {}, sctp: null,
-    negotiated: false, negotiating: 0, held: list(),
+    negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(),
   };
   native.set(connections, pc, c);
   calls.connections.set(c.id, c);
@@ -188,27 +189,51 @@ function send(c, verb, args, transceiver) {
 /** The same where the page waits for nothing. */
 const tell = (c, verb, args, transceiver) => { quiet(send(c, verb, args, transceiver)); };
 
-/** An operation of the connection's chain: on the device first, then here; `local` gives the page's value. */
-function operate(c, verb, args, otherwise, local) {
+/** Operations that the page's own connection has not begun yet: what the page does at once (a track more) comes after them there, as it does on the device. */
+function beginAll(c) {
+  const { unbegun } = c;
+  c.unbegun = list();
+  for (const begin of unbegun) begin();
+}
+
+const NEVER = Promise(() => {});
+
+/** An operation of the connection's chain: on the device first, then here: `local` begins it, `finish` gives the page's value of both ends' results. */
+function operate(c, verb, args, otherwise, local, finish) {
   const sent = send(c, verb, args);
   const before = c.tail;
+  let own = null;
+  const begin = () => { if (!own) { own = safe(local()); quiet(own); } };
+  c.unbegun.push(begin);
+  c.running++;
   // What the device tells meanwhile comes after what the page's own connection tells.
   const negotiates = verb === 'setLocalDescription' || verb === 'setRemoteDescription';
   if (negotiates) c.negotiating++;
   const run = async () => {
     if (before) await before;
     if (c.phase === 'asking') await calls.decided;
-    if (c.phase === 'session') return otherwise();
+    if (c.phase === 'session') return own || otherwise();
     let answer;
-    try { answer = await sent; } catch (error) { if (error === LOST || c.phase === 'session') return otherwise(); throw error; }
-    if (c.phase === 'session') return otherwise();
+    try {
+      answer = await sent;
+    } catch (error) {
+      c.unbegun = c.unbegun.filter((other) => other !== begin);
+      if (c.phase === 'closed') return NEVER;
+      if (error === LOST || c.phase === 'session') return own || otherwise();
+      throw error;
+    }
+    if (c.phase === 'closed') return NEVER;
+    if (c.phase === 'session') return own || otherwise();
     adopt(c, answer.state);
-    const value = await local(answer.value);
+    begin();
+    c.unbegun = c.unbegun.filter((other) => other !== begin);
+    const value = finish(answer.value, await own);
     noteParts(c);
     return value;
   };
   const result = safe(run());
   const done = () => {
+    c.running--;
     if (!negotiates || --c.negotiating > 0) return;
     const { held } = c;
     c.held = list();
@@ -250,15 +275,18 @@ if (PC) {
   });
   patch('createOffer', (c, args, call) => {
     if (typeof args[0] === 'function') return legacy(c.pc, 'createOffer', args[0], args[1], args[2]);
-    return operate(c, 'createOffer', list(args[0] || {}), call, async (made) => {
-      c.last.offer = await safe(pcn.offer(c.pc, args[0]));
+    // What is wrong now is told at once.
+    if (!c.running && !list('stable', 'have-local-offer').includes(pcn.signaling(c.pc))) return call();
+    return operate(c, 'createOffer', list(args[0] || {}), call, () => pcn.offer(c.pc, args[0]), (made, own) => {
+      c.last.offer = own;
       return { sdp: made.sdp, type: made.type };
     });
   });
   patch('createAnswer', (c, args, call) => {
     if (typeof args[0] === 'function') return legacy(c.pc, 'createAnswer', args[0], args[1], args[2]);
-    return operate(c, 'createAnswer', list(), call, async (made) => {
-      c.last.answer = await safe(pcn.answer(c.pc));
+    if (!c.running && !list('have-remote-offer', 'have-local-pranswer').includes(pcn.signaling(c.pc))) return call();
+    return operate(c, 'createAnswer', list(), call, () => pcn.answer(c.pc), (made, own) => {
+      c.last.answer = own;
       return { sdp: made.sdp, type: made.type };
     });
   });
@@ -267,11 +295,11 @@ if (PC) {
     const given = args[0] && args[0].type ? { type: `${args[0].type}`, sdp: `${args[0].sdp || ''}` } : null;
     c.negotiated = true;
     return operate(c, 'setLocalDescription', list(given), call, () => {
-      if (!given) return safe(pcn.setLocal(c.pc));
+      if (!given) return pcn.setLocal(c.pc);
       const own = given.type === 'offer' ? c.last.offer : c.last.answer;
-      if (given.type === 'rollback' || !own) return safe(pcn.setLocal(c.pc, given.type === 'rollback' ? given : undefined));
-      return safe(pcn.setLocal(c.pc, { type: given.type, sdp: own.sdp }));
-    });
+      if (given.type === 'rollback' || !own) return pcn.setLocal(c.pc, given.type === 'rollback' ? given : undefined);
+      return pcn.setLocal(c.pc, { type: given.type, sdp: own.sdp });
+    }, () => undefined);
   });
   patch('setRemoteDescription', (c, args, call) => {
     if (typeof args[1] === 'function') return legacy(c.pc, 'setRemoteDescription', args[1], args[2], args[0]);
@@ -279,7 +307,7 @@ if (PC) {
     const given = { type: `${args[0].type}`, sdp: `${args[0].sdp || ''}` };
     c.negotiated = true;
     return operate(c, 'setRemoteDescription', list(given), call,
-      () => safe(pcn.setRemote(c.pc, { type: given.type, sdp: unaddressed(given.sdp) })));
+      () => pcn.setRemote(c.pc, { type: given.type, sdp: unaddressed(given.sdp) }), () => undefined);
   });
   patch('addIceCandidate', (c, args, call) => {
     if (typeof args[1] === 'function') return legacy(c.pc, 'addIceCandidate', args[1], args[2], args[0]);
@@ -288,9 +316,9 @@ if (PC) {
     const given = from ? {
       candidate: from.candidate, sdpMid: from.sdpMid, sdpMLineIndex: from.sdpMLineIndex, usernameFragment: from.usernameFragment,
     } : null;
-    return operate(c, 'addIceCandidate', list(given), call, () => undefined);
+    return operate(c, 'addIceCandidate', list(given), call, () => Promise((done) => { done(); }), () => undefined);
   });
-  patch('restartIce', (c, _, call) => { call(); tell(c, 'restartIce'); });
+  patch('restartIce', (c, _, call) => { beginAll(c); call(); tell(c, 'restartIce'); });
   patch('close', (c, _, call) => {
     call();
     tell(c, 'close');
@@ -300,11 +328,13 @@ if (PC) {
     sweepBrought();
   });
   patch('createDataChannel', (c, _, call) => {
+    beginAll(c);
     const channel = call();
     channelMade(c, channel);
     return channel;
   });
   patch('addTrack', (c, args, call) => {
+    beginAll(c);
     const sender = call();
     const e = noteParts(c, sender);
     tell(c, 'addTrack', list(sendable(c, args[0]), streamNames(args.slice(1))), nameOf(e));
@@ -312,11 +342,13 @@ if (PC) {
   });
   patch('removeTrack', (c, args, call) => {
     const e = partOf(args[0]);
+    beginAll(c);
     call();
     if (e) tell(c, 'removeTrack', list(), nameOf(e));
     sweepBrought();
   });
   patch('addTransceiver', (c, args, call) => {
+    beginAll(c);
     const transceiver = call();
     const e = noteParts(c, pcn.sender(transceiver));
     const first = typeof args[0] === 'object' ? sendable(c, args[0]) : `${args[0]}`;
@@ -408,7 +440,27 @@ function adopt(c, state) {
   }
   c.sctp = sctp || null;
   c.told = toList(transceivers || []);
+  for (const m of c.met) tellTransport(m);
 }
+
+/** The page holds a transport: it hears when that changes. `read` gives what the device has told of it. */
+function meetTransport(c, object, types, read) {
+  if (c.met.some((one) => one.object === object)) return;
+  const about = read() || {};
+  c.met.push({ __proto__: null, object, read, types, last: types.map(([name]) => about[name]) });
+}
+
+function tellTransport(m) {
+  const about = m.read() || {};
+  for (let i = 0; i < m.types.length; i++) {
+    const [name, type] = list(...m.types[i]);
+    if (about[name] === undefined || about[name] === m.last[i]) continue;
+    m.last[i] = about[name];
+    native.later(() => native.dispatch(m.object, new native.Event(type)), 0);
+  }
+}
+const DTLS_TELLS = list(['state', 'statechange']);
+const ICE_TELLS = list(['state', 'statechange'], ['gatheringState', 'gatheringstatechange']);
 
 /** What the device has told of a transceiver last. */
 function toldOf(e) {
@@ -436,9 +488,10 @@ function connectionEvent(c, type, detail) {
     const transceiver = all.find((one) => pcn.mid(one) === detail.mid);
     const e = transceiver && native.get(parts, transceiver);
     if (!e) return;
+    if (type === 'tonechange') e.tones = null;
     if (type === 'tonechange') fire(pcn.dtmf(e.sender), new pcn.ToneEvent(type, { tone: detail.tone }));
     else if (type !== 'ended') fire(e.track, new native.Event(type));
-  } else if (type !== 'connectionstatechange' || before.connectionState !== c.state.connectionState) {
+  } else if (type !== 'transport' && (type !== 'connectionstatechange' || before.connectionState !== c.state.connectionState)) {
     fire(c.pc, new native.Event(type));
   }
 }
@@ -456,6 +509,8 @@ function loseConnection(c) {
 
 // ---- senders, receivers, transceivers ---------------------------------------------------------------------------------
 
+const [upper, test] = list(bound(String.prototype.toUpperCase), bound(RegExp.prototype.exec));
+const matchesAll = (pattern, text) => test(pattern, text) !== null;
 const senderTrack = PC ? accessor(RTCRtpSender.prototype, 'track').get : null;
 
 /** The name of a track on the device: captured there, received there, or brought there from now on. */
@@ -497,16 +552,17 @@ if (PC) {
   patch(Sender, 'setParameters', (e, args, call) => promised(async () => {
     const { encodings, degradationPreference } = args[0] || {};
     await safe(call());
-    await send(e.c, 'setParameters', list({ encodings, degradationPreference }), nameOf(e));
+    await send(e.c, 'setParameters', list({ encodings, degradationPreference }, args[1] || {}), nameOf(e));
   }));
-  patch(Sender, 'setStreams', (e, args, call) => { call(); tell(e.c, 'setStreams', list(streamNames(args)), nameOf(e)); });
+  patch(Sender, 'setStreams', (e, args, call) => { beginAll(e.c); call(); tell(e.c, 'setStreams', list(streamNames(args)), nameOf(e)); });
   patch(Sender, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'sender', e)));
   patch(Receiver, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'receiver', e)));
-  patch(Transceiver, 'stop', (e, _, call) => { call(); tell(e.c, 'stop', list(), nameOf(e)); sweepBrought(); });
-  patch(Transceiver, 'setCodecPreferences', (e, args, call) => { call(); tell(e.c, 'setCodecPreferences', list(args[0]), nameOf(e)); });
+  patch(Transceiver, 'stop', (e, _, call) => { beginAll(e.c); call(); tell(e.c, 'stop', list(), nameOf(e)); sweepBrought(); });
+  patch(Transceiver, 'setCodecPreferences', (e, args, call) => { beginAll(e.c); call(); tell(e.c, 'setCodecPreferences', list(args[0]), nameOf(e)); });
   patchAccessor(Transceiver, 'direction', null, (target, self, args) => {
-    apply(target, self, args);
     const e = partOf(self);
+    if (e) beginAll(e.c);
+    apply(target, self, args);
     if (e) tell(e.c, 'setDirection', list(`${args[0]}`), nameOf(e));
   });
 
@@ -515,12 +571,15 @@ if (PC) {
     for (const name of ['canInsertDTMF', 'toneBuffer']) {
       patchAccessor(Tones, name, (target, self) => {
         const e = partOf(self);
-        const told = e ? toldOf(e)[name] : undefined;
+        const told = e ? (name === 'toneBuffer' && typeof e.tones === 'string' ? e.tones : toldOf(e)[name]) : undefined;
         return told === undefined ? apply(target, self, []) : told;
       });
     }
     patch(Tones, 'insertDTMF', (e, args, call) => {
-      if (!toldOf(e).canInsertDTMF) return call();
+      if (!toldOf(e).canInsertDTMF || args.length === 0) return call();
+      const tones = upper(`${args[0]}`);
+      if (!matchesAll(/^[0-9A-D#*,]*$/, tones)) throw new native.DOMException('Failed to execute \'insertDTMF\' on \'RTCDTMFSender\': Illegal characters in InsertDTMF tone argument', 'InvalidCharacterError');
+      e.tones = tones;
       tell(e.c, 'insertDTMF', args, nameOf(e));
       return undefined;
     });
@@ -529,27 +588,58 @@ if (PC) {
   // Transports are met at their senders and receivers.
   const meet = (proto) => patchAccessor(proto, 'transport', (target, self) => {
     const [dtls, e] = list(apply(target, self, []), native.get(parts, self));
-    if (dtls && e) native.set(parts, dtls, e);
+    if (dtls && e) {
+      native.set(parts, dtls, e);
+      meetTransport(e.c, dtls, DTLS_TELLS, () => toldOf(e).transport);
+    }
     return dtls;
   });
   meet(Sender);
   meet(Receiver);
   const read = (Interface, name, from) => Interface && patchAccessor(Interface.prototype, name, (target, self) => {
     const e = partOf(self);
-    const told = e ? from(toldOf(e).transport || {}) : undefined;
+    const c = e ? null : connectionOf(self);
+    const told = e ? from(toldOf(e).transport || {}) : c && c.sctp ? from(c.sctp.transport || {}) : undefined;
     return told === undefined || told === null ? apply(target, self, []) : told;
   });
   read(window.RTCDtlsTransport, 'state', (told) => told.state);
   patchAccessor(RTCDtlsTransport.prototype, 'iceTransport', (target, self) => {
-    const [ice, e] = list(apply(target, self, []), native.get(parts, self));
-    if (e) native.set(parts, ice, e);
+    const [ice, e, c] = list(apply(target, self, []), native.get(parts, self), native.get(connections, self));
+    if (e) {
+      native.set(parts, ice, e);
+      meetTransport(e.c, ice, ICE_TELLS, () => (toldOf(e).transport || {}).ice);
+    } else if (c) {
+      native.set(connections, ice, c);
+      meetTransport(c, ice, ICE_TELLS, () => c.sctp && c.sctp.transport && c.sctp.transport.ice);
+    }
     return ice;
   });
+  if (window.RTCIceTransport) {
+    patchMethod(RTCIceTransport.prototype, 'getSelectedCandidatePair', (target, self, args) => {
+      const [e, c] = list(partOf(self), connectionOf(self));
+      const of = e ? toldOf(e).transport : c && c.sctp && c.sctp.transport;
+      const own = apply(target, self, args);
+      if (!of || !of.ice || !of.ice.pair) return own;
+      return { local: new pcn.Candidate(of.ice.pair.local), remote: new pcn.Candidate(of.ice.pair.remote) };
+    });
+  }
   for (const name of ['state', 'gatheringState', 'role']) read(window.RTCIceTransport, name, (told) => told.ice && told.ice[name]);
   patchAccessor(PC, 'sctp', (target, self) => {
     const [sctp, c] = list(apply(target, self, []), connectionOf(self));
-    if (sctp && c) native.set(connections, sctp, c);
+    if (sctp && c) {
+      native.set(connections, sctp, c);
+      meetTransport(c, sctp, DTLS_TELLS, () => c.sctp);
+    }
     return sctp;
+  });
+  patchAccessor(RTCSctpTransport.prototype, 'transport', (target, self) => {
+    const [dtls, c] = list(apply(target, self, []), connectionOf(self));
+    // A bundled one is a sender's as well.
+    if (dtls && c && !native.get(parts, dtls)) {
+      native.set(connections, dtls, c);
+      meetTransport(c, dtls, DTLS_TELLS, () => c.sctp && c.sctp.transport);
+    }
+    return dtls;
   });
   for (const name of ['state', 'maxMessageSize', 'maxChannels']) {
     patchAccessor(RTCSctpTransport.prototype, name, (target, self) => {
@@ -583,13 +673,14 @@ async function statsOf(c, call, which, e) {
 
 if (window.RTCStatsReport) {
   const Report = RTCStatsReport.prototype;
-  for (const name of ['get', 'has', 'keys', 'values', 'entries', Symbol.iterator]) {
+  for (const name of ['get', 'has', 'keys', 'values', 'entries']) {
     const own = Map.prototype[name];
     patchMethod(Report, name, (target, self, args) => {
       const map = native.get(reports, self);
       return map ? apply(own, map, args) : apply(target, self, args);
     });
   }
+  defineProperty(Report, Symbol.iterator, { ...getOwnPropertyDescriptor(Report, Symbol.iterator), value: Report.entries });
   patchMethod(Report, 'forEach', (target, self, args) => {
     const map = native.get(reports, self);
     if (!map || typeof args[0] !== 'function') return apply(target, self, args);

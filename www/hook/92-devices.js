@@ -100,7 +100,7 @@ if (MST && MDV && Generator) {
   patchMethod(MDV, 'getUserMedia', (target, self, args) => {
     const call = () => apply(target, self, args);
     const given = args[0];
-    if (!given || (!given.audio && !given.video) || (given.audio && !mayUse('microphone')) || (given.video && !mayUse('camera'))) return call();
+    if (self !== thisDevices || !given || (!given.audio && !given.video) || (given.audio && !mayUse('microphone')) || (given.video && !mayUse('camera'))) return call();
     return onDevice(call, async () => {
       const { value } = await ask('capture', 0, list(constraintsOf(given), nextId(), nextId()));
       return new mdn.Stream(toList(value).map(captured));
@@ -108,7 +108,7 @@ if (MST && MDV && Generator) {
   });
 
   const infos = new WeakMap();
-  patchMethod(MDV, 'enumerateDevices', (target, self, args) => onDevice(() => apply(target, self, args), async () => {
+  patchMethod(MDV, 'enumerateDevices', (target, self, args) => (self !== thisDevices ? apply(target, self, args) : onDevice(() => apply(target, self, args), async () => {
     const { value } = await ask('enumerate', 0);
     return [...toList(value).map((about) => {
       const Interface = about.kind !== 'audiooutput' && window.InputDeviceInfo ? InputDeviceInfo : MediaDeviceInfo;
@@ -116,7 +116,14 @@ if (MST && MDV && Generator) {
       native.set(infos, info, about);
       return info;
     })];
-  }));
+  })));
+  patchMethod(MediaStream.prototype, 'getTrackById', (target, self, args) => {
+    const own = apply(target, self, args);
+    const id = `${args[0]}`;
+    const named = toList(mdn.tracks(self)).find((track) => { const t = native.get(trackInfo, track); return t && t.about.id === id; });
+    const t = own && native.get(trackInfo, own);
+    return named || (t && t.about.id && t.about.id !== id ? null : own);
+  });
   for (const name of ['deviceId', 'kind', 'label', 'groupId']) {
     patchAccessor(MediaDeviceInfo.prototype, name, (target, self) => {
       const about = native.get(infos, self);

@@ -15,9 +15,10 @@ function callTracks(stream) {
   const found = list();
   if (calls.state !== 'device' || !PC) return found;
   for (const track of toList(mdn.tracks(stream))) {
-    const [t, e] = list(native.get(trackInfo, track), partOf(track));
+    const t = native.get(trackInfo, track);
+    const e = t ? null : received(track);
     if (t) found.push({ target: t.id, transceiver: '' });
-    else if (e && e.c.phase === 'device' && received(track)) found.push({ target: e.c.id, transceiver: nameOf(e), e });
+    else if (e && e.c.phase === 'device') found.push({ target: e.c.id, transceiver: nameOf(e), e });
   }
   return found;
 }

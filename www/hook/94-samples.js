@@ -28,7 +28,10 @@ const TELL_BYTES = 8000;
 
 /** The transceiver of a track that the device receives. */
 function received(track) {
-  const e = PC && partOf(track);
+  if (!PC) return null;
+  // A `track` event comes before the negotiation is over.
+  if (!native.get(parts, track)) for (const c of calls.connections.values()) if (DEVICE(c)) noteParts(c);
+  const e = partOf(track);
   return e && (e.track === track || native.has(receivedClones, track)) ? e : null;
 }
 
@@ -175,6 +178,7 @@ function broughtTrack(c, track) {
   calls.brought.set(b.id, b);
   inTurn(c, () => {
     quiet(ask('bring', 0, list(b.id, b.kind, mdn.id(track))));
+    if (native.trackState(track) === 'ended') return;
     b.reader = native.reader(readableOf(new Processor({ track })));
     quiet(safe(bring(b)));
   }, () => endBrought(b));
@@ -262,7 +266,7 @@ if (window.RTCRtpReceiver) {
         asked.at = now;
         apply(then, ask('getSources', e.c.id, list(name), nameOf(e)), [({ value }) => { asked.found = value ? toList(value) : list(); }, () => {}]);
       }
-      return [...asked.found.map((one) => ({ ...one, timestamp: one.timestamp - native.origin }))];
+      return [...asked.found.map((one) => ({ ...one }))];
     });
   }
 }

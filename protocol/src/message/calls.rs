@@ -54,7 +54,7 @@ pub struct CallAnswer {
     pub call: u32,
     #[prost(uint32, tag = "2")]
     pub request: u32,
-    /// The name of the DOMException that the method gave; empty for none.
+    /// The name of the DOMException that the method gave, for an OverconstrainedError with `/` and the constraint; empty for none.
     #[prost(string, tag = "3")]
     pub exception: String,
     /// The exception's message.

@@ -21,11 +21,6 @@ pub(super) fn now_ms() -> f64 {
     CLOCK.with(|clock| clock.as_ref().map_or(0.0, Performance::now))
 }
 
-/// When the monotonic clock began, in milliseconds since the Unix epoch.
-pub(super) fn time_origin() -> f64 {
-    CLOCK.with(|clock| clock.as_ref().map_or(0.0, Performance::time_origin))
-}
-
 /// Microseconds since the Unix epoch, finer than `Date.now()` and still right after a suspend.
 pub(super) fn wall_us() -> u64 {
     let now = now_ms();
@@ -83,7 +78,12 @@ fn text(object: &JsValue, name: &str) -> String {
 /// A thrown value's name and message.
 pub(super) fn exception(thrown: &JsValue) -> Exception {
     if thrown.is_object() {
-        Exception { name: text(thrown, "name"), message: text(thrown, "message") }
+        let (mut name, message) = (text(thrown, "name"), text(thrown, "message"));
+        let constraint = text(thrown, "constraint");
+        if !constraint.is_empty() {
+            name = format!("{name}/{constraint}");
+        }
+        Exception { name, message }
     } else {
         Exception { name: "Error".to_owned(), message: thrown.as_string().unwrap_or_default() }
     }

@@ -5,7 +5,6 @@ use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 
 use super::{Given, LiveCall, Result, description, method, renamed, text, unknown, with_call};
-use crate::browser::js;
 use crate::machine::calls::Verb;
 
 /// Events that the page hears of, with what of each.
@@ -166,8 +165,34 @@ impl LiveConnection {
         Ok(about.into())
     }
 
-    /// Listens to what is received and to tones that are sent.
+    /// Listens to a transport and to the ICE transport below it, once.
+    fn hear_transport(&mut self, object: JsValue) {
+        if !object.is_object() || self.heard.contains(&object) {
+            return;
+        }
+        let part = |name: &str| Reflect::get(&object, &name.into()).unwrap_or(JsValue::NULL);
+        let lower = [part("iceTransport"), part("transport")];
+        for name in ["statechange", "gatheringstatechange"] {
+            let (call, id) = (self.call, self.id);
+            self.listeners.push(EventListener::new(object.unchecked_ref(), name, move |_| {
+                with_call(call, |live| live.connection_event(id, "transport", &Object::new()));
+            }));
+        }
+        self.heard.push(object);
+        for object in lower {
+            self.hear_transport(object);
+        }
+    }
+
+    /// Listens to what is received, to tones that are sent, and to transports.
     fn hear(&mut self) {
+        let sctp = Reflect::get(&self.connection, &"sctp".into()).unwrap_or(JsValue::NULL);
+        self.hear_transport(sctp);
+        for one in self.transceivers() {
+            let sender = Reflect::get(&one, &"sender".into()).unwrap_or(JsValue::NULL);
+            let dtls = Reflect::get(&sender, &"transport".into()).unwrap_or(JsValue::NULL);
+            self.hear_transport(dtls);
+        }
         for one in self.transceivers() {
             if self.heard.contains(&one) {
                 continue;
@@ -214,6 +239,15 @@ fn transport(dtls: &JsValue) -> Result {
         let lower = Object::new();
         for name in ["state", "gatheringState", "role", "component"] {
             Reflect::set(&lower, &name.into(), &Reflect::get(&ice, &name.into())?)?;
+        }
+        let pair = method(&ice, "getSelectedCandidatePair", &[])?;
+        if pair.is_object() {
+            let told = Object::new();
+            for end in ["local", "remote"] {
+                let candidate = Reflect::get(&pair, &end.into())?;
+                Reflect::set(&told, &end.into(), &method(&candidate, "toJSON", &[])?)?;
+            }
+            Reflect::set(&lower, &"pair".into(), &told)?;
         }
         Reflect::set(&about, &"ice".into(), &lower)?;
     }
@@ -328,7 +362,7 @@ impl LiveCall {
                         Reflect::set(&parameters, &name.into(), &value)?;
                     }
                 }
-                promised(method(&sender, "setParameters", &[parameters])?)
+                promised(method(&sender, "setParameters", &[parameters, args.get(1)])?)
             }
             Verb::InsertDtmf => {
                 let dtmf = Reflect::get(&live.sender(transceiver)?, &"dtmf".into())?;
@@ -362,11 +396,6 @@ impl LiveCall {
                     _ => "getSynchronizationSources",
                 };
                 let all = method(&receiver, name, &[])?;
-                // The page's clock begins elsewhere; both are told as wall time.
-                for one in Array::from(&all).iter() {
-                    let at = js::number(&one, "timestamp") + js::time_origin();
-                    Reflect::set(&one, &"timestamp".into(), &at.into())?;
-                }
                 Ok(Given::Value(all))
             }
             _ => Err(unknown("method")),
