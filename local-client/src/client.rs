@@ -48,6 +48,7 @@ use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::WindowQueue;
 
+use self::calls::Allowed;
 pub use self::calls::Asking;
 use self::calls::Call;
 pub use self::calls::Question;
@@ -100,6 +101,7 @@ pub struct Client {
     calls: BTreeMap<u32, Call>,
     last_call: u32,
     questions: Questions,
+    allowed: Allowed,
     secret: Vec<u8>,
     log_orders: VecDeque<(u64, LogControl)>,
     collecting: Option<Collecting>,

@@ -233,7 +233,6 @@ function operate(c, verb, args, otherwise, local, finish) {
   };
   const result = safe(run());
   const done = () => {
-    c.running--;
     if (!negotiates || --c.negotiating > 0) return;
     const { held } = c;
     c.held = list();
@@ -241,7 +240,8 @@ function operate(c, verb, args, otherwise, local, finish) {
   };
   c.tail = Promise((resolve) => { apply(then, result, [resolve, resolve]); });
   return new PagePromise((resolve, reject) => {
-    apply(then, result, [(value) => { resolve(value); native.later(done, 0); }, (error) => { reject(error); native.later(done, 0); }]);
+    const settled = (settle) => (value) => { c.running--; settle(value); native.later(done, 0); };
+    apply(then, result, [settled(resolve), settled(reject)]);
   });
 }
 

@@ -1,5 +1,6 @@
 //! Calls of sessions: whose they are, and whether their sites may have microphone and camera.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
@@ -22,6 +23,8 @@ use crate::policy::Consent;
 const MAX_CALLS: usize = 32;
 /// Requests of one document that wait for the person's word.
 const MAX_HELD: usize = 16;
+/// Sites that the person's word is remembered for.
+const MAX_ALLOWED: usize = 200;
 
 /// A document of a session that calls.
 #[derive(Debug)]
@@ -30,11 +33,21 @@ pub(crate) struct Call {
     /// Its id in that session.
     name: u32,
     origin: String,
-    /// The person has been asked, and these requests wait.
-    held: Option<Vec<CallRequest>>,
+    /// The person has been asked.
+    held: Option<Held>,
     /// The site has had microphone or camera: it may know what they are called.
     permitted: bool,
 }
+
+/// Requests that wait for the person's word on microphone and camera.
+#[derive(Debug)]
+struct Held {
+    asked: [bool; 2],
+    requests: Vec<CallRequest>,
+}
+
+/// What the person has allowed since the client began: microphone and camera, by site.
+pub(crate) type Allowed = BTreeMap<String, [bool; 2]>;
 
 /// A question to the person in front of the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,11 +80,19 @@ impl Client {
 
     /// The person has answered, or won't.
     pub fn answered(&mut self, call: u32, allowed: bool) {
-        let Some(held) = self.calls.get_mut(&call).and_then(|state| state.held.take()) else { return };
-        for request in held {
-            if allowed {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(Held { asked, requests }) = state.held.take() else { return };
+        if allowed && (self.allowed.len() < MAX_ALLOWED || self.allowed.contains_key(&state.origin)) {
+            let known = self.allowed.entry(state.origin.clone()).or_default();
+            *known = [known[0] || asked[0], known[1] || asked[1]];
+        }
+        for request in requests {
+            if allowed && covers(asked, wanted(&request.arguments)) {
                 self.permit(call);
                 self.forward(request);
+            } else if allowed {
+                // It wants more than what was asked for.
+                self.capture(call, request);
             } else {
                 self.refuse(call, &request, "NotAllowedError", "Permission denied");
             }
@@ -130,7 +151,11 @@ impl Client {
             call = call.wrapping_add(1).max(1);
         }
         self.last_call = call;
-        let permitted = self.policy.consent(&origin) == Consent::Allowed;
+        let permitted = match self.policy.consent(&origin) {
+            Consent::Allowed => true,
+            Consent::Denied => false,
+            Consent::Ask => self.allowed.contains_key(&origin),
+        };
         self.calls.insert(call, Call { session, name, origin, held: None, permitted });
         self.tell_stage_of(call);
     }
@@ -150,27 +175,32 @@ impl Client {
         if request.verb != "capture" {
             return self.forward(request);
         }
+        self.capture(call, request);
+    }
+
+    fn capture(&mut self, call: u32, request: CallRequest) {
         let Some(state) = self.calls.get_mut(&call) else { return };
+        let asked = wanted(&request.arguments);
         match self.policy.consent(&state.origin) {
             Consent::Denied => self.refuse(call, &request, "NotAllowedError", "Permission denied"),
             Consent::Allowed => {
                 self.permit(call);
                 self.forward(request);
             }
-            Consent::Ask if state.permitted => self.forward(request),
-            Consent::Ask => {
-                let [microphone, camera] = wanted(&request.arguments);
-                let question = Question { call, origin: state.origin.clone(), microphone, camera };
-                let is_asked = state.held.is_some();
-                let held = state.held.get_or_insert_default();
-                if held.len() >= MAX_HELD {
-                    return self.refuse(call, &request, "NotAllowedError", "Permission denied");
-                }
-                held.push(request);
-                if !is_asked {
+            Consent::Ask if self.allowed.get(&state.origin).is_some_and(|known| covers(*known, asked)) => {
+                self.permit(call);
+                self.forward(request);
+            }
+            Consent::Ask => match &mut state.held {
+                Some(held) if held.requests.len() < MAX_HELD => held.requests.push(request),
+                Some(_) => self.refuse(call, &request, "NotAllowedError", "Permission denied"),
+                None => {
+                    let [microphone, camera] = asked;
+                    let question = Question { call, origin: state.origin.clone(), microphone, camera };
+                    state.held = Some(Held { asked, requests: vec![request] });
                     self.questions.push_back(Asking::Ask(question));
                 }
-            }
+            },
         }
     }
 
@@ -233,6 +263,7 @@ impl Client {
     /// that they may not have any more.
     pub(crate) fn end_forbidden_calls(&mut self) {
         let policy = &self.policy;
+        self.allowed.retain(|origin, _| policy.consent(origin) != Consent::Denied);
         let forbidden = |state: &Call| {
             !policy.plays()
                 || !policy.allows(&state.origin)
@@ -264,6 +295,11 @@ impl Client {
             self.end_call(call);
         }
     }
+}
+
+/// Whether all that is wanted has been allowed.
+fn covers(allowed: [bool; 2], wanted: [bool; 2]) -> bool {
+    allowed.iter().zip(wanted).all(|(allowed, wanted)| *allowed || !wanted)
 }
 
 /// Whether sound and picture are asked for; what can't be read asks for both.

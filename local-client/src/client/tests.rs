@@ -595,6 +595,41 @@ fn microphone_and_camera_are_asked_for_once_and_are_refused_where_the_person_doe
 }
 
 #[test]
+fn what_the_person_has_allowed_counts_for_the_site_and_for_no_more_than_that() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    open_call(&mut world, 1, "https://a.example");
+    request(&mut world, 1, 5, "capture", "[{\"audio\":true},1,2]");
+    let asked = |world: &mut World| match world.client.poll_question() {
+        Some(Asking::Ask(question)) => {
+            Some((question.call, question.origin, question.microphone, question.camera))
+        }
+        _ => None,
+    };
+    let a = || "https://a.example".to_owned();
+    assert_eq!(asked(&mut world), Some((1, a(), true, false)));
+    // A camera, while the microphone is asked for: another question.
+    request(&mut world, 1, 6, "capture", "[{\"video\":true},3,4]");
+    world.client.answered(1, true);
+    assert_eq!(
+        told_of_calls(&mut world),
+        ["call 1 permitted false", "call 1 permitted true", "capture of 1"]
+    );
+    assert_eq!(asked(&mut world), Some((1, a(), false, true)));
+    world.client.answered(1, false);
+    // Another document of the site, and one of another.
+    open_call(&mut world, 2, "https://a.example");
+    open_call(&mut world, 3, "https://b.example");
+    request(&mut world, 2, 7, "capture", "[{\"audio\":true},1,2]");
+    request(&mut world, 3, 8, "capture", "[{\"audio\":true},1,2]");
+    assert_eq!(
+        told_of_calls(&mut world),
+        ["call 2 permitted true", "call 3 permitted false", "capture of 2"]
+    );
+    assert_eq!(asked(&mut world), Some((3, "https://b.example".to_owned(), true, false)));
+}
+
+#[test]
 fn the_devices_settings_decide_before_the_person_and_end_what_they_forbid() {
     let mut world = World::new(&[1]);
     world.received(1);
