@@ -125,7 +125,7 @@ function connectionMade(pc) {
   if (calls.state === 'session') return pc;
   const c = {
     __proto__: null, pc, id: nextId(), config, phase: 'asking', journal: list(), tail: null, state: {}, slots: {}, last: {}, sctp: null,
-    negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(),
+    negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(), count: 0, described: 0,
   };
   native.set(connections, pc, c);
   calls.connections.set(c.id, c);
@@ -429,15 +429,19 @@ function partOfTrack(c, track) {
 /** Takes over what the device's connection is like. */
 function adopt(c, state) {
   if (!state) return;
-  const { descriptions, transceivers, sctp, ...rest } = state;
+  const { count, descriptions, transceivers, sctp, ...rest } = state;
   c.state = { __proto__: null, ...rest };
-  if (descriptions) {
+  const isOld = count < c.count;
+  if (!isOld) c.count = count;
+  if (descriptions && c.described <= count) {
+    c.described = count;
     for (const slot of toList(ownKeys(descriptions))) {
       const [now, was] = list(descriptions[slot], c.slots[slot]);
       if (!now) c.slots[slot] = null;
       else if (!was || was.sdp !== now.sdp || was.type !== now.type) c.slots[slot] = described(now);
     }
   }
+  if (isOld) return; // an event that had to wait for an operation's answer
   c.sctp = sctp || null;
   c.told = toList(transceivers || []);
   for (const m of c.met) tellTransport(m);

@@ -228,7 +228,7 @@ impl LiveCall {
         }
         self.check_room(self.streams.len())?;
         let stream: JsValue = web_sys::MediaStream::new()?.into();
-        self.names.push((text(&stream, "id"), name.to_owned()));
+        self.name(text(&stream, "id"), name.to_owned());
         self.streams.push((name.to_owned(), stream.clone()));
         Ok(stream)
     }
@@ -248,6 +248,12 @@ impl LiveCall {
             return self.any_track(target, &text(named, "transceiver"));
         }
         self.any_track(number(named), "")
+    }
+
+    /// From now on the page has this name for a stream or track of here.
+    fn name(&mut self, here: String, there: String) {
+        self.names.retain(|(_, known)| *known != there);
+        self.names.push((here, there));
     }
 
     /// A description in the page's names; anything else as it is.

@@ -36,6 +36,8 @@ pub(super) struct LiveConnection {
     listeners: Vec<EventListener>,
     /// What the session knows of the descriptions.
     told: String,
+    /// How often the state was told.
+    count: u32,
 }
 
 impl LiveConnection {
@@ -54,7 +56,7 @@ impl LiveConnection {
             })
             .collect();
         let (named, heard, told) = (Vec::new(), Vec::new(), String::new());
-        Ok(Self { call, id, connection, named, heard, listeners, told })
+        Ok(Self { call, id, connection, named, heard, listeners, told, count: 0 })
     }
 
     pub(super) fn call(&self, name: &str, args: &[JsValue]) -> Result {
@@ -95,6 +97,8 @@ impl LiveConnection {
     pub(super) fn state(&mut self, names: &[(String, String)]) -> Result {
         self.hear();
         let state = Object::new();
+        self.count = self.count.wrapping_add(1);
+        Reflect::set(&state, &"count".into(), &self.count.into())?;
         for name in ["iceGatheringState", "iceConnectionState", "connectionState", "canTrickleIceCandidates"]
         {
             Reflect::set(&state, &name.into(), &Reflect::get(&self.connection, &name.into())?)?;

@@ -128,7 +128,7 @@ impl LiveCall {
         self.check_room(self.tracks.len())?;
         let (id, kind) = (number(&args.get(0)), args.get(1).as_string().unwrap_or_default());
         let (track, brought) = Brought::open(&kind)?;
-        self.names.push((text(&track, "id"), args.get(2).as_string().unwrap_or_default()));
+        self.name(text(&track, "id"), args.get(2).as_string().unwrap_or_default());
         let mut live = LiveTrack::new(self.call, id, track);
         live.brought = Some(brought);
         self.tracks.insert(id, live);
@@ -145,7 +145,7 @@ impl LiveCall {
             Verb::CloneTrack => {
                 self.check_room(self.tracks.len())?;
                 let clone = method(&track, "clone", &[])?;
-                self.names.push((text(&clone, "id"), args.get(1).as_string().unwrap_or_default()));
+                self.name(text(&clone, "id"), args.get(1).as_string().unwrap_or_default());
                 let id = number(&args.get(0));
                 self.tracks.insert(id, LiveTrack::new(self.call, id, clone));
             }
