@@ -224,6 +224,8 @@ function operate(c, verb, args, otherwise, local, finish) {
     }
     if (c.phase === 'closed') return NEVER;
     if (c.phase === 'session') return own || otherwise();
+    // An event that waits for this may have brought what the answer need not repeat.
+    for (const [, detail] of c.held) describe(c, detail.state);
     adopt(c, answer.state);
     begin();
     c.unbegun = c.unbegun.filter((other) => other !== begin);
@@ -426,6 +428,17 @@ function partOfTrack(c, track) {
   return null;
 }
 
+/** Takes over the device's descriptions, if these are others and newer ones. */
+function describe(c, { count, descriptions }) {
+  if (!descriptions || c.described > count) return;
+  c.described = count;
+  for (const slot of toList(ownKeys(descriptions))) {
+    const [now, was] = list(descriptions[slot], c.slots[slot]);
+    if (!now) c.slots[slot] = null;
+    else if (!was || was.sdp !== now.sdp || was.type !== now.type) c.slots[slot] = described(now);
+  }
+}
+
 /** Takes over what the device's connection is like. */
 function adopt(c, state) {
   if (!state) return;
@@ -433,14 +446,7 @@ function adopt(c, state) {
   c.state = { __proto__: null, ...rest };
   const isOld = count < c.count;
   if (!isOld) c.count = count;
-  if (descriptions && c.described <= count) {
-    c.described = count;
-    for (const slot of toList(ownKeys(descriptions))) {
-      const [now, was] = list(descriptions[slot], c.slots[slot]);
-      if (!now) c.slots[slot] = null;
-      else if (!was || was.sdp !== now.sdp || was.type !== now.type) c.slots[slot] = described(now);
-    }
-  }
+  describe(c, state);
   if (isOld) return; // an event that had to wait for an operation's answer
   c.sctp = sctp || null;
   c.told = toList(transceivers || []);
