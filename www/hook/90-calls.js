@@ -325,7 +325,7 @@ if (PC) {
     call();
     tell(c, 'close');
     calls.connections.delete(c.id);
-    for (const d of calls.channels.values()) if (d.c === c) { d.state = 'closed'; calls.channels.delete(d.id); }
+    for (const d of calls.channels.values()) if (d.c === c) { [d.over, d.state] = list(true, 'closed'); calls.channels.delete(d.id); }
     c.phase = 'closed';
     sweepBrought();
   });

@@ -17,7 +17,7 @@ function channelMade(c, dc) {
 }
 
 function openChannel(c, dc, id) {
-  const d = { __proto__: null, c, dc, id, state: 'connecting', waiting: 0, buffered: 0, number: null, tail: null, came: false };
+  const d = { __proto__: null, c, dc, id, state: 'connecting', waiting: 0, buffered: 0, number: null, tail: null, came: false, over: false };
   native.set(channels, dc, d);
   calls.channels.set(id, d);
   return d;
@@ -41,8 +41,8 @@ function channelCame(c, { channel, label, readyState, id, ...rest }) {
 }
 
 function channelClosed(d) {
-  if (d.state === 'closed') return;
-  d.state = 'closed';
+  if (d.over) return;
+  [d.over, d.state] = list(true, 'closed');
   calls.channels.delete(d.id);
   if (d.came) dcn.close(d.dc);
   native.dispatch(d.dc, new native.Event('close'));
@@ -53,7 +53,7 @@ function channelEvent(d, type, detail, data) {
   if (typeof detail.id === 'number') d.number = detail.id;
   if (typeof detail.bufferedAmount === 'number') d.buffered = detail.bufferedAmount;
   if (type === 'close') return channelClosed(d);
-  if (d.state === 'closed') return undefined;
+  if (d.over) return undefined;
   const closes = d.state === 'closing';
   if (closes && type === 'open') return undefined;
   if (typeof detail.readyState === 'string' && (!closes || detail.readyState !== 'open')) d.state = detail.readyState;
