@@ -125,12 +125,14 @@ function connectionMade(pc) {
   if (calls.state === 'session') return pc;
   const c = {
     __proto__: null, pc, id: nextId(), config, phase: 'asking', journal: list(), tail: null, state: {}, slots: {}, last: {}, sctp: null,
-    negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(), count: 0, described: 0,
+    negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(), count: 0, described: 0, needed: false,
   };
   native.set(connections, pc, c);
   calls.connections.set(c.id, c);
   pcn.configure(pc, { ...config, ...OFF_WIRE });
   for (const type of HUSHED) native.listen(pc, type, (event) => { if (event.isTrusted && c.phase !== 'session') native.stop(event); });
+  // The page's own connection is at rest while an operation is under way on the device; for the page it is not.
+  native.listen(pc, 'negotiationneeded', (event) => { if (event.isTrusted && c.running > 0 && c.phase !== 'session') { native.stop(event); c.needed = true; } });
   if (calls.state === 'device') settleConnection(c);
   return pc;
 }
@@ -240,9 +242,15 @@ function operate(c, verb, args, otherwise, local, finish) {
     c.held = list();
     for (const [type, detail] of held) connectionEvent(c, type, detail);
   };
+  const rest = () => {
+    if (!c.needed || c.running > 0) return;
+    c.needed = false;
+    // Otherwise it is looked at again when the negotiation ends.
+    if (pcn.signaling(c.pc) === 'stable') native.dispatch(c.pc, new native.Event('negotiationneeded'));
+  };
   c.tail = Promise((resolve) => { apply(then, result, [resolve, resolve]); });
   return new PagePromise((resolve, reject) => {
-    const settled = (settle) => (value) => { c.running--; settle(value); native.later(done, 0); };
+    const settled = (settle) => (value) => { c.running--; settle(value); native.later(() => { done(); rest(); }, 0); };
     apply(then, result, [settled(resolve), settled(reject)]);
   });
 }

@@ -16,9 +16,13 @@ function channelMade(c, dc) {
   tell(c, 'createDataChannel', list(d.id, dcn.label(dc), init));
 }
 
+/** What the native one, which never opens, would tell. */
+const OWN_EVENTS = list('open', 'closing', 'close', 'error');
+
 function openChannel(c, dc, id) {
   const d = { __proto__: null, c, dc, id, state: 'connecting', waiting: 0, buffered: 0, number: null, tail: null, came: false, over: false };
   native.set(channels, dc, d);
+  for (const type of OWN_EVENTS) native.listen(dc, type, (event) => { if (event.isTrusted && c.phase !== 'session') native.stop(event); });
   calls.channels.set(id, d);
   return d;
 }
