@@ -1,5 +1,6 @@
 //! Calls between two browsers: the person's session, redirected or not, and a plain one at the other end.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,7 +9,10 @@ use serde_json::{Value, json};
 
 use crate::cdp::Page;
 use crate::process::{cpu_seconds_of_tree, udp_sockets_of_tree};
+use crate::server::{Response, Server};
 use crate::session::{Installation, Session, SessionOptions};
+
+mod interop;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a call is looked at once it is up.
@@ -60,25 +64,64 @@ fn microphone() -> Result<String> {
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     pub name: &'static str,
-    pub audio: bool,
-    pub video: bool,
-    pub channel: bool,
-    /// The session's page is called: it answers.
-    pub is_called: bool,
     /// The other end's browser is redirected, too.
     pub both: bool,
+    how: How,
 }
 
-const PLAIN: Scenario =
-    Scenario { name: "", audio: true, video: true, channel: false, is_called: false, both: false };
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// Between two pages of `call.html`.
+    Pages(Pages),
+    /// What other people's programs take part in.
+    Other(fn(&mut Ends<'_>, &mut Row) -> Result<()>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pages {
+    audio: bool,
+    video: bool,
+    channel: bool,
+    /// The session's page is called: it answers.
+    is_called: bool,
+}
+
+/// Who takes part in a call.
+#[derive(Debug)]
+pub struct Ends<'a> {
+    /// The person's browser.
+    pub session: &'a mut Session,
+    /// A browser at the other end.
+    pub other: &'a Session,
+    /// The address of `call.html`.
+    pub url: &'a str,
+    pub redirected: bool,
+}
+
+const PLAIN: Pages = Pages { audio: true, video: true, channel: false, is_called: false };
+
+const fn pages(name: &'static str, pages: Pages) -> Scenario {
+    Scenario { name, both: false, how: How::Pages(pages) }
+}
+
+const fn other(name: &'static str, call: fn(&mut Ends<'_>, &mut Row) -> Result<()>) -> Scenario {
+    Scenario { name, both: false, how: How::Other(call) }
+}
 
 /// What `cargo xtask calls` runs, each natively and redirected.
-pub const SCENARIOS: [Scenario; 5] = [
-    Scenario { name: "page to page, sound", video: false, ..PLAIN },
-    Scenario { name: "page to page, sound and picture", ..PLAIN },
-    Scenario { name: "page to page, called", is_called: true, ..PLAIN },
-    Scenario { name: "page to page, both ends", both: true, ..PLAIN },
-    Scenario { name: "page to page, data", audio: false, video: false, channel: true, ..PLAIN },
+pub const SCENARIOS: [Scenario; 12] = [
+    pages("page to page, sound", Pages { video: false, ..PLAIN }),
+    pages("page to page, sound and picture", PLAIN),
+    pages("page to page, called", Pages { is_called: true, ..PLAIN }),
+    Scenario { both: true, ..pages("page to page, both ends", PLAIN) },
+    pages("page to page, data", Pages { audio: false, video: false, channel: true, ..PLAIN }),
+    other("adapter.js and old forms", interop::old_forms),
+    other("TURN, relay only (coturn)", interop::relay),
+    other("aiortc", interop::aiortc),
+    other("conference (Janus)", interop::conference),
+    other("simulcast (Janus)", interop::simulcast),
+    other("telephone (JsSIP, kamailio, baresip)", interop::jssip),
+    other("telephone (SIP.js, kamailio, baresip)", interop::sipjs),
 ];
 
 /// What came of a call.
@@ -98,6 +141,23 @@ pub struct Row {
     pub setup_ms: f64,
     /// Cores that the session's browser used during the call.
     pub session_cpu: f64,
+}
+
+/// Where the libraries of pages are that `cargo xtask calls` and `cargo xtask test` make, beside the folder of programs.
+#[must_use]
+pub fn clients_folder(programs: &Path) -> PathBuf {
+    programs.with_file_name("calls").join("clients")
+}
+
+/// Serves the tests' pages under `/pages` and libraries for them under `/clients`.
+pub fn serve(installation: &Installation) -> Result<Server> {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages");
+    let clients = clients_folder(installation.client.parent().context("the client is in no folder")?);
+    Server::start(move |request| match request.path.trim_start_matches('/').split_once('/') {
+        Some(("clients", file)) => Response::file(&clients, file),
+        Some(("pages", file)) => Response::file(&pages, file),
+        _ => Response::not_found(),
+    })
 }
 
 /// A session whose calls go to the device, which has fake devices and asks nobody.
@@ -164,10 +224,10 @@ pub fn on_the_wire(page: &Page) -> Result<Value> {
 }
 
 /// Runs a call and looks at both ends.
-pub fn run(session: &mut Session, other: &Session, url: &str, scenario: &Scenario, redirected: bool) -> Row {
+pub fn run(ends: &mut Ends<'_>, scenario: &Scenario) -> Row {
     let mut row = Row {
         scenario: scenario.name,
-        redirected,
+        redirected: ends.redirected,
         status: "ok".to_owned(),
         verified: Vec::new(),
         session_udp_sockets: 0,
@@ -175,16 +235,40 @@ pub fn run(session: &mut Session, other: &Session, url: &str, scenario: &Scenari
         setup_ms: 0.0,
         session_cpu: 0.0,
     };
-    if let Err(error) = call(session, other, url, scenario, &mut row) {
+    let done = match &scenario.how {
+        How::Pages(pages) => call(ends, pages, scenario.both, &mut row),
+        How::Other(call) => call(ends, &mut row),
+    };
+    if let Err(error) = done {
         row.status = format!("{error:#}");
     }
     row
 }
 
-fn call(session: &mut Session, other: &Session, url: &str, scenario: &Scenario, row: &mut Row) -> Result<()> {
-    let pid = session.browser().pid();
-    let (here, there) = (session.open(url)?, other.open(url)?);
-    let before = udp_sockets_of_tree(pid);
+/// Looks at the session during a call of `page`'s, which has `connections` of them; `before` is how many UDP sockets its browser had
+/// before.
+fn look_at(ends: &Ends<'_>, page: &Page, connections: u32, before: usize, row: &mut Row) -> Result<()> {
+    let pid = ends.session.browser_pid();
+    let (used, since) = (cpu_seconds_of_tree(pid), Instant::now());
+    std::thread::park_timeout(LOOK);
+    row.session_cpu = (cpu_seconds_of_tree(pid) - used) / since.elapsed().as_secs_f64();
+    row.session_udp_sockets = udp_sockets_of_tree(pid).saturating_sub(before);
+    let wire = on_the_wire(page)?;
+    row.session_bytes = wire["bytes"].as_f64().unwrap_or(0.0);
+    if row.redirected {
+        ensure!(
+            wire == json!({ "state": "new", "candidates": 0, "bytes": 0 }),
+            "the session is on the wire: {wire}"
+        );
+        let there = ends.session.status()?["connections"].clone();
+        ensure!(there == connections, "{there} connections are on the device, not {connections}");
+    }
+    Ok(())
+}
+
+fn call(ends: &Ends<'_>, scenario: &Pages, both: bool, row: &mut Row) -> Result<()> {
+    let (here, there) = (ends.session.open(ends.url)?, ends.other.open(ends.url)?);
+    let before = udp_sockets_of_tree(ends.session.browser_pid());
     let begin = format!("begin({{ audio: {}, video: {} }})", scenario.audio, scenario.video);
     let begun = Instant::now();
     for page in [&here, &there] {
@@ -194,7 +278,7 @@ fn call(session: &mut Session, other: &Session, url: &str, scenario: &Scenario, 
     connect(from, to, scenario.channel)?;
     row.setup_ms = begun.elapsed().as_secs_f64() * 1000.0;
     for (page, end) in [(&here, "here"), (&there, "there")] {
-        verify(page, end, scenario, &mut row.verified)?;
+        verify(page, end, scenario, both, &mut row.verified)?;
     }
     if scenario.channel {
         for page in [&here, &there] {
@@ -212,20 +296,7 @@ fn call(session: &mut Session, other: &Session, url: &str, scenario: &Scenario, 
         ensure!(in_order == true, "messages are lost or out of order");
         row.verified.push("text and bytes, both ways; 6000 messages in order".to_owned());
     }
-    let (used, since) = (cpu_seconds_of_tree(pid), Instant::now());
-    std::thread::park_timeout(LOOK);
-    row.session_cpu = (cpu_seconds_of_tree(pid) - used) / since.elapsed().as_secs_f64();
-    row.session_udp_sockets = udp_sockets_of_tree(pid).saturating_sub(before);
-    let wire = on_the_wire(&here)?;
-    row.session_bytes = wire["bytes"].as_f64().unwrap_or(0.0);
-    if row.redirected {
-        ensure!(
-            wire == json!({ "state": "new", "candidates": 0, "bytes": 0 }),
-            "the session is on the wire: {wire}"
-        );
-        let connections = session.status()?["connections"].clone();
-        ensure!(connections == 1, "{connections} connections are on the device");
-    }
+    look_at(ends, &here, 1, before, row)?;
     for page in [here, there] {
         page.evaluate("pc.close(); own.srcObject?.getTracks().forEach((track) => track.stop()); 0")?;
         page.close()?;
@@ -233,8 +304,16 @@ fn call(session: &mut Session, other: &Session, url: &str, scenario: &Scenario, 
     Ok(())
 }
 
+/// Listens for a tone in what a page receives; answers its frequency in Hz.
+fn hear(page: &Page, wanted: f64) -> Result<f64> {
+    let tone = page.evaluate_within("tone()", PATIENCE)?;
+    let hertz = tone["hertz"].as_f64().unwrap_or(0.0);
+    ensure!((hertz - wanted).abs() < 15.0, "a tone of {wanted} Hz is heard as {tone}");
+    Ok(hertz)
+}
+
 /// What an end sees and hears of the other one.
-fn verify(page: &Page, end: &str, scenario: &Scenario, verified: &mut Vec<String>) -> Result<()> {
+fn verify(page: &Page, end: &str, scenario: &Pages, both: bool, verified: &mut Vec<String>) -> Result<()> {
     if scenario.video {
         let [width, height] = FAKE_SIZE;
         let shown = format!(
@@ -250,11 +329,8 @@ fn verify(page: &Page, end: &str, scenario: &Scenario, verified: &mut Vec<String
             .context("nothing is to be heard")?;
         let mut heard = format!("{end}: sound");
         // Only a plain browser's page has the samples.
-        if end == "there" && !scenario.both {
-            let tone = page.evaluate_within("tone()", PATIENCE)?;
-            let hertz = tone["hertz"].as_f64().unwrap_or(0.0);
-            ensure!((hertz - TONE).abs() < 15.0, "the microphone's tone is heard as {tone}");
-            heard = format!("{heard} of {hertz:.0} Hz");
+        if end == "there" && !both {
+            heard = format!("{heard} of {:.0} Hz", hear(page, TONE)?);
         }
         verified.push(heard);
     }

@@ -9,6 +9,7 @@ pub mod faulty_link;
 pub mod frame_number;
 pub mod process;
 pub mod server;
+pub mod services;
 pub mod session;
 pub mod sites;
 pub mod stage_probe;

@@ -192,6 +192,12 @@ impl Session {
         &mut self.browser
     }
 
+    /// The browser's process id.
+    #[must_use]
+    pub fn browser_pid(&self) -> u32 {
+        self.browser.pid()
+    }
+
     /// Opens `url` in a new tab and waits for its load event.
     pub fn open(&self, url: &str) -> Result<Page> {
         Page::open(&self.cdp, url)

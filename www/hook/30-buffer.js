@@ -16,7 +16,7 @@ function makeBuffer(player, sb, id, mime) {
     parsing: false, // the device's buffer is in the middle of a media segment
     cut: Infinity, // seconds: the page has removed all from there on, and appended nothing since
     log: list(), kept: 0, whole: true, // what was appended (see keep()), its bytes; false once some had to go that are still buffered
-    acknowledged: null, // called when the device has taken a kept append
+    acknowledged: null, // {op, go}: called when the device has done a kept operation
   };
   native.set(buffers, sb, b);
   for (const type of ALL) native.listen(sb, type, (event) => onBufferEvent(b, event), true);
@@ -182,7 +182,7 @@ const startsInit = (bytes) => bytes.length >= 8 && (
 
 /** Writes an append down: its bytes and the settings it was made with. `native` says that the session has it. */
 function keep(b, bytes, settings, native) {
-  const entry = { __proto__: null, bytes, ...settings, mime: b.mime, init: startsInit(bytes), before: rangesOf(b), grew: null, ended: false, sent: false, native };
+  const entry = { __proto__: null, bytes, ...settings, mime: b.mime, init: startsInit(bytes), before: rangesOf(b), grew: null, ended: false, open: false, aborted: false, sent: false, native };
   b.log.push(entry);
   b.kept += bytes.length;
   while (b.kept > MOST_KEPT && b.log.length > 1) {
@@ -195,24 +195,40 @@ function keep(b, bytes, settings, native) {
   return entry;
 }
 
-/** Called when an append has ended: notes what it added. */
-function kept(entry, after) {
-  const grew = subtract(after, entry.before);
-  entry.grew = grew.length ? grew : null;
-  entry.ended = true;
-  entry.before = null;
+/** Whether an append has left its buffer in the middle of a media segment, which natively only a write that changes nothing tells. */
+function leavesOpen(b, entry) {
+  if (!entry.native) return b.parsing;
+  return native.mode.get(b.sb) === 'segments' && native.readyState.get(b.player.ms) === 'open' && !succeeds(() => native.mode.set(b.sb, 'segments'));
 }
 
-/** Drops entries whose ranges are no longer buffered. An append that added nothing belongs to the next one that did;
- * an initialization segment stays while something after it stays. */
+/** Called when an append has ended: notes what it added. */
+function kept(b, entry) {
+  const grew = subtract(rangesOf(b), entry.before || list());
+  [entry.grew, entry.ended, entry.before] = list(grew.length ? grew : null, true, null);
+  entry.open = leavesOpen(b, entry);
+}
+
+/** The page's abort() makes the parser forget the segment that it is in: playing back what is kept does it again. */
+function keepAbort(b) {
+  const last = b.log[b.log.length - 1];
+  if (!last) return;
+  last.aborted = true;
+  if (b.player.mode === 'moving' && last.sent) toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
+}
+
+/** Drops entries whose ranges are no longer buffered. An append that added nothing belongs to the next one that did, and one that
+ * ended in the middle of a media segment to the next one; an initialization segment stays while something after it stays.
+ * What is being sent to the device stays until it is there. */
 function prune(b) {
+  if (b.player.mode === 'moving') return;
   const now = rangesOf(b);
   const stays = list();
   let group = list();
   for (const entry of b.log) {
     group.push(entry);
-    if (!entry.grew) continue;
-    if (intersects(entry.grew, now)) stays.push(...group);
+    const grown = group.filter((e) => e.grew);
+    if (!grown.length || (entry.open && !entry.aborted)) continue;
+    if (grown.some((e) => intersects(e.grew, now))) stays.push(...group);
     else stays.push(...group.filter((e) => e.init));
     group = list();
   }

@@ -136,7 +136,7 @@ function settle(b) {
 function ended(b, p) {
   if (b.pending !== p) return;
   b.pending = null;
-  if (p.entry) kept(p.entry, rangesOf(b));
+  if (p.entry) kept(b, p.entry);
   prune(b);
 }
 
@@ -156,7 +156,7 @@ patchMethod(SB, 'appendBuffer', (target, self, args) => {
   const settings = { ...settingsOf(b), written: b.offsetWritten };
   if (inSession(b)) {
     let entry = null;
-    start(b, ALL, () => apply(target, self, args), () => { kept(entry, rangesOf(b)); prune(b); });
+    start(b, ALL, () => apply(target, self, args), () => { kept(b, entry); prune(b); });
     entry = keep(b, bytes, settings, true);
   } else {
     if (isFull(b, bytes.length)) {
@@ -196,7 +196,8 @@ patchMethod(SB, 'remove', (target, self, args) => {
 
 patchMethod(SB, 'abort', (target, self, args) => {
   const b = native.get(buffers, self);
-  if (!b || (inSession(b) && !(b.pending && b.pending.waits))) return apply(target, self, args);
+  if (!b) return apply(target, self, args);
+  if (inSession(b) && !(b.pending && b.pending.waits)) { apply(target, self, args); keepAbort(b); return undefined; }
   const p = b.pending;
   if (!p) {
     if (!b.busy) apply(target, self, args);
@@ -222,6 +223,7 @@ patchMethod(SB, 'abort', (target, self, args) => {
       native.abort(b.sb);
     }
   }
+  keepAbort(b);
   b.parsing = false;
   if (b.shadow) { b.shadow.windowStart = 0; b.shadow.windowEnd = Infinity; }
   toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });

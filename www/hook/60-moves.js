@@ -63,7 +63,25 @@ async function sendKept(b, turn) {
     if (!entry || b.player.mode !== 'moving' || b.player.turn !== turn) return;
     entry.sent = true;
     if (entry.mime !== mime) { mime = entry.mime; toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } }); }
-    await new Promise((acknowledged) => { b.acknowledged = acknowledged; sendAppend(b, ++b.op, entry, true); });
+    await acknowledged(b, (op) => sendAppend(b, op, entry, true));
+    if (entry.aborted) toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
+  }
+}
+
+const acknowledged = (b, tell) => new Promise((go) => { b.acknowledged = { op: ++b.op, go }; tell(b.op); });
+
+/** What was sent and the page has removed, before or meanwhile, goes on the device as well. */
+async function sendRemoved(b) {
+  const [now, gone] = list(rangesOf(b), list());
+  for (const { grew } of b.log) {
+    const parts = subtract(grew || list(), now);
+    for (let i = 0; i < parts.length; i += 2) {
+      if (parts[i] === gone[gone.length - 1]) gone[gone.length - 1] = parts[i + 1];
+      else gone.push(parts[i], parts[i + 1]);
+    }
+  }
+  for (let i = 0; i < gone.length && b.player.mode === 'moving'; i += 2) {
+    await acknowledged(b, (op) => toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: gone[i] / 1e6, end: gone[i + 1] / 1e6 } }));
   }
 }
 
@@ -83,6 +101,7 @@ async function replay(m) {
   const all = m.buffers;
   const done = Promise.all(all.map((b) => hidden(b, async () => {
     await sendKept(b, turn);
+    await sendRemoved(b);
     m.ended = native.readyState.get(m.ms) === 'ended';
     ranges.push({ sb: b.id, ranges: rangesOf(b) });
     if (++arrived === all.length) { sendPlayback(m); toWorker({ caught: { ms: m.id, buffers: ranges, ended: m.ended } }); }
@@ -137,7 +156,7 @@ async function revert(m) {
   m.mode = m.mode === 'moving' && !m.swap ? 'session' : 'reverting';
   unwatchElement(m.id);
   if (m.swap) { m.swap(null); m.swap = null; }
-  for (const b of m.buffers) if (b.acknowledged) b.acknowledged();
+  for (const b of m.buffers) if (b.acknowledged) b.acknowledged.go();
   toWorker({ close: { ms: m.id } });
   if (m.mode === 'session') { tryLater(m); return; }
   setFactor(m, 1);
@@ -174,6 +193,7 @@ async function putBack(b) {
       applySettings(b, { ...entry, offset });
       entry.native = true;
       await start(b, list(), () => native.append(b.sb, entry.bytes));
+      if (entry.aborted) native.abort(b.sb);
     }
     if (hadStandIn) await removeExcess(b, target);
     if (mime !== b.mime) native.changeType(b.sb, b.mime);
@@ -193,7 +213,7 @@ function resumeInSession(b) {
   p.begin = null;
   const show = p.begun ? list('update', 'updateend', 'error', 'abort') : ALL;
   const bytes = p.entry && !p.entry.native ? p.entry.bytes : nothing();
-  const before = () => { if (b.pending === p) b.pending = null; if (p.entry) kept(p.entry, rangesOf(b)); prune(b); };
+  const before = () => { if (b.pending === p) b.pending = null; if (p.entry) kept(b, p.entry); prune(b); };
   if (p.entry) p.entry.native = true;
   try {
     start(b, show, () => (p.range ? native.remove(b.sb, p.range[0], p.range[1]) : native.append(b.sb, bytes)), before);
@@ -254,7 +274,7 @@ function fromWorker(message) {
     case 'done':
       if (!b) break;
       b.parsing = body.parsing;
-      if (b.acknowledged && m.mode === 'moving') { const go = b.acknowledged; b.acknowledged = null; go(); break; }
+      if (b.acknowledged && m.mode === 'moving' && b.acknowledged.op === body.op) { b.acknowledged.go(); b.acknowledged = null; break; }
       if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
       break;
     case 'fix': if (b) fix(b, body); break;

@@ -1,21 +1,22 @@
 //! `cargo xtask calls`: calls, natively and redirected.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use offstage_tests::calls::{Row, SCENARIOS, callee, caller, run as run_call};
-use offstage_tests::server::{Response, Server};
+use offstage_tests::calls::{Ends, Row, SCENARIOS, callee, caller, clients_folder, run as run_call, serve};
 use offstage_tests::session::Installation;
 
-use crate::build;
-use crate::run::print;
+use crate::run::{check, is_on_path, print, say};
 use crate::workspace::Workspace;
+use crate::{build, setup};
 
-/// Run calls between two browsers, natively and redirected, and look at both ends.
+/// Run calls, natively and redirected, and look at both ends.
 ///
-/// One browser is the person's session; its calls run on a device, or, for comparing, in the session. The other one is plain. Both
-/// have fake microphones, which beep, and fake cameras. Everything is on loopback. Prints a line each:
+/// One browser is the person's session; its calls run on a device, or, for comparing, in the session. At the other end is a plain
+/// browser, or other people's programs: a conference server, a telephone behind a SIP server. The browsers have fake microphones,
+/// which sound 440 Hz, and fake cameras. Everything is on loopback. Prints a line each:
 ///
 ///     ok      native      what was called, how long it took until both ends were connected, cores that the session's
 ///                         browser used, UDP sockets that it had for the call, bytes that its own connection carried,
@@ -47,9 +48,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if scenarios.is_empty() {
         bail!("no scenario has this in its name");
     }
-    let pages = workspace.path("tests/tests/pages");
-    let server = Server::start(move |request| Response::file(&pages, request.path.trim_start_matches('/')))?;
-    let url = server.url("/call.html");
+    clients(workspace)?;
+    let server = serve(&installation)?;
+    let url = server.url("/pages/call.html");
     let (mut native, mut session) = (callee(&installation)?, caller(&installation, None)?);
     let (other, also) = (callee(&installation)?, caller(&installation, None)?);
     let mut rows = Vec::new();
@@ -57,7 +58,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         for redirected in [false, true] {
             let here = if redirected { &mut session } else { &mut native };
             let there = if redirected && scenario.both { &also } else { &other };
-            let row = run_call(here, there, &url, scenario, redirected);
+            let row = run_call(&mut Ends { session: here, other: there, url: &url, redirected }, scenario);
             print(line(&row));
             rows.push(row);
         }
@@ -74,6 +75,37 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("{bad} of {} calls are not as they should be", rows.len());
     }
     Ok(())
+}
+
+/// Makes the libraries of pages: what tests/calls/package-lock.json names, from npm, each as one script.
+pub(crate) fn clients(workspace: &Workspace) -> Result<()> {
+    let (from, work) = (workspace.path("tests/calls"), workspace.target().join("calls"));
+    let names = ["adapter.js", "janus.js", "jssip.js", "sipjs.js", "package.json", "package-lock.json"];
+    let to = clients_folder(&workspace.programs(false));
+    let mut wanted = String::new();
+    for name in names {
+        wanted += &std::fs::read_to_string(from.join(name))?;
+    }
+    let made_of = to.join("made-of");
+    if std::fs::read_to_string(&made_of).is_ok_and(|there| there == wanted) {
+        return Ok(());
+    }
+    if !is_on_path("npm") {
+        setup::install(&["nodejs", "npm"]).context("the pages' libraries come from npm")?;
+    }
+    say("calls: installing the pages' libraries from npm…");
+    std::fs::create_dir_all(&work)?;
+    std::fs::create_dir_all(&to)?;
+    for name in names {
+        std::fs::copy(from.join(name), work.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&work);
+    check(&mut npm)?;
+    let mut bundle = Command::new("node_modules/.bin/esbuild");
+    bundle.args(&names[..4]).args(["--bundle", "--format=esm", "--log-level=warning"]).current_dir(&work);
+    check(bundle.arg(format!("--outdir={}", to.display())))?;
+    Ok(std::fs::write(made_of, wanted)?)
 }
 
 fn line(row: &Row) -> String {

@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use offstage_tests::services;
+
 use crate::run::{check, is_on_path, is_root, output, say};
 use crate::workspace::Workspace;
 
@@ -60,7 +62,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let packages: Vec<_> = PACKAGES.iter().filter(|(name, _)| !is_installed(name)).collect();
+    let packages: Vec<_> =
+        PACKAGES.iter().chain(&services::PACKAGES).filter(|(name, _)| !is_installed(name)).collect();
     let components = missing_toolchain_parts(workspace);
     if packages.is_empty() && components.is_empty() {
         say("setup: everything is there.");
@@ -85,10 +88,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             .context("rustup is needed for the WebAssembly target: https://rustup.rs")?;
     }
     if !packages.is_empty() {
-        install(&packages.iter().map(|(name, _)| *name).collect::<Vec<_>>())?;
+        let names: Vec<_> = packages.iter().map(|(name, _)| *name).collect();
+        install(&names)?;
+        stop_services(&names);
     }
     say("setup: done.");
     Ok(())
+}
+
+/// The tests start servers themselves, on loopback: what Debian's packages start and would start with the machine is not wanted.
+fn stop_services(installed: &[&str]) {
+    for (name, _) in services::PACKAGES.iter().filter(|(name, _)| installed.contains(name)) {
+        let mut disable = if is_root() { Command::new("systemctl") } else { Command::new("sudo") };
+        if !is_root() {
+            disable.arg("systemctl");
+        }
+        // Most are no services, and a container has no systemd: both fail, and nothing is to be stopped then.
+        output(disable.args(["disable", "--now", name])).ok();
+    }
 }
 
 /// Arguments of the rustup calls that would bring what rust-toolchain.toml asks for and is not there.

@@ -142,6 +142,11 @@ impl Page {
         Ok(base64::engine::general_purpose::STANDARD.decode(data)?)
     }
 
+    /// Makes its tab the one in front, the only one that a browser draws.
+    pub fn bring_to_front(&self) -> Result<()> {
+        self.call("Page.bringToFront", json!({})).map(drop)
+    }
+
     /// A real click with the left button at `x`, `y` in CSS pixels of the viewport.
     pub fn click(&self, x: f64, y: f64) -> Result<()> {
         for (kind, button, buttons) in

@@ -447,3 +447,47 @@ fn a_line_that_breaks_in_the_middle_of_a_move_leaves_the_player_on_the_device() 
 fn a_line_that_breaks_in_the_middle_of_a_move_leaves_a_file_on_the_device() {
     survives_breaks(Kind::File);
 }
+
+/// Media that begin and end in the middle of a segment: a part was removed, and abort() cut another one.
+#[test]
+fn a_stream_with_cut_segments_moves_to_a_device_that_comes() {
+    let (server, mut session) = (serve(), session());
+    session.wait_connected(PATIENCE).unwrap();
+    session.kill_client();
+    wait("the client is gone", || session.status().unwrap()["ready"] == false);
+    let page = session.open(&server.url("/pages/blank.html")).unwrap();
+    let play = "(async () => {
+        const { mime, init, segments } = (await (await fetch('/clips/index.json')).json())['aac.mp4'];
+        const bytes = new Uint8Array(await (await fetch('/clips/aac.mp4')).arrayBuffer());
+        globalThis.video = document.body.appendChild(document.createElement('video'));
+        const source = new MediaSource();
+        video.src = URL.createObjectURL(source);
+        await new Promise((opened) => { source.onsourceopen = opened; });
+        const buffer = source.addSourceBuffer(mime);
+        const ends = (begin) => new Promise((ended, failed) => { [buffer.onupdateend, buffer.onerror] = [ended, failed]; begin(); });
+        const append = async (start, end) => {
+            for (let at = start; at < end; at += 1000) await ends(() => buffer.appendBuffer(bytes.subarray(at, Math.min(at + 1000, end))));
+        };
+        await append(init.start, init.end);
+        await append(segments[0].start, segments[0].end);
+        await ends(() => buffer.remove(0, 0.5));
+        await append(segments[1].start, segments[1].start + 3000);
+        buffer.abort();
+        for (const { start, end } of segments.slice(1)) await append(start, end);
+        [video.muted, video.currentTime] = [true, 0.7];
+        await video.play();
+        return [buffer.buffered.length, buffer.buffered.start(0) > 0.4, buffer.buffered.end(0) > 29];
+    })()";
+    assert_eq!(page.evaluate_within(play, PATIENCE).unwrap(), json!([1, true, true]));
+    let before = page.evaluate("[video.buffered.start(0), video.buffered.end(0)]").unwrap();
+    session.start_client().unwrap();
+    wait("the device has it", || session.status().is_ok_and(|status| status["redirected"] == 1));
+    page.wait_until("video.currentTime > 3 && !video.error", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("[video.buffered.start(0), video.buffered.end(0)]").unwrap(), before);
+    // Back in the session the segments are cut in the same places.
+    session.kill_client();
+    wait("the client is gone again", || session.status().unwrap()["redirected"] == 0);
+    page.wait_until("video.currentTime > 5 && !video.error", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("[video.buffered.start(0), video.buffered.end(0)]").unwrap(), before);
+    session.close();
+}

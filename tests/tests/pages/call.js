@@ -4,6 +4,9 @@ const log = [];
 let pc = null;
 let channel = null;
 const heard = [];
+const client = new URLSearchParams(location.search).get('client');
+/** The library of tests/calls that the address names. */
+const ready = client ? import(`/clients/${client}.js`) : Promise.resolve();
 
 async function begin({ audio = true, video = true, config = {}, make = null } = {}) {
   pc = new RTCPeerConnection(config);
@@ -43,6 +46,23 @@ async function answer(description) {
   await gathered();
   return pc.localDescription.toJSON();
 }
+
+/** As pages did it before there were promises. */
+async function beginOld() {
+  pc = new webkitRTCPeerConnection({ iceServers: [] });
+  pc.onaddstream = ({ stream }) => { log.push('addstream', `adapter ${adapter.browserDetails.browser}`); theirs.srcObject = stream; };
+  const stream = await new Promise((ok, failed) => { navigator.webkitGetUserMedia({ audio: true, video: true }, ok, failed); });
+  own.srcObject = stream;
+  pc.addStream(stream);
+}
+
+async function offerOld() {
+  await new Promise((ok, failed) => { pc.createOffer((made) => pc.setLocalDescription(made, ok, failed), failed); });
+  await gathered();
+  return pc.localDescription.toJSON();
+}
+
+const acceptOld = (description) => new Promise((ok, failed) => { pc.setRemoteDescription(new RTCSessionDescription(description), ok, failed); });
 
 const accept = (description) => pc.setRemoteDescription(description);
 
