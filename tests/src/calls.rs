@@ -86,6 +86,14 @@ struct Pages {
     is_called: bool,
 }
 
+impl Scenario {
+    /// Whether other people's programs take part.
+    #[must_use]
+    pub fn is_interop(&self) -> bool {
+        matches!(self.how, How::Other(_))
+    }
+}
+
 /// Who takes part in a call.
 #[derive(Debug)]
 pub struct Ends<'a> {
@@ -253,15 +261,19 @@ fn look_at(ends: &Ends<'_>, page: &Page, connections: u32, before: usize, row: &
     std::thread::park_timeout(LOOK);
     row.session_cpu = (cpu_seconds_of_tree(pid) - used) / since.elapsed().as_secs_f64();
     row.session_udp_sockets = udp_sockets_of_tree(pid).saturating_sub(before);
-    let wire = on_the_wire(page)?;
-    row.session_bytes = wire["bytes"].as_f64().unwrap_or(0.0);
     if row.redirected {
+        let wire = on_the_wire(page)?;
+        row.session_bytes = wire["bytes"].as_f64().unwrap_or(0.0);
         ensure!(
             wire == json!({ "state": "new", "candidates": 0, "bytes": 0 }),
             "the session is on the wire: {wire}"
         );
         let there = ends.session.status()?["connections"].clone();
         ensure!(there == connections, "{there} connections are on the device, not {connections}");
+    } else {
+        let bytes = "pc.getStats().then((stats) => [...stats.values()].filter((one) => one.type === 'transport')\
+                     .reduce((sum, one) => sum + one.bytesSent + one.bytesReceived, 0))";
+        row.session_bytes = page.evaluate(bytes)?.as_f64().unwrap_or(0.0);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Programs of other people that calls go through or end at: Debian's packages, on loopback, on ports that are free.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
@@ -34,11 +35,18 @@ pub struct Service {
     pub port: u16,
     folder: TempDir,
     processes: Vec<Process>,
+    /// What the telephone tells of its call.
+    events: Option<TcpStream>,
 }
 
 impl Service {
     fn new(port: u16) -> Result<Self> {
-        Ok(Self { port, folder: TempDir::with_prefix("offstage-service-")?, processes: Vec::new() })
+        Ok(Self {
+            port,
+            folder: TempDir::with_prefix("offstage-service-")?,
+            processes: Vec::new(),
+            events: None,
+        })
     }
 
     /// The files of the programs; gone with the value.
@@ -54,8 +62,13 @@ impl Service {
     /// Starts a program in the folder; what it prints is kept there, and said when it ends too soon.
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
         let log = File::create(self.folder.path().join(program).with_extension("log"))?;
-        let mut start = command(program);
-        start.args(arguments).current_dir(self.folder.path()).stderr(log);
+        // Line by line, both outputs as one.
+        let mut start = command("sh");
+        start
+            .args(["-c", "exec stdbuf -oL \"$0\" \"$@\" >&2", program])
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stderr(log);
         let started = Process::spawn(program, &mut start)
             .with_context(|| format!("{program} is missing? `cargo xtask setup` installs it"))?;
         self.processes.push(started);
@@ -74,26 +87,47 @@ impl Service {
         Ok(())
     }
 
-    /// A file that a program has written, once it has some contents and has not grown for a moment.
-    pub fn when_written(&self, name: &str) -> Result<Vec<u8>> {
-        let (end, path) = (Instant::now() + PATIENCE, self.folder.path().join(name));
-        let mut before = 0;
+    /// The WAV file in which the telephone has written down what it heard, once the call is over.
+    pub fn heard(&self) -> Result<Vec<u8>> {
+        let end = Instant::now() + PATIENCE;
         loop {
-            let file = std::fs::read(&path).unwrap_or_default();
-            if file.len() > 44 && file.len() == before {
+            let files = std::fs::read_dir(self.folder.path())?.flatten().map(|file| file.path());
+            let sound = files
+                .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+                .filter_map(|path| std::fs::read(path).ok());
+            // The header has the length when the file is complete.
+            let complete = |file: &Vec<u8>| {
+                file.get(40..44).is_some_and(|b| {
+                    u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize + 44 == file.len()
+                        && file.len() > 44
+                })
+            };
+            if let Some(file) = sound.filter(complete).last() {
                 return Ok(file);
             }
-            before = file.len();
-            ensure!(Instant::now() < end, "{name} is not written: {}", self.said());
-            std::thread::park_timeout(Duration::from_millis(300));
+            ensure!(Instant::now() < end, "the telephone has written down nothing: {}", self.said());
+            std::thread::park_timeout(Duration::from_millis(100));
         }
     }
 
-    /// The keys of a telephone's dial that it has been told of.
-    #[must_use]
-    pub fn keys(&self) -> String {
-        let said = std::fs::read_to_string(self.folder.path().join("baresip.log")).unwrap_or_default();
-        said.lines().filter_map(|line| line.split_once("received DTMF: '")?.1.chars().next()).collect()
+    /// Waits until the telephone has been told these keys of the dial.
+    pub fn wait_keys(&mut self, keys: &str) -> Result<()> {
+        let Some(events) = &mut self.events else { bail!("it is no telephone") };
+        events.set_read_timeout(Some(PATIENCE))?;
+        let (mut told, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            let count = events.read(&mut piece).context("the telephone tells of no more keys")?;
+            ensure!(count > 0, "the telephone is gone");
+            told.extend_from_slice(piece.get(..count).unwrap_or_default());
+            // Netstrings of JSON: {"event":true,"type":"CALL_DTMF_START",…,"param":"1"}
+            let text = String::from_utf8_lossy(&told);
+            let parts = text.split("CALL_DTMF_START").skip(1);
+            let heard: String =
+                parts.filter_map(|part| part.split_once("\"param\":\"")?.1.chars().next()).collect();
+            if heard == keys {
+                return Ok(());
+            }
+        }
     }
 
     /// The ends of what the programs have printed.
@@ -225,14 +259,18 @@ pub fn telephone() -> Result<Service> {
     sip.write(
         "config",
         &format!(
-            "sip_listen 127.0.0.1:{phone}\nmodule_path /usr/lib/baresip/modules\nmodule stdio.so\nmodule g711.so\nmodule ausine.so\n\
-             module aufile.so\nmodule uuid.so\nmodule_app account.so\nmodule_app menu.so\naudio_source ausine,600\n\
-             audio_player aufile,heard.wav\naudio_alert aufile,alert.wav\nausrc_srate 8000\nauplay_srate 8000\n\
-             rtp_ports {}-{}\nnet_interface lo\n",
-            phone + 2, phone + SPAN
+            "sip_listen 127.0.0.1:{phone}\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\n\
+             module aubridge.so\nmodule sndfile.so\nsnd_path .\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\nmodule uuid.so\nmodule_app account.so\nmodule_app menu.so\n\
+             audio_source ausine,600\naudio_player aubridge,sink\naudio_alert aubridge,alert\nausrc_srate 48000\nausrc_channels 2\n\
+             auplay_srate 8000\nrtp_ports {}-{}\nnet_interface 127.0.0.1\n",
+            phone + 3,
+            phone + 4,
+            phone + SPAN
         ),
     )?;
-    sip.start("baresip", &["-f", ".", "-v"])?;
+    sip.start("baresip", &["-f", ".", "-v", "-s"])?;
+    sip.wait_open(phone + 3)?;
+    sip.events = Some(TcpStream::connect(("127.0.0.1", phone + 3))?);
     Ok(sip)
 }
 

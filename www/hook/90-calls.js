@@ -269,6 +269,7 @@ if (PC) {
     if (c) return act(c, args, () => apply(target, self, args));
     // A connection of the session's sends what the device captures.
     if (native.get(trackInfo, args[0])) tapTrack(args[0], true);
+    if (name === 'addStream' && mdn) succeeds(() => { for (const track of mdn.tracks(args[0])) tapTrack(track, true); });
     return apply(target, self, args);
   });
 
@@ -349,6 +350,26 @@ if (PC) {
     const e = noteParts(c, sender);
     tell(c, 'addTrack', list(sendable(c, args[0]), streamNames(args.slice(1))), nameOf(e));
     return sender;
+  });
+  // The forms with streams, as pages used them before there were senders.
+  const sent = (c) => toList([...pcn.transceivers(c.pc)]).map((one) => { const sender = pcn.sender(one); return list(sender, senderTrack(sender)); });
+  patch('addStream', (c, args, call) => {
+    beginAll(c);
+    const before = sent(c).map(([, track]) => track);
+    call();
+    for (const [sender, track] of sent(c)) {
+      if (!track || before.includes(track)) continue;
+      const e = noteParts(c, sender);
+      if (!e.name && !pcn.mid(e.transceiver)) e.name = `${nextId()}`;
+      tell(c, 'addTrack', list(sendable(c, track), streamNames(list(args[0]))), nameOf(e));
+    }
+  });
+  patch('removeStream', (c, _, call) => {
+    beginAll(c);
+    const before = sent(c);
+    call();
+    for (const [sender, track] of before) if (track && !senderTrack(sender)) tell(c, 'removeTrack', list(), nameOf(partOf(sender)));
+    sweepBrought();
   });
   patch('removeTrack', (c, args, call) => {
     const e = partOf(args[0]);

@@ -99,13 +99,24 @@ if (MST && MDV && Generator) {
   const constraintsOf = (given) => parse(stringify({ audio: given.audio, video: given.video }));
   patchMethod(MDV, 'getUserMedia', (target, self, args) => {
     const call = () => apply(target, self, args);
-    const given = args[0];
-    if (self !== thisDevices || !given || (!given.audio && !given.video) || (given.audio && !mayUse('microphone')) || (given.video && !mayUse('camera'))) return call();
-    return onDevice(call, async () => {
-      const { value } = await ask('capture', 0, list(constraintsOf(given), nextId(), nextId()));
-      return new mdn.Stream(toList(value).map(captured));
-    });
+    return self === thisDevices && isForDevice(args[0]) ? capture(args[0], call) : call();
   });
+  const isForDevice = (given) => given && (given.audio || given.video) && (!given.audio || mayUse('microphone')) && (!given.video || mayUse('camera'));
+  const capture = (given, otherwise) => onDevice(otherwise, async () => {
+    const { value } = await ask('capture', 0, list(constraintsOf(given), nextId(), nextId()));
+    return new mdn.Stream(toList(value).map(captured));
+  });
+  // The forms of before there were promises.
+  for (const name of ['getUserMedia', 'webkitGetUserMedia']) {
+    if (!navigator[name]) continue;
+    patchMethod(Navigator.prototype, name, (target, self, args) => {
+      const [given, ok, failed] = args;
+      if (self !== navigator || !isForDevice(given) || typeof ok !== 'function' || typeof failed !== 'function') return apply(target, self, args);
+      const told = (callback) => (value) => { native.later(() => callback(value), 0); };
+      capture(given, () => new Promise((yes, no) => { apply(target, self, list(given, yes, no)); })).then(told(ok), told(failed));
+      return undefined;
+    });
+  }
 
   const infos = new WeakMap();
   patchMethod(MDV, 'enumerateDevices', (target, self, args) => (self !== thisDevices ? apply(target, self, args) : onDevice(() => apply(target, self, args), async () => {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use offstage_tests::calls::{Ends, SCENARIOS, TONE, callee, caller, caller_by, connect, run};
+use offstage_tests::calls::{Ends, SCENARIOS, Scenario, TONE, callee, caller, caller_by, connect, run};
 use offstage_tests::cdp::Page;
 use offstage_tests::session::{Installation, Session};
 use offstage_tests::xvfb::xdotool;
@@ -32,10 +32,19 @@ fn calling(session: &Session, other: &Session, url: &str) -> [Page; 2] {
 
 #[test]
 fn calls_run_on_the_device_both_ways_and_the_session_is_not_on_the_wire() {
+    run_all(|scenario| !scenario.both && !scenario.is_interop());
+}
+
+#[test]
+fn calls_with_other_peoples_programs_run_on_the_device() {
+    run_all(Scenario::is_interop);
+}
+
+fn run_all(wanted: fn(&Scenario) -> bool) {
     let server = offstage_tests::calls::serve(&Installation::from_env().unwrap()).unwrap();
     let (mut session, other) = ends();
     let url = server.url(PATH);
-    for scenario in SCENARIOS.iter().filter(|scenario| !scenario.both) {
+    for scenario in SCENARIOS.iter().filter(|scenario| wanted(scenario)) {
         let mut ends = Ends { session: &mut session, other: &other, url: &url, redirected: true };
         let row = run(&mut ends, scenario);
         assert_eq!(row.status, "ok", "{}: {:?}", scenario.name, row.verified);
