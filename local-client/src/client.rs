@@ -6,6 +6,7 @@
 
 mod allowed;
 mod calls;
+mod capture;
 mod check;
 mod devices;
 mod fetches;
@@ -16,6 +17,7 @@ mod shown;
 mod stage_queue;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
@@ -53,6 +55,7 @@ pub use self::calls::Asking;
 use self::calls::Call;
 pub use self::calls::Question;
 use self::calls::Questions;
+pub use self::capture::Use;
 use self::devices::Device;
 pub use self::devices::EngineState;
 pub use self::fetches::Fetch;
@@ -102,6 +105,10 @@ pub struct Client {
     last_call: u32,
     questions: Questions,
     allowed: Allowed,
+    /// Sites whose microphones and cameras the person has turned off: they have to ask again.
+    stopped: BTreeSet<String>,
+    /// Who has them on, as it was told last.
+    uses: Vec<Use>,
     secret: Vec<u8>,
     log_orders: VecDeque<(u64, LogControl)>,
     collecting: Option<Collecting>,

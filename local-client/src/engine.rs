@@ -7,6 +7,8 @@ use std::time::Duration;
 
 pub mod cdp;
 pub mod chromium;
+pub mod dialog;
+pub mod indicator;
 pub mod question;
 pub mod supervisor;
 

@@ -1,14 +1,18 @@
-//! Questions to the person in front of the device, about microphone and camera.
+//! What the person in front of the device is asked and shown about microphone and camera.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::client::Asking;
 use crate::client::Question;
+use crate::client::Use;
 use crate::engine;
 use crate::engine::chromium::Launch;
+use crate::engine::indicator;
 use crate::engine::question;
 use crate::engine::supervisor::EngineConfig;
 
@@ -59,6 +63,78 @@ impl Questions {
     }
 }
 
+/// A window of its own engine, which has its own profile.
+fn dialog(config: &EngineConfig, program: PathBuf, name: &str, size: &str, address: String) -> Launch {
+    let mut profile = config.profile.clone().into_os_string();
+    profile.push(format!("-{name}"));
+    Launch {
+        program,
+        profile: profile.into(),
+        headless: false,
+        extra_arguments: vec![size.into()],
+        start_url: address.clone(),
+        stage_url: address,
+        script: String::new(),
+    }
+}
+
+/// The window that is there while a microphone or camera is on.
+#[derive(Debug)]
+pub(crate) struct Indicator {
+    engine: EngineConfig,
+    uses: watch::Sender<Vec<Use>>,
+    /// There is somebody to show the window.
+    shown: bool,
+    turned_off: mpsc::Sender<()>,
+}
+
+impl Indicator {
+    /// `turned_off` hears when the person turns everything off.
+    pub(crate) fn new(engine: EngineConfig, turned_off: mpsc::Sender<()>) -> Self {
+        Self { engine, uses: watch::Sender::new(Vec::new()), shown: false, turned_off }
+    }
+
+    /// What is on has changed.
+    pub(crate) fn take(&mut self, uses: Vec<Use>) {
+        tracing::info!(
+            sites = uses.len(),
+            microphone = uses.iter().any(|one| one.microphone),
+            camera = uses.iter().any(|one| one.camera),
+            "microphone and camera"
+        );
+        let nothing = uses.is_empty();
+        self.uses.send_replace(uses);
+        if nothing || self.shown {
+            return;
+        }
+        let Some(program) = engine::find(self.engine.program.as_deref()).filter(|_| !self.engine.headless)
+        else {
+            return tracing::warn!("there is no screen to show that the microphone or camera is on");
+        };
+        let (config, mut uses) = (self.engine.clone(), self.uses.subscribe());
+        let turned_off = self.turned_off.clone();
+        self.shown = true;
+        tokio::spawn(async move {
+            while uses.wait_for(|uses| !uses.is_empty()).await.is_ok() {
+                let address = indicator::address(&uses.borrow());
+                let launch = dialog(&config, program.clone(), "indicator", "--window-size=460,90", address);
+                let told = || {
+                    turned_off.try_send(()).ok();
+                };
+                if let Err(error) = indicator::show(&launch, &mut uses, told).await {
+                    // Nothing is used unseen.
+                    tracing::warn!(%error, "that the microphone or camera is on can't be shown: they are turned off");
+                    turned_off.try_send(()).ok();
+                }
+                // They are being turned off, or it would have lasted.
+                if !uses.borrow().is_empty() && uses.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
 /// Nobody can be asked without a screen, nor where no engine starts: that is a no.
 async fn ask(config: &EngineConfig, question: &Question) -> bool {
     let program = engine::find(config.program.as_deref()).filter(|_| !config.headless);
@@ -66,18 +142,7 @@ async fn ask(config: &EngineConfig, question: &Question) -> bool {
         tracing::warn!("a site wants the microphone or camera, and there is no screen to ask on");
         return false;
     };
-    let address = question::address(question);
-    let mut profile = config.profile.clone().into_os_string();
-    profile.push("-questions");
-    let launch = Launch {
-        program,
-        profile: profile.into(),
-        headless: false,
-        extra_arguments: vec!["--window-size=460,240".into()],
-        start_url: address.clone(),
-        stage_url: address,
-        script: String::new(),
-    };
+    let launch = dialog(config, program, "questions", "--window-size=460,240", question::address(question));
     match question::ask(&launch).await {
         Ok(allowed) => {
             tracing::info!(

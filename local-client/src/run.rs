@@ -41,6 +41,7 @@ use crate::fetch::FetchError;
 use crate::fetch::Fetcher;
 use crate::fetch::Limits;
 use crate::policy::Sources;
+use crate::questions::Indicator;
 use crate::questions::Questions;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
@@ -150,10 +151,13 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let (answers, mut answered) = mpsc::channel(QUEUED_EVENTS);
+    let (off, mut turned_off) = mpsc::channel(1);
+    let indicator = Indicator::new(question_engine.clone(), off);
     let questions = Questions::new(question_engine, answers);
     let mut driver = Driver {
         client,
         questions,
+        indicator,
         own: OwnFetches { fetcher: None, tasks: BTreeMap::new(), sender: own_sender },
         origin: Instant::now(),
         policy: config.policy,
@@ -189,6 +193,10 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
             Some((call, allowed)) = answered.recv() => {
                 driver.client.answered(call, allowed);
                 driver.questions.answered(call);
+            }
+            Some(()) = turned_off.recv() => {
+                tracing::info!("the person turns microphones and cameras off");
+                driver.client.stop_captures();
             }
             () = drained.notified() => {}
             Some(()) = hangups.recv() => driver.read_policy(),
@@ -232,6 +240,7 @@ struct Driver {
     metrics: Option<MetricsFile>,
     report: Report,
     questions: Questions,
+    indicator: Indicator,
 }
 
 /// What the device fetches by itself; the machine bounds how much at a time.
@@ -309,6 +318,9 @@ impl Driver {
         }
         while let Some(asking) = self.client.poll_question() {
             self.questions.take(asking);
+        }
+        if let Some(uses) = self.client.poll_uses() {
+            self.indicator.take(uses);
         }
         while let Some(command) = self.client.poll_own_fetch() {
             self.own.carry_out(command);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::message::CallAnswer;
+use offstage_protocol::message::CallEvent;
 use offstage_protocol::message::CallFailed;
 use offstage_protocol::message::CallRequest;
 use offstage_protocol::message::CloseCall;
@@ -17,6 +18,8 @@ use offstage_protocol::message::ToStageKind;
 
 use crate::client::Client;
 use crate::client::MAX_ORIGIN;
+use crate::client::capture::Captures;
+use crate::client::capture::OWN_REQUEST;
 use crate::policy::Consent;
 
 /// Documents of one session that call at a time.
@@ -29,10 +32,11 @@ const MAX_ALLOWED: usize = 200;
 /// A document of a session that calls.
 #[derive(Debug)]
 pub(crate) struct Call {
-    session: u64,
+    pub(super) session: u64,
     /// Its id in that session.
-    name: u32,
-    origin: String,
+    pub(super) name: u32,
+    pub(super) origin: String,
+    pub(super) captures: Captures,
     /// The person has been asked.
     held: Option<Held>,
     /// The site has had microphone or camera: it may know what they are called.
@@ -156,7 +160,10 @@ impl Client {
             Consent::Denied => false,
             Consent::Ask => self.allowed.contains_key(&origin),
         };
-        self.calls.insert(call, Call { session, name, origin, held: None, permitted });
+        self.calls.insert(
+            call,
+            Call { session, name, origin, captures: Captures::default(), held: None, permitted },
+        );
         self.tell_stage_of(call);
     }
 
@@ -181,7 +188,11 @@ impl Client {
     fn capture(&mut self, call: u32, request: CallRequest) {
         let Some(state) = self.calls.get_mut(&call) else { return };
         let asked = wanted(&request.arguments);
-        match self.policy.consent(&state.origin) {
+        let consent = match self.policy.consent(&state.origin) {
+            Consent::Allowed if self.stopped.contains(&state.origin) => Consent::Ask,
+            consent @ (Consent::Allowed | Consent::Ask | Consent::Denied) => consent,
+        };
+        match consent {
             Consent::Denied => self.refuse(call, &request, "NotAllowedError", "Permission denied"),
             Consent::Allowed => {
                 self.permit(call);
@@ -211,7 +222,11 @@ impl Client {
         }
     }
 
-    fn forward(&mut self, request: CallRequest) {
+    pub(super) fn forward(&mut self, request: CallRequest) {
+        let Some(state) = self.calls.get_mut(&request.call) else { return };
+        if !state.captures.requested(&request) {
+            return self.refuse(request.call, &request, "OperationError", "too many tracks");
+        }
         self.tell_stage(ToDeviceKind::CallRequest(request));
     }
 
@@ -231,16 +246,22 @@ impl Client {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
     pub(crate) fn pass_on_call(&mut self, kind: FromDeviceKind) -> Option<FromDeviceKind> {
         let mut kind = kind;
-        let id = match &mut kind {
-            FromDeviceKind::CallAnswer(message) => &mut message.call,
-            FromDeviceKind::CallEvent(message) => &mut message.call,
-            FromDeviceKind::CallFailed(message) => &mut message.call,
-            _ => return Some(kind),
+        let (FromDeviceKind::CallAnswer(CallAnswer { call: id, .. })
+        | FromDeviceKind::CallEvent(CallEvent { call: id, .. })
+        | FromDeviceKind::CallFailed(CallFailed { call: id, .. })) = &mut kind
+        else {
+            return Some(kind);
         };
         let call = *id;
-        let state = self.calls.get(&call)?;
+        let state = self.calls.get_mut(&call)?;
         *id = state.name;
         let session = state.session;
+        match &kind {
+            FromDeviceKind::CallAnswer(answer) if answer.request == OWN_REQUEST => return None,
+            FromDeviceKind::CallAnswer(answer) => state.captures.answered(answer),
+            FromDeviceKind::CallEvent(event) => state.captures.happened(event),
+            _ => {}
+        }
         if matches!(kind, FromDeviceKind::CallFailed(_)) {
             self.forget_call(call);
         }

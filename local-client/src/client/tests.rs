@@ -678,3 +678,71 @@ fn what_the_stage_says_of_a_call_goes_to_its_session_and_ends_with_it() {
     world.sessions.remove(&1);
     assert_eq!(told_of_calls(&mut world), ["end 1"]);
 }
+
+#[test]
+fn what_is_on_is_shown_and_the_person_can_turn_it_off() {
+    let mut world = World::new(&[1]);
+    world.received(1);
+    let settings = serde_json::json!({ "capture": "allow" });
+    world.client.set_policy(NOW, policy(&settings));
+    open_call(&mut world, 1, "https://a.example");
+    open_call(&mut world, 2, "https://b.example");
+    let stage_says =
+        |world: &mut World, kind| world.stage_says(FromStageKind::Device(FromDevice { kind: Some(kind) }));
+    let captured = |world: &mut World, call, number, tracks: &str| {
+        request(world, call, number, "capture", "[{\"audio\":true,\"video\":true},1,2]");
+        let result = format!("{{\"value\":[{tracks}]}}");
+        let answer = CallAnswer { call, request: number, result, ..CallAnswer::default() };
+        stage_says(world, FromDeviceKind::CallAnswer(answer));
+    };
+    let on = |world: &mut World| {
+        let uses = world.client.poll_uses()?;
+        let shown = |one: &Use| format!("{} {} {}", one.origin, one.microphone, one.camera);
+        Some(uses.iter().map(shown).collect::<Vec<_>>())
+    };
+    assert_eq!(on(&mut world), None);
+    captured(&mut world, 1, 4, "{\"track\":1,\"kind\":\"audio\"},{\"track\":2,\"kind\":\"video\"}");
+    captured(&mut world, 2, 5, "{\"track\":1,\"kind\":\"audio\"}");
+    let both =
+        Some(vec!["https://a.example true true".to_owned(), "https://b.example true false".to_owned()]);
+    assert_eq!((on(&mut world), on(&mut world)), (both, None));
+    // A clone keeps the camera on; one that can't be counted is refused.
+    for (arguments, target) in [("[9,\"x\"]", 2), ("[9.5,\"x\"]", 2)] {
+        let verb = "cloneTrack".to_owned();
+        let clone = CallRequest {
+            call: 1,
+            request: 6,
+            verb,
+            target,
+            arguments: arguments.to_owned(),
+            ..CallRequest::default()
+        };
+        world.send(1, PLAYER_STREAM, ToDeviceKind::CallRequest(clone));
+    }
+    let stop = CallRequest {
+        call: 1,
+        request: 7,
+        verb: "stopTrack".to_owned(),
+        target: 2,
+        ..CallRequest::default()
+    };
+    world.send(1, PLAYER_STREAM, ToDeviceKind::CallRequest(stop));
+    assert_eq!(on(&mut world), None);
+    let ended = CallEvent { call: 1, target: 9, event: "track.ended".to_owned(), ..CallEvent::default() };
+    stage_says(&mut world, FromDeviceKind::CallEvent(ended));
+    let a = "https://a.example true false".to_owned();
+    assert_eq!(on(&mut world), Some(vec![a, "https://b.example true false".to_owned()]));
+    world.received(1);
+    told_of_calls(&mut world);
+    world.client.stop_captures();
+    world.exchange();
+    assert_eq!(world.received(1), ["call 1 target 1: track.ended", "call 2 target 1: track.ended"]);
+    assert_eq!(told_of_calls(&mut world), ["stopTrack of 1", "stopTrack of 2"]);
+    assert_eq!(on(&mut world), Some(vec![]));
+    // The answer to the client's own request is nobody's.
+    stage_says(&mut world, FromDeviceKind::CallAnswer(CallAnswer { call: 1, ..CallAnswer::default() }));
+    assert_eq!(world.received(1), Vec::<String>::new());
+    // From now on it has to ask, whatever the settings allow.
+    request(&mut world, 1, 8, "capture", "[{\"audio\":true},3,4]");
+    assert!(matches!(world.client.poll_question(), Some(Asking::Ask(Question { microphone: true, .. }))));
+}

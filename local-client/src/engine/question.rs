@@ -1,35 +1,25 @@
-//! Asks the person in front of the device: a small window of an engine of its own, which ends with the answer.
-//!
-//! The window's page has no connection to anything. It answers over the debugging pipe.
+//! Asks the person in front of the device whether a site may have microphone and camera.
 
-use serde_json::Value;
 use serde_json::json;
 
 use crate::client::Question;
-use crate::engine::cdp::CdpError;
-use crate::engine::chromium::Engine;
 use crate::engine::chromium::Launch;
 use crate::engine::chromium::LaunchError;
-use crate::engine::chromium::Starting;
+use crate::engine::dialog::Dialog;
+use crate::engine::dialog::page;
+use crate::engine::dialog::site;
 
 const PAGE: &str = include_str!("question.html");
-/// Longest name of a site that is shown.
-const MOST_SITE: usize = 120;
 
 /// The address of the question's page.
 #[must_use]
 pub fn address(question: &Question) -> String {
-    let site = question.origin.split_once("://").map_or(question.origin.as_str(), |(_, site)| site);
-    let site: String = site.chars().filter(|letter| !letter.is_control()).take(MOST_SITE).collect();
-    let asked = json!({ "site": site, "microphone": question.microphone, "camera": question.camera });
-    // In a script no text may end the script.
-    let page = PAGE.replace("/*ASKED*/{}", &asked.to_string().replace('<', "\\u003c"));
-    let escaped = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    let body: String = page.bytes().map(escaped).collect();
-    format!("data:text/html;charset=utf-8,{body}")
+    let asked = json!({
+        "site": site(&question.origin),
+        "microphone": question.microphone,
+        "camera": question.camera,
+    });
+    page(PAGE, &asked)
 }
 
 /// Shows the question and waits for the answer. A window that is closed, or does not come, is a no.
@@ -37,46 +27,16 @@ pub fn address(question: &Question) -> String {
 /// # Errors
 /// If the engine does not start, or ends by itself.
 pub async fn ask(launch: &Launch) -> Result<bool, LaunchError> {
-    let mut engine = Starting::spawn(launch)?.begin();
-    let answer = answer(&mut engine).await;
-    engine.end().await;
-    Ok(answer?)
-}
-
-/// The function that the page answers with.
-const BINDING: &str = "offstageAnswer";
-
-async fn answer(engine: &mut Engine) -> Result<bool, CdpError> {
-    let cdp = engine.cdp();
-    cdp.call("Target.setDiscoverTargets", json!({ "discover": true }), None).await?;
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mut window = None;
-    loop {
-        let event = cdp.event().await?;
-        let info = event.params.get("targetInfo").unwrap_or(&Value::Null);
-        let is_page = text(info, "type").as_deref() == Some("page");
-        if window.is_none() && is_page && text(info, "url").is_some_and(|url| url.starts_with("data:")) {
-            window = text(info, "targetId");
-            let to = json!({ "targetId": window, "flatten": true });
-            let attached = cdp.call("Target.attachToTarget", to, None).await?;
-            let session =
-                text(&attached, "sessionId").ok_or(CdpError::Incomplete("Target.attachToTarget"))?;
-            cdp.call("Runtime.enable", json!({}), Some(&session)).await?;
-            cdp.call("Runtime.addBinding", json!({ "name": BINDING }), Some(&session)).await?;
-        }
-        match event.method.as_str() {
-            "Runtime.bindingCalled" => return Ok(text(&event.params, "payload").as_deref() == Some("allow")),
-            "Target.targetDestroyed" if window.is_some() && text(&event.params, "targetId") == window => {
-                return Ok(false);
-            }
-            _ => {}
-        }
-    }
+    let mut dialog = Dialog::open(launch).await?;
+    let answer = dialog.word().await;
+    dialog.end().await;
+    Ok(answer?.as_deref() == Some("allow"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dialog::MOST_SITE;
 
     #[test]
     fn whatever_a_site_calls_itself_stays_a_text() {

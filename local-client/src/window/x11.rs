@@ -22,6 +22,7 @@ use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::x11::overlay::Overlay;
 
+pub mod above;
 pub mod overlay;
 pub mod parent;
 pub mod taking;

@@ -122,7 +122,6 @@ fn the_person_in_front_of_the_device_is_asked_and_the_answer_counts() {
     let session = caller(&Installation::from_env().unwrap(), Some((1000, 700))).unwrap();
     session.set_device(&json!({ "capture": "ask" })).unwrap();
     let page = session.open(&server.url(PATH)).unwrap();
-    let display = session.display().unwrap();
     // Where the button is, from the window's lower right corner.
     for (right, result) in [(175, "NotAllowedError"), (70, "2 tracks")] {
         page.evaluate("window.result = ''; begin().then(() => { result = `${own.srcObject.getTracks().length} tracks`; }, (error) => { result = error.name; }); 0")
@@ -130,30 +129,85 @@ fn the_person_in_front_of_the_device_is_asked_and_the_answer_counts() {
         let end = Instant::now() + PATIENCE;
         while page.evaluate("result").unwrap() == "" {
             assert!(Instant::now() < end, "nobody is asked, or nobody hears the answer");
-            // It is the only window with this name; none is an error of the tool's.
-            if let Ok(found) = xdotool(display, &["search", "--onlyvisible", "--name", "^Offstage$"])
-                && let Some(window) = found.lines().next()
-                && let Ok(shape) = xdotool(display, &["getwindowgeometry", "--shell", window])
-            {
-                let number = |name: &str| {
-                    let line = shape.lines().find_map(|line| line.strip_prefix(name));
-                    line.and_then(|value| value.strip_prefix('=')).and_then(|value| value.parse::<i32>().ok())
-                };
-                let (Some(width), Some(height)) = (number("WIDTH"), number("HEIGHT")) else { continue };
-                if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
-                    let picture = session.screen().unwrap().camera().unwrap().capture().unwrap();
-                    picture
-                        .write_png(&std::path::PathBuf::from(folder).join(format!("question-{right}.png")))
-                        .unwrap();
-                }
-                let [x, y] = [width - right, height - 42].map(|at| at.to_string());
-                // The window may just be going.
-                xdotool(display, &["mousemove", "--window", window, &x, &y, "click", "1"]).ok();
-            }
+            click(&session, "^Offstage$", right, 42, &format!("question-{right}"));
             std::thread::park_timeout(Duration::from_millis(700));
         }
         assert_eq!(page.evaluate("result").unwrap(), result);
     }
+    session.close();
+}
+
+/// Clicks into a window with this name, if there is one: so far from its lower right corner. What it looks like is kept where
+/// OFFSTAGE_SCREENSHOTS says.
+fn click(session: &Session, name: &str, right: i32, bottom: i32, picture: &str) {
+    let display = session.display().unwrap();
+    // None is an error of the tool's.
+    let Ok(found) = xdotool(display, &["search", "--onlyvisible", "--name", name]) else { return };
+    let Some(window) = found.lines().next() else { return };
+    let Ok(shape) = xdotool(display, &["getwindowgeometry", "--shell", window]) else { return };
+    let number = |name: &str| {
+        let line = shape.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.strip_prefix('=')).and_then(|value| value.parse::<i32>().ok())
+    };
+    let (Some(width), Some(height)) = (number("WIDTH"), number("HEIGHT")) else { return };
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        let screen = session.screen().unwrap().camera().unwrap().capture().unwrap();
+        screen.write_png(&std::path::PathBuf::from(folder).join(format!("{picture}.png"))).unwrap();
+    }
+    let [x, y] = [width - right, height - bottom].map(|at| at.to_string());
+    // The window may just be going.
+    xdotool(display, &["mousemove", "--window", window, &x, &y, "click", "1"]).ok();
+}
+
+/// The window is there as long as a microphone or camera is on, above a browser that has the focus, and turns them off.
+#[test]
+fn what_is_on_is_shown_on_the_device_and_turned_off_there() {
+    const NAME: &str = "^(Microphone and camera are|The microphone is) on$";
+    let server = serve();
+    let installation = Installation::from_env().unwrap();
+    let (session, other) =
+        (caller(&installation, Some((1000, 700))).unwrap(), callee(&installation).unwrap());
+    let [page, far] = calling(&session, &other, &server.url(PATH));
+    let display = session.display().unwrap();
+    let shown = || {
+        xdotool(display, &["search", "--onlyvisible", "--name", NAME]).is_ok_and(|found| !found.is_empty())
+    };
+    let wait = |what: &str, ready: &dyn Fn() -> bool| {
+        let end = Instant::now() + PATIENCE;
+        while !ready() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    };
+    wait("nothing shows that they are on", &shown);
+    page.evaluate("own.srcObject.getVideoTracks()[0].stop(); 0").unwrap();
+    wait("a camera that is off is shown", &|| {
+        xdotool(display, &["search", "--onlyvisible", "--name", "^The microphone is on$"])
+            .is_ok_and(|found| !found.is_empty())
+    });
+    page.evaluate(
+        "globalThis.ends = []; own.srcObject.getAudioTracks()[0].onended = () => ends.push('ended'); 0",
+    )
+    .unwrap();
+    let end = Instant::now() + PATIENCE;
+    while page.evaluate("ends.length").unwrap() == 0 {
+        assert!(Instant::now() < end, "the button turns nothing off");
+        // Above the browser, whatever has the focus.
+        page.bring_to_front().unwrap();
+        click(&session, NAME, 60, 45, "indicator");
+        std::thread::park_timeout(Duration::from_millis(700));
+    }
+    wait("the window stays", &|| !shown());
+    // The call goes on without; who wants them again has to ask, although the device's settings allow it.
+    let state = "[pc.connectionState, own.srcObject.getAudioTracks()[0].readyState, ends.length]";
+    assert_eq!(page.evaluate(state).unwrap(), json!(["connected", "ended", 1]));
+    assert_eq!(far.evaluate("pc.connectionState").unwrap(), "connected");
+    page.evaluate("navigator.mediaDevices.getUserMedia({ audio: true }).catch(() => {}); 0").unwrap();
+    wait("nobody is asked", &|| {
+        xdotool(display, &["search", "--onlyvisible", "--name", "^Offstage$"])
+            .is_ok_and(|found| !found.is_empty())
+    });
+    other.close();
     session.close();
 }
 

@@ -172,7 +172,7 @@ impl Watch {
 }
 
 /// The engine is a process group of its own; its launcher may have started the real program.
-fn belongs(pid: u32, engine: u32) -> bool {
+pub(super) fn belongs(pid: u32, engine: u32) -> bool {
     if pid == engine {
         return true;
     }
