@@ -53,7 +53,7 @@ globalThis.joinRoom = async ({ server, room, name, simulcast = false }) => {
   const isIn = new Promise((resolve) => { joined = resolve; });
   handle.send({ message: { request: 'join', room, ptype: 'publisher', display: name } });
   await isIn;
-  const jsep = await negotiate(handle, { tracks: [{ type: 'audio', capture: true, recv: false }, { type: 'video', capture: true, recv: false, simulcast }] }, false);
+  const jsep = await negotiate(handle, { tracks: [{ type: 'audio', capture: PLAIN_SOUND, recv: false }, { type: 'video', capture: true, recv: false, simulcast }] }, false);
   handle.send({ message: { request: 'configure', audio: true, video: true }, jsep });
   pc = handle.webrtcStuff.pc;
   own.srcObject = new MediaStream(pc.getSenders().map((sender) => sender.track));

@@ -8,7 +8,7 @@ globalThis.dial = ({ server, target }) => new Promise((resolve, reject) => {
   const ua = new JsSIP.UA({ sockets: [socket], uri: 'sip:person@offstage.test', register: false });
   ua.start();
   ua.on('connected', () => {
-    const session = ua.call(target, { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } });
+    const session = ua.call(target, { mediaConstraints: { audio: PLAIN_SOUND, video: false }, pcConfig: { iceServers: [] } });
     globalThis.hangUp = () => { session.terminate(); ua.stop(); };
     globalThis.keys = (tones) => session.sendDTMF(tones, { transportType: 'RFC2833' });
     pc = session.connection;

@@ -10,7 +10,7 @@ globalThis.dial = async ({ server, target }) => {
     sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } },
   });
   await agent.start();
-  const session = new Inviter(agent, UserAgent.makeURI(target), { sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } } });
+  const session = new Inviter(agent, UserAgent.makeURI(target), { sessionDescriptionHandlerOptions: { constraints: { audio: PLAIN_SOUND, video: false } } });
   globalThis.hangUp = async () => { await session.bye(); await agent.stop(); };
   globalThis.keys = (tones) => session.sessionDescriptionHandler.sendDtmf(tones);
   await new Promise((resolve, reject) => {

@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cdp::Page;
-use crate::process::{cpu_seconds_of_tree, udp_sockets_of_tree};
+use crate::process::{cpu_seconds_of_tree, memory_bytes_of_tree, udp_sockets_of_tree};
 use crate::server::{Response, Server};
 use crate::session::{Installation, Session, SessionOptions};
 
 mod interop;
+mod lines;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a call is looked at once it is up.
@@ -73,6 +74,8 @@ pub struct Scenario {
 enum How {
     /// Between two pages of `call.html`.
     Pages(Pages),
+    /// Another course of a call between two pages.
+    Own(fn(&mut Ends<'_>, &mut Row) -> Result<()>),
     /// What other people's programs take part in.
     Other(fn(&mut Ends<'_>, &mut Row) -> Result<()>),
 }
@@ -112,17 +115,24 @@ const fn pages(name: &'static str, pages: Pages) -> Scenario {
     Scenario { name, both: false, how: How::Pages(pages) }
 }
 
+const fn own(name: &'static str, call: fn(&mut Ends<'_>, &mut Row) -> Result<()>) -> Scenario {
+    Scenario { name, both: false, how: How::Own(call) }
+}
+
 const fn other(name: &'static str, call: fn(&mut Ends<'_>, &mut Row) -> Result<()>) -> Scenario {
     Scenario { name, both: false, how: How::Other(call) }
 }
 
 /// What `cargo xtask calls` runs, each natively and redirected.
-pub const SCENARIOS: [Scenario; 12] = [
+pub const SCENARIOS: [Scenario; 15] = [
     pages("page to page, sound", Pages { video: false, ..PLAIN }),
     pages("page to page, sound and picture", PLAIN),
     pages("page to page, called", Pages { is_called: true, ..PLAIN }),
     Scenario { both: true, ..pages("page to page, both ends", PLAIN) },
     pages("page to page, data", Pages { audio: false, video: false, channel: true, ..PLAIN }),
+    own("page to page, 720p", lines::large),
+    own("page to page, 150 ms and 5 % loss", lines::bad_line),
+    own("page to page, changes", lines::changes),
     other("adapter.js and old forms", interop::old_forms),
     other("TURN, relay only (coturn)", interop::relay),
     other("aiortc", interop::aiortc),
@@ -147,8 +157,13 @@ pub struct Row {
     pub session_bytes: f64,
     /// From the first line of the page's script to `connected`.
     pub setup_ms: f64,
+    /// From the page's `enabled = true` to the first sound that the other end has decoded: the middle of five.
+    pub audio_latency_ms: Option<f64>,
     /// Cores that the session's browser used during the call.
     pub session_cpu: f64,
+    /// Memory that the session's browser has more than before the call, in 10^6 bytes, and the device's engine likewise.
+    pub session_memory_mb: f64,
+    pub device_memory_mb: f64,
 }
 
 /// Where the libraries of pages are that `cargo xtask calls` and `cargo xtask test` make, beside the folder of programs.
@@ -241,11 +256,14 @@ pub fn run(ends: &mut Ends<'_>, scenario: &Scenario) -> Row {
         session_udp_sockets: 0,
         session_bytes: 0.0,
         setup_ms: 0.0,
+        audio_latency_ms: None,
         session_cpu: 0.0,
+        session_memory_mb: 0.0,
+        device_memory_mb: 0.0,
     };
     let done = match &scenario.how {
         How::Pages(pages) => call(ends, pages, scenario.both, &mut row),
-        How::Other(call) => call(ends, &mut row),
+        How::Own(call) | How::Other(call) => call(ends, &mut row),
     };
     if let Err(error) = done {
         row.status = format!("{error:#}");
@@ -253,14 +271,40 @@ pub fn run(ends: &mut Ends<'_>, scenario: &Scenario) -> Row {
     row
 }
 
-/// Looks at the session during a call of `page`'s, which has `connections` of them; `before` is how many UDP sockets its browser had
-/// before.
-fn look_at(ends: &Ends<'_>, page: &Page, connections: u32, before: usize, row: &mut Row) -> Result<()> {
+/// What there was before a call.
+struct Before {
+    /// UDP sockets of the session's browser.
+    sockets: usize,
+    /// Bytes of memory of the session's browser, and of the device.
+    memory: [u64; 2],
+}
+
+impl Before {
+    fn of(ends: &Ends<'_>) -> Self {
+        Self { sockets: udp_sockets_of_tree(ends.session.browser_pid()), memory: memory(ends) }
+    }
+}
+
+fn memory(ends: &Ends<'_>) -> [u64; 2] {
+    let device = ends.session.engine_pid().filter(|_| ends.redirected);
+    [Some(ends.session.browser_pid()), device].map(|pid| pid.map_or(0, memory_bytes_of_tree))
+}
+
+/// Looks at the session during a call of `page`'s, which has `connections` of them.
+fn look_at(ends: &Ends<'_>, page: &Page, connections: u32, before: &Before, row: &mut Row) -> Result<()> {
     let pid = ends.session.browser_pid();
     let (used, since) = (cpu_seconds_of_tree(pid), Instant::now());
     std::thread::park_timeout(LOOK);
     row.session_cpu = (cpu_seconds_of_tree(pid) - used) / since.elapsed().as_secs_f64();
-    row.session_udp_sockets = udp_sockets_of_tree(pid).saturating_sub(before);
+    row.session_udp_sockets = udp_sockets_of_tree(pid).saturating_sub(before.sockets);
+    let grown = memory(ends)
+        .iter()
+        .zip(before.memory)
+        .map(|(now, before)| now.saturating_sub(before))
+        .collect::<Vec<_>>();
+    #[expect(clippy::cast_precision_loss, reason = "megabytes are shown")]
+    let megabytes = |at: usize| grown.get(at).map_or(0.0, |bytes| *bytes as f64 / 1e6);
+    (row.session_memory_mb, row.device_memory_mb) = (megabytes(0), megabytes(1));
     if row.redirected {
         let wire = on_the_wire(page)?;
         row.session_bytes = wire["bytes"].as_f64().unwrap_or(0.0);
@@ -280,8 +324,8 @@ fn look_at(ends: &Ends<'_>, page: &Page, connections: u32, before: usize, row: &
 
 fn call(ends: &Ends<'_>, scenario: &Pages, both: bool, row: &mut Row) -> Result<()> {
     let (here, there) = (ends.session.open(ends.url)?, ends.other.open(ends.url)?);
-    let before = udp_sockets_of_tree(ends.session.browser_pid());
-    let begin = format!("begin({{ audio: {}, video: {} }})", scenario.audio, scenario.video);
+    let before = Before::of(ends);
+    let begin = format!("begin({{ audio: {} && PLAIN_SOUND, video: {} }})", scenario.audio, scenario.video);
     let begun = Instant::now();
     for page in [&here, &there] {
         page.evaluate_within(&begin, PATIENCE)?;
@@ -308,7 +352,10 @@ fn call(ends: &Ends<'_>, scenario: &Pages, both: bool, row: &mut Row) -> Result<
         ensure!(in_order == true, "messages are lost or out of order");
         row.verified.push("text and bytes, both ways; 6000 messages in order".to_owned());
     }
-    look_at(ends, &here, 1, before, row)?;
+    look_at(ends, &here, 1, &before, row)?;
+    if scenario.audio && !scenario.video && !both {
+        row.audio_latency_ms = Some(lines::latency(&here, &there)?);
+    }
     for page in [here, there] {
         page.evaluate("pc.close(); own.srcObject?.getTracks().forEach((track) => track.stop()); 0")?;
         page.close()?;

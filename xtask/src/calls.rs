@@ -19,8 +19,9 @@ use crate::{build, setup};
 /// which sound 440 Hz, and fake cameras. Everything is on loopback. Prints a line each:
 ///
 ///     ok      native      what was called, how long it took until both ends were connected, cores that the session's
-///                         browser used, UDP sockets that it had for the call, bytes that its own connection carried,
-///                         what was seen and heard at both ends
+///                         browser used, memory that it and the device's engine took more than before, UDP sockets
+///                         that it had for the call, bytes that its own connection carried, how long a sound
+///                         took to the other end, what was seen and heard at both ends
 ///     FAILED  redirected  with what went wrong; then the exit code is 1
 #[derive(Debug, Default, Args)]
 #[command(verbatim_doc_comment)]
@@ -114,8 +115,15 @@ fn line(row: &Row) -> String {
         if row.redirected { "redirected" } else { "native" },
     );
     let why = if row.status == "ok" { row.verified.join("; ") } else { row.status.clone() };
+    let latency = row.audio_latency_ms.map_or_else(String::new, |ms| format!("sound after {ms:.0} ms; "));
     format!(
-        "{state:<7} {how:<11} {:<33} {:>5.0} ms  {:>4.2} cores  {} sockets  {:>9.0} bytes  {why}",
-        row.scenario, row.setup_ms, row.session_cpu, row.session_udp_sockets, row.session_bytes
+        "{state:<7} {how:<11} {:<41} {:>5.0} ms  {:>4.2} cores  {:>4.0} + {:>3.0} MB  {:>2} sockets  {:>8.0} bytes  {latency}{why}",
+        row.scenario,
+        row.setup_ms,
+        row.session_cpu,
+        row.session_memory_mb,
+        row.device_memory_mb,
+        row.session_udp_sockets,
+        row.session_bytes
     )
 }

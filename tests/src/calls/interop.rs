@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Ends, FAKE_SIZE, PATIENCE, Row, TONE, connect, hear, look_at};
+use super::{Before, Ends, FAKE_SIZE, PATIENCE, Row, TONE, connect, hear, look_at};
 use crate::cdp::Page;
-use crate::process::udp_sockets_of_tree;
 use crate::services::{Peer, Service, janus, telephone, turn};
 use crate::session::Session;
 
@@ -28,10 +27,6 @@ fn close(page: Page) -> Result<()> {
     page.close()
 }
 
-fn sockets(ends: &Ends<'_>) -> usize {
-    udp_sockets_of_tree(ends.session.browser_pid())
-}
-
 fn wait_shown(page: &Page) -> Result<()> {
     let [width, height] = FAKE_SIZE;
     page.wait_until(&format!("theirs.videoWidth === {width} && theirs.videoHeight === {height}"), PATIENCE)
@@ -43,7 +38,7 @@ fn wait_shown(page: &Page) -> Result<()> {
 pub(super) fn old_forms(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let here = open_with(ends.session, ends.url, "adapter")?;
     let there = ends.other.open(ends.url)?;
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     here.evaluate_within("beginOld()", PATIENCE)?;
     there.evaluate_within("begin()", PATIENCE)?;
     let offer = here.evaluate_within("offerOld()", PATIENCE)?;
@@ -57,7 +52,7 @@ pub(super) fn old_forms(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let told = here.evaluate("log.join()")?;
     ensure!(told == "addstream,adapter chrome", "the old events are {told}");
     row.verified.push(format!("there: {:.0} Hz; both: picture; onaddstream", hear(&there, TONE)?));
-    look_at(ends, &here, 1, before, row)?;
+    look_at(ends, &here, 1, &before, row)?;
     close(here)?;
     close(there)
 }
@@ -66,7 +61,7 @@ pub(super) fn old_forms(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
 pub(super) fn relay(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let server = turn()?;
     let (here, there) = (ends.session.open(ends.url)?, ends.other.open(ends.url)?);
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     let begin = format!(
         "begin({{ config: {{ iceTransportPolicy: 'relay', iceServers: [{{ urls: 'turn:127.0.0.1:{}?transport=udp', \
          username: 'person', credential: 'secret' }}] }} }})",
@@ -89,7 +84,7 @@ pub(super) fn relay(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     )?;
     ensure!(pair == "relay,relay", "the pair in use is {pair}");
     row.verified.push(format!("there: {:.0} Hz; both: picture; candidates {pair}", hear(&there, TONE)?));
-    look_at(ends, &here, 1, before, row)?;
+    look_at(ends, &here, 1, &before, row)?;
     close(here)?;
     close(there)
 }
@@ -97,7 +92,7 @@ pub(super) fn relay(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
 /// An end that is no browser.
 pub(super) fn aiortc(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let here = ends.session.open(ends.url)?;
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     here.evaluate_within("begin()", PATIENCE)?;
     let offer = here.evaluate_within("offer(true)", PATIENCE)?;
     let mut peer = Peer::start(&offer)?;
@@ -115,7 +110,7 @@ pub(super) fn aiortc(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     })?;
     row.verified.push(format!("aiortc: {got}"));
     here.wait_until("theirs.videoWidth === 320", PATIENCE).context("no picture is shown")?;
-    look_at(ends, &here, 1, before, row)?;
+    look_at(ends, &here, 1, &before, row)?;
     let heard = hear(&here, PEER_TONE)?;
     here.wait_until("(([r, g, b]) => b > 150 && r < 100 && g < 100)(colour(theirs))", PATIENCE)
         .context("the picture is not blue")?;
@@ -137,7 +132,7 @@ pub(super) fn conference(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let server = janus()?;
     let here = open_with(ends.session, ends.url, "janus")?;
     let others = [open_with(ends.other, ends.url, "janus")?, open_with(ends.other, ends.url, "janus")?];
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     join(&here, &server, "here", false)?;
     here.wait_until("pc.connectionState === 'connected'", PATIENCE)?;
     row.setup_ms = begun.elapsed().as_secs_f64() * 1000.0;
@@ -156,7 +151,7 @@ pub(super) fn conference(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let hertz = tone["hertz"].as_f64().unwrap_or_default();
     ensure!((hertz - TONE).abs() < 15.0, "a tone of {TONE} Hz is heard as {tone}");
     row.verified.push(format!("each of three sees and hears two; {hertz:.0} Hz"));
-    look_at(ends, &here, 3, before, row)?;
+    look_at(ends, &here, 3, &before, row)?;
     // One goes.
     let [first, second] = others;
     first.evaluate_within("leave().then(() => 0)", PATIENCE)?;
@@ -173,7 +168,7 @@ pub(super) fn simulcast(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     let server = janus()?;
     let here = open_with(ends.session, ends.url, "janus")?;
     let there = open_with(ends.other, ends.url, "janus")?;
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     join(&here, &server, "here", true)?;
     here.wait_until("pc.connectionState === 'connected'", PATIENCE)?;
     row.setup_ms = begun.elapsed().as_secs_f64() * 1000.0;
@@ -195,7 +190,7 @@ pub(super) fn simulcast(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
     )?;
     ensure!(sent == "h,l,m", "layers that are sent: {sent}");
     row.verified.push(format!("there: {widths:?} wide as chosen; rids {sent}"));
-    look_at(ends, &here, 2, before, row)?;
+    look_at(ends, &here, 2, &before, row)?;
     close(here)?;
     close(there)
 }
@@ -212,7 +207,7 @@ pub(super) fn sipjs(ends: &mut Ends<'_>, row: &mut Row) -> Result<()> {
 fn phone(ends: &mut Ends<'_>, row: &mut Row, client: &str) -> Result<()> {
     let mut server = telephone()?;
     let here = open_with(ends.session, ends.url, client)?;
-    let (before, begun) = (sockets(ends), Instant::now());
+    let (before, begun) = (Before::of(ends), Instant::now());
     let dial = format!(
         "dial({{ server: 'ws://127.0.0.1:{}', target: 'sip:phone@offstage.test' }}).then(() => 0)",
         server.port
@@ -224,7 +219,7 @@ fn phone(ends: &mut Ends<'_>, row: &mut Row, client: &str) -> Result<()> {
         .context("nothing is to be heard")?;
     here.evaluate("keys('19'); 0")?;
     server.wait_keys("19")?;
-    look_at(ends, &here, 1, before, row)?;
+    look_at(ends, &here, 1, &before, row)?;
     let heard = hear(&here, PHONE_TONE)?;
     here.evaluate_within("Promise.resolve(hangUp()).then(() => 0)", PATIENCE)?;
     let there = loudest(&server.heard()?)?;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use offstage_tests::calls::{Ends, SCENARIOS, Scenario, TONE, callee, caller, caller_by, connect, run};
 use offstage_tests::cdp::Page;
+use offstage_tests::process::kill_pid;
 use offstage_tests::session::{Installation, Session};
 use offstage_tests::xvfb::xdotool;
 use serde_json::{Value, json};
@@ -54,36 +55,48 @@ fn run_all(wanted: fn(&Scenario) -> bool) {
 }
 
 #[test]
-fn a_device_that_dies_in_a_call_is_a_lost_network_and_the_next_call_runs_on_the_device_again() {
+fn a_part_that_dies_in_a_call_is_a_lost_network_and_the_next_call_runs_on_the_device_again() {
     let server = serve();
     let (mut session, other) = ends();
     let url = server.url(PATH);
     let [page, far] = calling(&session, &other, &url);
-    page.evaluate(
-        "log.length = 0; for (const track of own.srcObject.getTracks()) track.onended = () => log.push(`${track.kind} ended`); \
-         channel.onclose = () => log.push('channel closed'); 0",
-    )
-    .unwrap();
-    session.kill_client();
-    page.wait_until("pc.connectionState === 'failed' && log.includes('video ended')", PATIENCE).unwrap();
-    let told = page.evaluate("({ log: log.map((line) => line.split(' ')[0] + ' ' + line.split(' ').at(-1)), \
-         ice: pc.iceConnectionState, channel: channel.readyState, tracks: own.srcObject.getTracks().map((t) => t.readyState) })");
-    let expected = json!({
-        "log": ["channel closed", "iceconnectionstatechange connected", "connectionstatechange disconnected",
-            "iceconnectionstatechange disconnected", "connectionstatechange failed", "audio ended", "video ended"],
-        "ice": "failed", "channel": "closed", "tracks": ["ended", "ended"],
-    });
-    assert_eq!(told.unwrap(), expected);
-    session.start_client().unwrap();
-    session.wait_connected(PATIENCE).unwrap();
-    // The same page, without a reload.
-    page.evaluate("pc.close(); 0").unwrap();
-    for page in [&page, &far] {
-        page.evaluate_within("theirs.srcObject = null; begin()", PATIENCE).unwrap();
+    for part in ["client", "engine", "bridge", "worker"] {
+        let listen = "log.length = 0; for (const track of own.srcObject.getTracks()) track.onended = () => log.push(`${track.kind} ended`); \
+             channel.onclose = () => log.push('channel closed'); 0";
+        page.evaluate(listen).unwrap();
+        match part {
+            "client" => session.kill_client(),
+            "engine" => kill_pid(session.engine_pid().unwrap()),
+            "bridge" => session.kill_bridge(),
+            _ => session.kill_worker().unwrap(),
+        }
+        page.wait_until("pc.connectionState === 'failed' && log.includes('video ended')", PATIENCE)
+            .unwrap_or_else(|error| {
+                panic!("{part}: {error:#} {}", page.evaluate("[log, pc.connectionState]").unwrap())
+            });
+        let told = page.evaluate("({ log: log.map((line) => line.split(' ')[0] + ' ' + line.split(' ').at(-1)), \
+             ice: pc.iceConnectionState, channel: channel.readyState, tracks: own.srcObject.getTracks().map((t) => t.readyState) })");
+        let expected = json!({
+            "log": ["channel closed", "iceconnectionstatechange connected", "connectionstatechange disconnected",
+                "iceconnectionstatechange disconnected", "connectionstatechange failed", "audio ended", "video ended"],
+            "ice": "failed", "channel": "closed", "tracks": ["ended", "ended"],
+        });
+        assert_eq!(told.unwrap(), expected, "{part}");
+        match part {
+            "client" => session.start_client().unwrap(),
+            "engine" => session.refresh_client_ready(PATIENCE).unwrap(),
+            _ => {}
+        }
+        session.wait_connected(PATIENCE).unwrap();
+        session.set_device(&json!({ "capture": "allow" })).unwrap();
+        // The same page, without a reload.
+        for page in [&page, &far] {
+            page.evaluate_within("pc.close(); theirs.srcObject = null; begin()", PATIENCE).unwrap();
+        }
+        connect(&page, &far, true).unwrap();
+        page.wait_until("theirs.videoWidth === 640 && channel.readyState === 'open'", PATIENCE).unwrap();
+        assert_eq!(session.status().unwrap()["connections"], 1, "{part}");
     }
-    connect(&page, &far, true).unwrap();
-    page.wait_until("theirs.videoWidth === 640", PATIENCE).unwrap();
-    assert_eq!(session.status().unwrap()["connections"], 1);
     other.close();
     session.close();
 }

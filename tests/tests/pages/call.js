@@ -8,7 +8,10 @@ const client = new URLSearchParams(location.search).get('client');
 /** The library of tests/calls that the address names. */
 const ready = client ? import(`/clients/${client}.js`) : Promise.resolve();
 
-async function begin({ audio = true, video = true, config = {}, make = null } = {}) {
+/** The microphone as it is: a tone without end is noise to what is on otherwise, and suppressed within seconds. */
+const PLAIN_SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+async function begin({ audio = PLAIN_SOUND, video = true, config = {}, make = null } = {}) {
   pc = new RTCPeerConnection(config);
   for (const type of ['negotiationneeded', 'signalingstatechange', 'icegatheringstatechange', 'iceconnectionstatechange', 'connectionstatechange', 'track', 'datachannel']) {
     pc.addEventListener(type, () => log.push(`${type} ${pc.signalingState} ${pc.iceGatheringState} ${pc.connectionState}`));
@@ -51,7 +54,7 @@ async function answer(description) {
 async function beginOld() {
   pc = new webkitRTCPeerConnection({ iceServers: [] });
   pc.onaddstream = ({ stream }) => { log.push('addstream', `adapter ${adapter.browserDetails.browser}`); theirs.srcObject = stream; };
-  const stream = await new Promise((ok, failed) => { navigator.webkitGetUserMedia({ audio: true, video: true }, ok, failed); });
+  const stream = await new Promise((ok, failed) => { navigator.webkitGetUserMedia({ audio: PLAIN_SOUND, video: true }, ok, failed); });
   own.srcObject = stream;
   pc.addStream(stream);
 }
@@ -117,7 +120,9 @@ async function tone(stream = theirs.srcObject) {
   const sound = new Audio();
   sound.srcObject = stream; // Chromium decodes what is received only where an element plays it
   sound.muted = true;
-  context.createMediaStreamSource(stream).connect(analyser);
+  const source = context.createMediaStreamSource(stream);
+  source.connect(analyser);
+  globalThis.keptForTone = [source, sound]; // or they are collected, and silent
   const bins = new Float32Array(analyser.frequencyBinCount);
   let [best, at] = [-Infinity, 0];
   for (let i = 0; i < 60; i++) {
@@ -128,6 +133,35 @@ async function tone(stream = theirs.srcObject) {
   const rate = context.sampleRate;
   await context.close();
   return { hertz: at * rate / 8192, level: best, rate };
+}
+
+let onset = null;
+let lastLoud = 0;
+/** Notes when sound comes after a silence, on the clock that all pages of a machine have. */
+async function listenForOnsets() {
+  const context = new AudioContext({ latencyHint: 'interactive' });
+  await context.resume();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 256;
+  const source = context.createMediaStreamSource(theirs.srcObject);
+  source.connect(analyser);
+  const sound = Object.assign(new Audio(), { srcObject: theirs.srcObject, muted: true });
+  await sound.play();
+  globalThis.keptForOnsets = [source, sound]; // or they are collected, and silent
+  const samples = new Float32Array(256);
+  setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    if (samples.every((sample) => Math.abs(sample) < 0.02)) return;
+    lastLoud = performance.now();
+    onset ??= performance.timeOrigin + lastLoud;
+  }, 4);
+}
+
+/** Nothing has been heard for half a second, and what comes next counts. */
+function isQuiet() {
+  if (performance.now() - lastLoud < 500) return false;
+  onset = null;
+  return true;
 }
 
 async function inbound() {
