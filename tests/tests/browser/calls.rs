@@ -224,6 +224,80 @@ fn what_is_on_is_shown_on_the_device_and_turned_off_there() {
     session.close();
 }
 
+/// As in a large conference.
+#[test]
+fn twenty_five_tiles_lie_where_the_page_shows_them() {
+    const TILES: usize = 25;
+    let server = serve();
+    let installation = Installation::from_env().unwrap();
+    let session = caller(&installation, Some((1000, 900))).unwrap();
+    let other = callee(&installation).unwrap();
+    let [page, far] = [&session, &other].map(|end| {
+        let page = end.open(&server.url(PATH)).unwrap();
+        page.evaluate_within("begin({ audio: false, video: false })", PATIENCE).unwrap();
+        page
+    });
+    page.evaluate("tileAll(); 0").unwrap();
+    far.evaluate(&format!(
+        "for (const track of colours({TILES})) pc.addTrack(track, new MediaStream([track])); 0"
+    ))
+    .unwrap();
+    connect(&far, &page, false).unwrap();
+    let all_play = format!(
+        "[...document.querySelectorAll('video')].filter((tile) => tile.videoWidth > 0 && tile.readyState === 4).length === {TILES}"
+    );
+    page.wait_until(&all_play, PATIENCE).unwrap();
+    let places = page
+        .evaluate(
+            "[...document.querySelectorAll('video')].map((tile) => { const { x, y, width, height } = tile.getBoundingClientRect(); \
+             return [x + width / 2 + screenX + (outerWidth - innerWidth) / 2, \
+               y + height / 2 + screenY + outerHeight - innerHeight - (outerWidth - innerWidth) / 2]; })",
+        )
+        .unwrap();
+    let camera = session.screen().unwrap().camera().unwrap();
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let picture = camera.capture().unwrap();
+        let wrong: Vec<usize> = (0..TILES)
+            .filter(|at| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "pixels of a small screen"
+                )]
+                let [x, y] = [0, 1].map(|axis| places[at][axis].as_f64().unwrap() as usize);
+                let wanted = hue(*at as f64 / TILES as f64);
+                let seen = picture.pixel(x, y).unwrap();
+                seen.iter().zip(wanted).any(|(seen, wanted)| (f64::from(*seen) - wanted).abs() > 40.0)
+            })
+            .collect();
+        if wrong.is_empty() {
+            break;
+        }
+        if Instant::now() > end {
+            picture.write_png(&std::env::temp_dir().join("tiles.png")).unwrap();
+            panic!(
+                "tiles {wrong:?} are not what the other end sends: tiles.png in the folder for temporary files"
+            );
+        }
+        std::thread::park_timeout(Duration::from_millis(300));
+    }
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        camera.capture().unwrap().write_png(&std::path::PathBuf::from(folder).join("tiles.png")).unwrap();
+    }
+    other.close();
+    session.close();
+}
+
+/// CSS's `hsl(… 100% 40%)`, by the part of a turn.
+fn hue(turn: f64) -> [f64; 3] {
+    // CSS Color 4, section 7.1.
+    [0.0, 8.0, 4.0].map(|n: f64| {
+        let k = (n + turn * 12.0) % 12.0;
+        255.0 * (0.4 - 0.4 * (k - 3.0).min(9.0 - k).clamp(-1.0, 1.0))
+    })
+}
+
 /// What a page finds of an interface, as far as it can be told: names, kinds, lengths, texts.
 const REFLECTION: &str = "(() => { const out = {}; \
     for (const name of ['RTCPeerConnection', 'RTCRtpSender', 'RTCRtpReceiver', 'RTCRtpTransceiver', 'RTCDataChannel', 'RTCDTMFSender', \

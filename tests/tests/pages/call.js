@@ -84,6 +84,36 @@ function homemade() {
   return new MediaStream([...out.stream.getTracks(), ...canvas.captureStream(20).getTracks()]);
 }
 
+/** `count` pictures, each of a colour of its own. */
+function colours(count) {
+  const canvases = Array.from({ length: count }, () => Object.assign(document.createElement('canvas'), { width: 160, height: 120 }));
+  let at = 0;
+  setInterval(() => {
+    at++;
+    canvases.forEach((canvas, i) => {
+      const pen = canvas.getContext('2d');
+      pen.fillStyle = `hsl(${i * 360 / count} 100% 40%)`;
+      pen.fillRect(0, 0, 160, 120);
+      pen.fillStyle = 'white';
+      pen.fillRect(at * 5 % 140, 110, 10, 10);
+    });
+  }, 200);
+  canvases[0].getContext('2d');
+  return canvases.map((canvas) => canvas.captureStream(5).getTracks()[0]);
+}
+
+/** Shows each picture that comes in a tile of its own. */
+function tileAll() {
+  for (const old of document.querySelectorAll('video')) old.remove();
+  const grid = document.body.appendChild(document.createElement('div'));
+  grid.style = 'display: grid; grid-template-columns: repeat(5, 160px); gap: 8px; padding: 8px; background: #fff';
+  pc.ontrack = ({ track }) => {
+    const tile = grid.appendChild(document.createElement('video'));
+    Object.assign(tile, { autoplay: true, muted: true, playsInline: true, srcObject: new MediaStream([track]) });
+    Object.assign(tile.style, { width: '160px', height: '120px', borderRadius: '12px' });
+  };
+}
+
 /** The colour in the middle of a video, [r, g, b]. */
 function colour(video) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });

@@ -224,6 +224,18 @@ impl<'c> Overlay<'c> {
                 let (width, height) = taken.size;
                 self.configure_popup(event.window, width, height)?;
             }
+        } else if let Event::ReparentNotify(event) = event {
+            // A window manager that was about to manage the window when it was taken puts it into a frame of its own, or back.
+            if let Some(taken) = self.taken.get(&event.window).filter(|taken| taken.frame != event.parent) {
+                tracing::debug!(window = event.window, "takes a window back");
+                self.conn.reparent_window(event.window, taken.frame, 0, 0)?;
+                self.conn.map_window(event.window)?;
+            }
+        } else if let Event::UnmapNotify(event) = event {
+            // The same manager takes it off the screen when it learns that the window is not its own.
+            if event.event == event.window && self.taken.contains_key(&event.window) {
+                self.conn.map_window(event.window)?;
+            }
         } else if let Event::DestroyNotify(event) = event {
             self.window_destroyed(event.window)?;
         } else if let Event::Error(error) = event {
