@@ -1,6 +1,6 @@
 //! A path for UDP that is slow and loses packets, without touching the machine's network.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ struct Packet {
 }
 
 fn run(front: &UdpSocket, place: SocketAddr, badness: Badness, over: &AtomicBool) {
-    let mut visitors: HashMap<SocketAddr, UdpSocket> = HashMap::new();
+    let mut visitors: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
     let mut waiting: VecDeque<Packet> = VecDeque::new();
     // Numerical Recipes' generator: the same packets are lost in each run.
     let mut random: u64 = 1;

@@ -4,7 +4,7 @@ use offstage_protocol::message::{
     CallEvent, CallRequest, CloseCall, OpenPlayer, PlayTracks, StageCall, ToDeviceKind, ToStageKind, TrackRef,
 };
 
-use crate::machine::calls::Verb;
+use crate::machine::calls::{VERBS, Verb};
 use crate::machine::event::{Command, Event, Exception};
 use crate::machine::tests::fake::{Bench, Said};
 
@@ -95,4 +95,14 @@ fn a_player_shows_the_newest_tracks_as_soon_as_it_has_its_element() {
     assert!(bench.commands().contains(&Command::PlayTracks(play(2))));
     bench.send(ToDeviceKind::PlayTracks(play(3)));
     assert_eq!(bench.commands(), [Command::PlayTracks(play(3))]);
+}
+
+#[test]
+fn the_protocols_document_has_the_verbs() {
+    let document = include_str!("../../../../protocol/PROTOCOL.md");
+    let (_, chapter) = document.split_once("### Verbs of calls").unwrap();
+    let (chapter, _) = chapter.split_once("## 11.").unwrap();
+    let rows: Vec<_> =
+        chapter.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(rows, VERBS.map(|(text, _)| text));
 }
