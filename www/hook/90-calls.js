@@ -368,7 +368,10 @@ if (PC) {
     beginAll(c);
     const before = sent(c);
     call();
-    for (const [sender, track] of before) if (track && !senderTrack(sender)) tell(c, 'removeTrack', list(), nameOf(partOf(sender)));
+    for (const [sender, track] of before) {
+      const e = partOf(sender);
+      if (e && track && !senderTrack(sender)) tell(c, 'removeTrack', list(), nameOf(e));
+    }
     sweepBrought();
   });
   patch('removeTrack', (c, args, call) => {

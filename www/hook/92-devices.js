@@ -113,7 +113,7 @@ if (MST && MDV && Generator) {
       const [given, ok, failed] = args;
       if (self !== navigator || !isForDevice(given) || typeof ok !== 'function' || typeof failed !== 'function') return apply(target, self, args);
       const told = (callback) => (value) => { native.later(() => callback(value), 0); };
-      capture(given, () => new Promise((yes, no) => { apply(target, self, list(given, yes, no)); })).then(told(ok), told(failed));
+      apply(then, capture(given, () => new Promise((yes, no) => { apply(target, self, list(given, yes, no)); })), [told(ok), told(failed)]);
       return undefined;
     });
   }

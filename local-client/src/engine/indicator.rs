@@ -1,6 +1,8 @@
 //! Shows the person which sites have the device's microphone or camera on, in a window that stays above all others, with a button
 //! that turns them off.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use serde_json::json;
 use tokio::sync::watch;
@@ -13,6 +15,8 @@ use crate::engine::dialog::page;
 use crate::engine::dialog::site;
 
 const PAGE: &str = include_str!("indicator.html");
+/// How long the window may take to come.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
 /// Sites that are named; of more, the number is.
 const MOST_NAMED: usize = 3;
 
@@ -42,9 +46,11 @@ pub async fn show(
     uses: &mut watch::Receiver<Vec<Use>>,
     mut turned_off: impl FnMut(),
 ) -> Result<(), LaunchError> {
-    let mut dialog = Dialog::open(launch).await?;
+    let opened = tokio::time::timeout(OPEN_LIMIT, Dialog::open(launch)).await;
+    let mut dialog = opened.map_err(|_elapsed| LaunchError::Slow)??;
     let pid = dialog.pid();
-    tokio::task::spawn_blocking(move || crate::window::x11::above::keep_above(pid));
+    // No task of the runtime's: its end would wait for it.
+    std::thread::spawn(move || crate::window::x11::above::keep_above(pid));
     let result = loop {
         let now = uses.borrow_and_update().clone();
         if now.is_empty() {
