@@ -138,6 +138,8 @@ async function recorded(stream) {
   const samples = sound.getChannelData(0);
   const film = Object.assign(document.createElement('video'), { src: URL.createObjectURL(file), muted: true });
   await film.play();
+  // An encoder's first pictures come out of the dark.
+  while (film.currentTime < 1.5 && !film.ended) await new Promise((resolve) => { setTimeout(resolve, 50); });
   return { is: recorder.stream === stream, loudest: samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0), seconds: sound.duration, width: film.videoWidth, colour: colour(film) };
 }
 
