@@ -173,7 +173,11 @@ fn a_full_buffer_refuses_at_once_and_takes_more_when_there_is_room() {
     let (server, session) = (serve(), session());
     for clip in ["aac.mp4", "opus.webm"] {
         let mut counts = Vec::new();
-        for url in [native_url(&server, PATH), server.url(PATH)] {
+        // Chromium itself, without a hook, sometimes takes all that comes after a `remove`, as if what is ahead had been played: then
+        // there is nothing to compare with, and it is asked again.
+        let mut urls = vec![server.url(PATH), native_url(&server, PATH)];
+        let mut again = 3;
+        while let Some(url) = urls.pop() {
             let page = session.open(&url).unwrap();
             let fill = |most: u32| {
                 page.evaluate_within(&format!("fillUp({most})"), Duration::from_secs(120)).unwrap()
@@ -190,6 +194,12 @@ fn a_full_buffer_refuses_at_once_and_takes_more_when_there_is_room() {
             assert_eq!(fill(1)["count"], 0, "{url}");
             run(&page, "recorder.remove(0, 0, 95)");
             let second = fill(100);
+            if counts.is_empty() && second["count"] == 100 && again > 0 {
+                again -= 1;
+                urls.push(url);
+                page.close().unwrap();
+                continue;
+            }
             assert!((2..=4).contains(&second["count"].as_u64().unwrap()), "{url}: {second}");
             run(&page, "recorder.seek(200).then(() => recorder.play())");
             page.wait_until("video.currentTime > 201", PATIENCE).unwrap();
