@@ -382,7 +382,8 @@ impl Core {
                 self.calls.open(relay, origin, Coverage { calls, contract }, players, link, out);
             }
             HookEvent::Request(request) => {
-                self.calls.request(relay, request, &mut self.link, &mut self.outputs);
+                let shares = self.config.settings().is_on("callsShareDevice");
+                self.calls.request(relay, request, shares, &mut self.link, &mut self.outputs);
             }
             HookEvent::Screen(screen) => {
                 self.calls.screen(relay, origin, screen, &mut self.players, &mut self.link);

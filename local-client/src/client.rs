@@ -109,6 +109,8 @@ pub struct Client {
     stopped: BTreeSet<String>,
     /// Who has them on, as it was told last.
     uses: Vec<Use>,
+    /// The engine's dialog for the choice of a screen is shown.
+    choosing: bool,
     secret: Vec<u8>,
     log_orders: VecDeque<(u64, LogControl)>,
     collecting: Option<Collecting>,

@@ -191,6 +191,13 @@ impl Policy {
         }
     }
 
+    /// Whether the person is asked for a screen of the device that a site wants to show.
+    #[must_use]
+    pub fn shares_screens(&self, origin: &str) -> bool {
+        self.settings.word("screens") != "deny"
+            && !self.capture_blocked.iter().any(|pattern| pattern.matches(origin))
+    }
+
     /// What the device may fetch by itself; nothing without one.
     #[must_use]
     pub fn guard(&self) -> Option<&Guard> {

@@ -100,7 +100,8 @@ impl Indicator {
             sites = uses.len(),
             microphone = uses.iter().any(|one| one.microphone),
             camera = uses.iter().any(|one| one.camera),
-            "microphone and camera"
+            screen = uses.iter().any(|one| one.screen),
+            "microphone, camera and screens"
         );
         let nothing = uses.is_empty();
         self.uses.send_replace(uses);
@@ -109,7 +110,9 @@ impl Indicator {
         }
         let Some(program) = engine::find(self.engine.program.as_deref()).filter(|_| !self.engine.headless)
         else {
-            return tracing::warn!("there is no screen to show that the microphone or camera is on");
+            return tracing::warn!(
+                "there is no screen to show that the microphone or camera is on or a screen is shared"
+            );
         };
         let (config, mut uses) = (self.engine.clone(), self.uses.subscribe());
         let turned_off = self.turned_off.clone();
@@ -149,6 +152,7 @@ async fn ask(config: &EngineConfig, question: &Question) -> bool {
                 allowed,
                 microphone = question.microphone,
                 camera = question.camera,
+                screen = question.screen,
                 "the person has answered"
             );
             allowed

@@ -32,6 +32,11 @@ pub enum WindowCommand {
     Close {
         player: u32,
     },
+    /// The engine asks the person which screen or window a call is to show, in the window of its own page: that is on the screen from now on,
+    /// or not any more.
+    Choose {
+        on: bool,
+    },
 }
 
 /// Where a picture is, relative to the origin of the browser window's outer rectangle.
@@ -92,6 +97,7 @@ impl WindowQueue {
             WindowCommand::EngineGone => self.commands.clear(),
             WindowCommand::EngineStarted { .. }
             | WindowCommand::Expect { .. }
+            | WindowCommand::Choose { .. }
             | WindowCommand::Reserve { .. } => {}
         }
         self.commands.push_back(command);
@@ -115,6 +121,7 @@ impl WindowQueue {
             WindowCommand::EngineStarted { .. }
             | WindowCommand::EngineGone
             | WindowCommand::Expect { .. }
+            | WindowCommand::Choose { .. }
             | WindowCommand::Close { .. } => true,
         });
     }

@@ -92,6 +92,7 @@ impl Popup {
             ("site", None),
             ("videoAllSites", Some("*://*/*")),
             ("callsAllSites", Some("*://*/*")),
+            ("callsShareDevice", None),
             ("overlay", None),
             ("outline", None),
         ] {
@@ -112,7 +113,8 @@ impl Popup {
                     "site" => ("Site", Array::of2(&popup.tab.into(), &on.into())),
                     key => ("Set", Array::of2(&key.into(), &on.into())),
                 };
-                let takes_effect = if matches!(id, "overlay" | "outline") { "" } else { "reload" };
+                let takes_effect =
+                    if matches!(id, "overlay" | "outline" | "callsShareDevice") { "" } else { "reload" };
                 let popup = Rc::clone(&popup);
                 spawn_local(async move { popup.switch(call, args, asked, takes_effect).await });
             });

@@ -3,7 +3,7 @@
 use crate::{Kind, Setting, list, switch};
 
 /// The table.
-pub const SETTINGS: [Setting; 9] = [
+pub const SETTINGS: [Setting; 10] = [
     switch(
         "play",
         true,
@@ -53,6 +53,13 @@ pub const SETTINGS: [Setting; 9] = [
         "What happens when a call's site wants the microphone or camera of this device: `ask` the person in front of it, `allow`, or `deny`.",
     ),
     list(
+        "screens",
+        Kind::Word(&["ask", "deny"]),
+        true,
+        "Screens of this device",
+        "What happens when a call's page is to show a screen of this device instead of one of the remote session: `ask` the person in front of it, each time, or `deny`; the page then shows one of the session's.",
+    ),
+    list(
         "captureSites",
         Kind::Origins,
         true,
@@ -64,6 +71,6 @@ pub const SETTINGS: [Setting; 9] = [
         Kind::Origins,
         true,
         "Sites that may not have microphone and camera",
-        "Sites whose calls never get microphone or camera of this device. Policy's and the person's together.",
+        "Sites whose calls never get microphone, camera or a screen of this device. Policy's and the person's together.",
     ),
 ];

@@ -3,7 +3,7 @@
 use crate::{Kind, Setting, list, switch};
 
 /// The table.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 15] = [
     switch(
         "enabled",
         true,
@@ -49,6 +49,12 @@ pub const SETTINGS: [Setting; 14] = [
         true,
         "Sites without redirected calls",
         "Sites whose calls always stay in the session, whatever else covers them.",
+    ),
+    switch(
+        "callsShareDevice",
+        false,
+        "Share screens of the device",
+        "A page of redirected calls that is to show a screen gets one of the person's device, who chooses it there, instead of one of the remote session.",
     ),
     Setting {
         person: false,

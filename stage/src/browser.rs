@@ -165,11 +165,14 @@ impl Shell {
             }
             Command::PlayTracks(play) => {
                 let Some(live) = self.calls.get(play.call) else { return };
-                match (self.players.get_mut(play.player), live.play(&play)) {
-                    (Some(player), Ok(stream)) => player.show(&stream, live.salt().to_owned(), play.sink),
-                    (_, Err(thrown)) => js::log(&js::exception(&thrown).message),
-                    (None, Ok(_)) => {}
+                let Some(player) = self.players.get_mut(play.player) else { return };
+                if !play.tracks.is_empty() {
+                    match live.play(&play) {
+                        Ok(stream) => player.show(&stream),
+                        Err(thrown) => return js::log(&js::exception(&thrown).message),
+                    }
                 }
+                player.sound_at(live.salt().to_owned(), play.sink);
             }
             Command::Layout { player, .. }
             | Command::AddBuffer { player, .. }

@@ -11,6 +11,7 @@ use crate::cdp::Page;
 use crate::process::{cpu_seconds_of_tree, memory_bytes_of_tree, udp_sockets_of_tree};
 use crate::server::{Response, Server};
 use crate::session::{Installation, Session, SessionOptions};
+use crate::sounds::Sounds;
 
 mod interop;
 mod lines;
@@ -33,11 +34,12 @@ pub const DEVICES: [&str; 5] = [
 /// What the fake microphones sound, in Hz.
 pub const TONE: f64 = 440.0;
 
-/// The argument for a microphone that sounds without end.
-fn microphone() -> Result<String> {
+/// A WAV file of one second, of whole periods: played again and again it has no click.
+#[must_use]
+pub fn wav(hertz: f64) -> Vec<u8> {
     const RATE: u32 = 48_000;
     let samples = (0..RATE).flat_map(|at| {
-        let phase = f64::from(at) * TONE * std::f64::consts::TAU / f64::from(RATE);
+        let phase = f64::from(at) * hertz * std::f64::consts::TAU / f64::from(RATE);
         #[expect(clippy::cast_possible_truncation, reason = "a sample of 16 bits")]
         let sample = (phase.sin() * 12_000.0) as i16;
         sample.to_le_bytes()
@@ -55,9 +57,13 @@ fn microphone() -> Result<String> {
     file.extend(b"data");
     file.extend((RATE * 2).to_le_bytes());
     file.extend(samples);
-    // One second holds whole periods, so that it goes on without a click.
+    file
+}
+
+/// The argument for a microphone that sounds without end.
+fn microphone() -> Result<String> {
     let path = std::env::temp_dir().join(format!("offstage-tone-{}.wav", std::process::id()));
-    std::fs::write(&path, file)?;
+    std::fs::write(&path, wav(TONE))?;
     Ok(format!("--use-file-for-fake-audio-capture={}", path.display()))
 }
 
@@ -175,7 +181,7 @@ pub fn clients_folder(programs: &Path) -> PathBuf {
 /// Serves the tests' pages under `/pages` and libraries for them under `/clients`.
 pub fn serve(installation: &Installation) -> Result<Server> {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages");
-    let clients = clients_folder(installation.client.parent().context("the client is in no folder")?);
+    let clients = clients_folder(installation.programs());
     Server::start(move |request| match request.path.trim_start_matches('/').split_once('/') {
         Some(("clients", file)) => Response::file(&clients, file),
         Some(("pages", file)) => Response::file(&pages, file),
@@ -191,17 +197,43 @@ pub fn caller(installation: &Installation, screen: Option<(u16, u16)>) -> Result
 /// The same with other settings of the administrator's.
 pub fn caller_by(installation: &Installation, screen: Option<(u16, u16)>, managed: Value) -> Result<Session> {
     let devices = DEVICES.iter().map(|argument| (*argument).to_owned()).chain([microphone()?]);
-    let arguments = devices.flat_map(|argument| ["--engine-arg".to_owned(), argument]);
     let options = SessionOptions {
         headless: screen.is_none(),
         screen,
+        client_args: devices.flat_map(|argument| ["--engine-arg".to_owned(), argument]).collect(),
+        ..calling(managed)
+    };
+    begin(installation, options)
+}
+
+/// A session whose calls go to a device with microphones and outputs of this sound server, and no camera. What the session's own browser
+/// sounds, another one has.
+pub fn caller_with(
+    installation: &Installation,
+    device: &Sounds,
+    session: &Sounds,
+    managed: Value,
+) -> Result<Session> {
+    let devices = DEVICES[1..].iter().map(|argument| (*argument).to_owned());
+    let mut options = calling(managed);
+    options.client_args = devices.flat_map(|argument| ["--engine-arg".to_owned(), argument]).collect();
+    options.client_environment = device.environment();
+    options.environment = session.environment();
+    options.browser_args.push("--autoplay-policy=no-user-gesture-required".to_owned());
+    begin(installation, options)
+}
+
+fn calling(managed: Value) -> SessionOptions {
+    SessionOptions {
         sites: Some(Vec::new()),
         managed: Some(managed),
-        client_args: arguments.collect(),
         // A page that shares itself asks nobody.
         browser_args: vec!["--auto-accept-this-tab-capture".to_owned()],
         ..SessionOptions::default()
-    };
+    }
+}
+
+fn begin(installation: &Installation, options: SessionOptions) -> Result<Session> {
     let session = Session::start(installation, options)?;
     session.wait_connected(PATIENCE)?;
     session.set_device(&json!({ "capture": "allow" }))?;

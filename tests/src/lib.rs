@@ -13,5 +13,6 @@ pub mod server;
 pub mod services;
 pub mod session;
 pub mod sites;
+pub mod sounds;
 pub mod stage_probe;
 pub mod xvfb;

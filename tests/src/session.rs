@@ -47,6 +47,8 @@ pub struct SessionOptions {
     pub browser_args: Vec<String>,
     /// More variables for the browser.
     pub environment: Vec<(String, String)>,
+    /// More variables for the client.
+    pub client_environment: Vec<(String, String)>,
     /// More arguments for the client, such as `--engine-arg`.
     pub client_args: Vec<String>,
     /// The bridge reaches the client over a line that a test can break: [`Session::link`].
@@ -66,6 +68,7 @@ impl Default for SessionOptions {
             forced: false,
             browser_args: Vec::new(),
             environment: Vec::new(),
+            client_environment: Vec::new(),
             client_args: Vec::new(),
             faulty_link: false,
         }
@@ -440,6 +443,7 @@ fn start_client(
         .arg("--stage-dir")
         .arg(&installation.stage)
         .args(&options.client_args)
+        .envs(options.client_environment.iter().cloned())
         .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
         .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"))
         .env("XDG_CONFIG_HOME", folder.join("config"))

@@ -110,6 +110,7 @@ function sendPlayback(m) {
   const e = m.element;
   if (!e) return;
   heedRate(m);
+  soundAt(e);
   toWorker({ playback: {
     ms: m.id, paused: native.paused.get(e), rate: m.base, volume: native.volume.get(e), muted: native.muted.get(e),
     preservesPitch: native.pitch.get(e), seekId: m.seekId, position: native.currentTime.get(e),

@@ -14,6 +14,7 @@ function openPlayer(m) {
 }
 
 function askFor(m, replay) {
+  m.sink = '';
   const reader = readerOf(m);
   if (reader) toWorker({ read: { ms: m.id, reader } });
   toWorker({ open: { ms: m.id, replay } });
@@ -24,6 +25,7 @@ function played(m) {
   setGrey(m, false);
   m.black = null;
   for (const go of m.settled.splice(0)) go();
+  if (m.element) soundAt(m.element);
 }
 
 function accept(m) {

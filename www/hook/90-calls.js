@@ -8,7 +8,7 @@ const { parse, stringify } = JSON;
 /** The document's call. `state`: unknown (nothing was used yet), asking, device, session. */
 const calls = {
   __proto__: null, state: 'unknown', refused: false, forgone: false, versions: null, announce: () => {}, last: 0, decided: null, decide: null,
-  waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(), taps: table(), brought: table(),
+  waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(), outputs: table(), taps: table(), brought: table(),
 };
 /** How long a page's call waits for a word of the worker. */
 const CALL_MS = 5000;
@@ -59,6 +59,7 @@ function callLost() {
   loseSamples();
   loseTracks();
   loseScreens();
+  loseOutputs();
 }
 
 const LOST = { __proto__: null };

@@ -106,6 +106,16 @@ if (MST && MDV && Generator) {
     const { value } = await ask('capture', 0, list(constraintsOf(given), nextId(), nextId()));
     return new mdn.Stream(toList(value).map(captured));
   });
+  // A share of the page itself is the session's; so are all where nobody wants the device's (then there is no value).
+  const sharesScreen = (given) => navigator.userActivation.isActive && mayUse('display-capture') && !(given && given.preferCurrentTab);
+  patchMethod(MDV, 'getDisplayMedia', (target, self, args) => {
+    const call = () => apply(target, self, args);
+    if (self !== thisDevices || !sharesScreen(args[0])) return call();
+    return onDevice(call, async () => {
+      const { value } = await ask('captureScreen', 0, list(parse(stringify(args[0] || {})), nextId(), nextId()));
+      return value ? new mdn.Stream(toList(value).map(captured)) : call();
+    });
+  });
   // The forms of before there were promises.
   for (const name of ['getUserMedia', 'webkitGetUserMedia']) {
     if (!navigator[name]) continue;

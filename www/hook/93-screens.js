@@ -6,19 +6,19 @@ const given = new WeakMap();
 const shownBy = new WeakMap();
 /** Element → its screen, {ms, element, stream, shadow, refs, watched}. */
 const screens = new WeakMap();
-/** Element → the output of the device that the page has chosen. */
-const sinks = new WeakMap();
 const SCREEN_EVENTS = list('play', 'pause', 'volumechange', 'loadedmetadata');
 
-/** What of a stream is a call's, as the device knows it. */
-function callTracks(stream) {
+/** What of a stream is a call's, as the device knows it; and what the page makes, if it is to be heard at an output of the device's. */
+function callTracks(element, stream) {
   const found = list();
   if (calls.state !== 'device' || !PC) return found;
+  const elsewhere = sinkOf(element) && native.get(taken, element) !== 'sound';
   for (const track of toList(mdn.tracks(stream))) {
     const t = native.get(trackInfo, track);
     const e = t ? null : received(track);
     if (t) found.push({ target: t.id, transceiver: '' });
     else if (e && e.c.phase === 'device') found.push({ target: e.c.id, transceiver: nameOf(e), e });
+    else if (elsewhere && mdn.kind(track) === 'audio' && mdn.state(track) === 'live') found.push({ target: broughtTrack(null, track), transceiver: '', made: track });
   }
   return found;
 }
@@ -39,15 +39,17 @@ function showStream(element, stream) {
   return refreshScreen(element, stream, before !== stream);
 }
 
-function refreshScreen(element, stream, fresh) {
-  const refs = stream ? callTracks(stream) : list();
+/** `isCapture`: the stream is what the element plays itself, of which the device sounds. */
+function refreshScreen(element, stream, fresh, isCapture) {
+  const refs = stream ? callTracks(element, stream) : list();
   let s = native.get(screens, element);
+  if (s && s.isCapture !== !!isCapture) { closeScreen(s); s = null; }
   if (refs.length === 0) {
     if (s) closeScreen(s);
     return false;
   }
   if (!s) {
-    s = { __proto__: null, ms: ++lastPlayer, element, shadow: null, told: '', watched: false, size: null, reader: null, settled: list() };
+    s = { __proto__: null, ms: ++lastPlayer, element, shadow: null, told: '', watched: false, size: null, reader: null, settled: list(), made: list(), isCapture: !!isCapture };
     native.set(screens, element, s);
     calls.screens.set(s.ms, s);
     s.hear = () => playScreen(s);
@@ -55,13 +57,16 @@ function refreshScreen(element, stream, fresh) {
   }
   s.stream = stream;
   const tracks = refs.map(({ target, transceiver }) => ({ target, transceiver }));
-  const sink = native.get(sinks, element) || '';
+  const sink = sinkOf(element);
+  s.made = refs.map(({ made }) => made).filter((made) => made);
   const told = stringify(list(tracks, sink));
   if (told !== s.told) {
     s.told = told;
     toWorker({ screen: { ms: s.ms, tracks, sink } });
   }
   playScreen(s);
+  if (s.made.length) silence(element); else loud(element);
+  if (isCapture) return true;
   // A picture that is received has a stand-in; everything else is in the stream itself.
   s.pictures = refs.filter(({ e }) => e && mdn.kind(e.track) === 'video').map(({ e }) => e);
   if (s.pictures.length === 0 && !s.reader) return false;
@@ -86,6 +91,8 @@ function closeScreen(s) {
   calls.screens.delete(s.ms);
   unwatchElement(s.ms);
   toWorker({ closeScreen: { ms: s.ms } });
+  loud(s.element);
+  if (s.made.length) sweepBrought();
 }
 
 function loseScreens() {
@@ -93,6 +100,7 @@ function loseScreens() {
     for (const type of SCREEN_EVENTS) native.unlisten(s.element, type, s.hear, true);
     native.set(screens, s.element, undefined);
     unwatchElement(s.ms);
+    loud(s.element);
   }
   calls.screens = table();
 }
@@ -101,7 +109,7 @@ function playScreen(s) {
   const e = s.element;
   if (!s.watched) s.watched = watchElement(s.ms, e);
   toWorker({ playback: {
-    ms: s.ms, paused: native.paused.get(e), rate: 1, volume: native.volume.get(e), muted: native.muted.get(e) || s.reader === 'sound', preservesPitch: true, seekId: 0, position: 0,
+    ms: s.ms, paused: native.paused.get(e), rate: 1, volume: native.volume.get(e), muted: isMuted(e) || s.reader === 'sound', preservesPitch: true, seekId: 0, position: 0,
   } });
 }
 
@@ -122,23 +130,6 @@ function streamChanged(stream) {
   for (const element of native.get(shownBy, stream) || list()) {
     if (native.get(given, element) === stream && !refreshScreen(element, stream, false) && native.srcObject.get(element) !== stream) native.srcObject.set(element, stream);
   }
-}
-
-if (ME.setSinkId) {
-  // The page's names of outputs are the device's: the session knows none of them.
-  patchMethod(ME, 'setSinkId', (target, self, args) => {
-    if (calls.state !== 'device' || !isMedia(self) || args.length === 0) return apply(target, self, args);
-    return promised(async () => {
-      const { value } = await ask('enumerate', 0);
-      const sink = `${args[0]}`;
-      const known = sink === '' || toList(value).some(({ kind, deviceId }) => kind === 'audiooutput' && deviceId === sink);
-      if (!known) throw new native.DOMException('Requested device not found', 'NotFoundError');
-      native.set(sinks, self, sink);
-      const stream = native.get(given, self);
-      if (stream) refreshScreen(self, stream, false);
-    });
-  });
-  patchAccessor(ME, 'sinkId', (target, self) => native.get(sinks, self) || apply(target, self, []));
 }
 
 if (PC && mdn) {

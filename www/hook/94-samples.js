@@ -169,19 +169,20 @@ const brought = new WeakMap();
 /** What may be on its way, in bytes, and wait for the encoder, before samples are left out. */
 const [MOST_BYTES, MOST_WAITING] = list(128 * 1024, 8);
 
-/** The name of a track for the device, from the moment that a connection sends it. */
+/** The name of a track for the device, from the moment that a connection sends it (`c`), or an output of the device's is to sound it. */
 function broughtTrack(c, track) {
   const known = native.get(brought, track);
   if (known) return known.id;
   const b = { __proto__: null, id: nextId(), track, kind: mdn.kind(track), bytes: 0, again: true, encoder: null, size: '', over: false, reader: null };
   native.set(brought, track, b);
   calls.brought.set(b.id, b);
-  inTurn(c, () => {
+  const begin = () => {
     quiet(ask('bring', 0, list(b.id, b.kind, mdn.id(track))));
     if (native.trackState(track) === 'ended') return;
     b.reader = native.reader(readableOf(new Processor({ track })));
     quiet(safe(bring(b)));
-  }, () => endBrought(b));
+  };
+  if (c) inTurn(c, begin, () => endBrought(b)); else begin();
   return b.id;
 }
 const readableOf = Processor ? accessor(Processor.prototype, 'readable').get : null;
@@ -196,9 +197,10 @@ function endBrought(b) {
   if (calls.state === 'device') quiet(ask('stopTrack', b.id));
 }
 
-/** Those that nobody sends any more need not be brought. */
+/** Those that nobody sends or sounds any more need not be brought. */
 function sweepBrought() {
   const sent = list();
+  for (const { made } of [...calls.screens.values(), ...calls.outputs.values()]) for (const track of made) sent.push(track);
   for (const c of calls.connections.values()) if (DEVICE(c)) for (const one of toList([...pcn.transceivers(c.pc)])) sent.push(senderTrack(pcn.sender(one)));
   for (const b of calls.brought.values()) if (!sent.includes(b.track)) endBrought(b);
 }

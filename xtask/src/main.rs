@@ -17,6 +17,7 @@ mod setup;
 mod sites;
 mod size;
 mod soak;
+mod sound_server;
 mod tidy;
 mod workspace;
 

@@ -139,23 +139,32 @@ fn agreed() -> Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
+/// Has apt-get look for what there is to install.
+pub(crate) fn update() -> Result<()> {
+    if !is_root() && !is_on_path("sudo") {
+        bail!("run as root: apt-get update");
+    }
+    check(&mut apt_get(&["update"]))
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
+    if !is_root() {
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    }
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+    command
+}
+
 /// Installs Debian packages; says what to do where that can't be done.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if !is_on_path("apt-get") {
         bail!("no apt-get here: install by your own means what Debian calls {}", packages.join(" "));
     }
-    let apt_get = |arguments: &[&str]| {
-        let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
-        if !is_root() {
-            command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        }
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-        command
-    };
     if !is_root() && !is_on_path("sudo") {
         bail!("run as root: apt-get install --no-install-recommends {}", packages.join(" "));
     }
-    check(&mut apt_get(&["update"]))?;
+    update()?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
     check(&mut apt_get(&arguments))

@@ -138,14 +138,22 @@ impl Calls {
         out.push_back(Output::ToHook { relay, command: HookCommand::CallOpened { code, versions } });
     }
 
+    /// `shares_device`: screens that a page shows are to be the device's.
     pub(super) fn request(
         &mut self,
         relay: u32,
         event: RequestEvent,
+        shares_device: bool,
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
         let Some(call) = self.calls.get_mut(&relay) else { return };
+        if event.verb == "captureScreen" && !shares_device {
+            // The page gets one of the session's.
+            let (exception, detail, result) = (String::new(), String::new(), "{\"value\":null}".to_owned());
+            let command = HookCommand::Called { id: event.id, exception, detail, result };
+            return out.push_back(Output::ToHook { relay, command });
+        }
         let RequestEvent { id, verb, target, transceiver, arguments, data } = event;
         let fits = arguments.len() <= MOST_ARGUMENTS
             && data.len() <= MOST_DATA
@@ -189,7 +197,7 @@ impl Calls {
         }
     }
 
-    /// An element shows tracks of the call, or others than before.
+    /// An element shows tracks of the call, or others than before; or a player's is to sound at an output of the call's.
     pub(super) fn screen(
         &mut self,
         relay: u32,
@@ -200,8 +208,16 @@ impl Calls {
     ) {
         let Some(call) = self.calls.get(&relay).map(|call| call.id) else { return };
         let key = (relay, event.ms);
+        if event.sink.len() > MOST_WORD {
+            return;
+        }
+        if let Some(player) = players.get_mut(relay, event.ms) {
+            let play = PlayTracks { player: player.id, call, tracks: Vec::new(), sink: event.sink };
+            let _queued = link.send(PLAYER_STREAM, ToDeviceKind::PlayTracks(play));
+            return;
+        }
         if !self.screens.contains_key(&key) {
-            if self.screens_of(relay).len() >= MOST_SCREENS || event.sink.len() > MOST_WORD {
+            if self.screens_of(relay).len() >= MOST_SCREENS {
                 return;
             }
             let id = players.next_id();

@@ -8,7 +8,7 @@ use offstage_settings::pattern::Pattern;
 use offstage_view::{Feature, Named, Numbers, Shown, Switch, Version, View, Wrong, mark_old};
 
 /// What the person switches in the window, apart from the site.
-const SWITCHES: [&str; 4] = ["videoAllSites", "callsAllSites", "overlay", "outline"];
+const SWITCHES: [&str; 5] = ["videoAllSites", "callsAllSites", "callsShareDevice", "overlay", "outline"];
 
 impl Core {
     /// What the window shows while this tab is in front.

@@ -43,10 +43,11 @@ pub(crate) struct Call {
     permitted: bool,
 }
 
-/// Requests that wait for the person's word on microphone and camera.
+/// Requests that wait for the person's word on microphone and camera, or on a screen, which the first of them wants.
 #[derive(Debug)]
 struct Held {
     asked: [bool; 2],
+    screen: bool,
     requests: Vec<CallRequest>,
 }
 
@@ -61,6 +62,7 @@ pub struct Question {
     pub origin: String,
     pub microphone: bool,
     pub camera: bool,
+    pub screen: bool,
 }
 
 /// What has to be asked or is not to be asked any more.
@@ -85,7 +87,10 @@ impl Client {
     /// The person has answered, or won't.
     pub fn answered(&mut self, call: u32, allowed: bool) {
         let Some(state) = self.calls.get_mut(&call) else { return };
-        let Some(Held { asked, requests }) = state.held.take() else { return };
+        let Some(Held { asked, screen, requests }) = state.held.take() else { return };
+        if screen {
+            return self.answered_screen(call, allowed, requests);
+        }
         if allowed && (self.allowed.len() < MAX_ALLOWED || self.allowed.contains_key(&state.origin)) {
             let known = self.allowed.entry(state.origin.clone()).or_default();
             *known = [known[0] || asked[0], known[1] || asked[1]];
@@ -101,6 +106,36 @@ impl Client {
                 self.refuse(call, &request, "NotAllowedError", "Permission denied");
             }
         }
+    }
+
+    fn answered_screen(&mut self, call: u32, allowed: bool, requests: Vec<CallRequest>) {
+        let mut requests = requests.into_iter();
+        if let Some(request) = requests.next() {
+            if allowed {
+                self.forward(request);
+            } else {
+                self.refuse(call, &request, "NotAllowedError", "Permission denied");
+            }
+        }
+        for request in requests {
+            self.capture(call, request);
+        }
+    }
+
+    /// A page wants to show a screen of this device. The person is asked each time; where the device shows none, the page gets one of
+    /// the session's.
+    fn capture_screen(&mut self, call: u32, request: CallRequest) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        if !self.policy.shares_screens(&state.origin) {
+            return self.answer(&request, "{\"value\":null}");
+        }
+        if state.held.is_some() {
+            return self.refuse(call, &request, "InvalidStateError", "the person is being asked already");
+        }
+        let question =
+            Question { call, origin: state.origin.clone(), microphone: false, camera: false, screen: true };
+        state.held = Some(Held { asked: [false; 2], screen: true, requests: vec![request] });
+        self.questions.push_back(Asking::Ask(question));
     }
 
     /// Messages about calls; everything else comes back.
@@ -179,10 +214,11 @@ impl Client {
         // One of a call that has just ended may be on its way still.
         let Some(call) = self.call_of(session, request.call) else { return };
         request.call = call;
-        if request.verb != "capture" {
-            return self.forward(request);
+        match request.verb.as_str() {
+            "capture" => self.capture(call, request),
+            "captureScreen" => self.capture_screen(call, request),
+            _ => self.forward(request),
         }
-        self.capture(call, request);
     }
 
     fn capture(&mut self, call: u32, request: CallRequest) {
@@ -207,8 +243,9 @@ impl Client {
                 Some(_) => self.refuse(call, &request, "NotAllowedError", "Permission denied"),
                 None => {
                     let [microphone, camera] = asked;
-                    let question = Question { call, origin: state.origin.clone(), microphone, camera };
-                    state.held = Some(Held { asked, requests: vec![request] });
+                    let origin = state.origin.clone();
+                    let question = Question { call, origin, microphone, camera, screen: false };
+                    state.held = Some(Held { asked, screen: false, requests: vec![request] });
                     self.questions.push_back(Asking::Ask(question));
                 }
             },
@@ -228,6 +265,15 @@ impl Client {
             return self.refuse(request.call, &request, "OperationError", "too many tracks");
         }
         self.tell_stage(ToDeviceKind::CallRequest(request));
+        self.show_chooser();
+    }
+
+    /// Answers in the stage's place.
+    fn answer(&mut self, request: &CallRequest, result: &str) {
+        let Some(state) = self.calls.get(&request.call) else { return };
+        let (call, request, result) = (state.name, request.request, result.to_owned());
+        let answer = CallAnswer { call, request, result, ..CallAnswer::default() };
+        self.tell(state.session, FromDeviceKind::CallAnswer(answer));
     }
 
     fn refuse(&mut self, call: u32, request: &CallRequest, exception: &str, detail: &str) {
@@ -262,6 +308,7 @@ impl Client {
             FromDeviceKind::CallEvent(event) => state.captures.happened(event),
             _ => {}
         }
+        self.show_chooser();
         if matches!(kind, FromDeviceKind::CallFailed(_)) {
             self.forget_call(call);
         }
@@ -278,11 +325,13 @@ impl Client {
         if self.calls.remove(&call).is_some_and(|state| state.held.is_some()) {
             self.questions.push_back(Asking::Withdraw { call });
         }
+        self.show_chooser();
     }
 
     /// The device's policy is another one: calls that it does not allow fail, and so do those that hold a microphone or camera
     /// that they may not have any more.
     pub(crate) fn end_forbidden_calls(&mut self) {
+        self.stop_forbidden_screens();
         let policy = &self.policy;
         self.allowed.retain(|origin, _| policy.consent(origin) != Consent::Denied);
         let forbidden = |state: &Call| {

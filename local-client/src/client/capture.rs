@@ -1,9 +1,8 @@
-//! Microphones and cameras in use: what the person is shown while they are on, and the switch that turns them off.
+//! Microphones, cameras and shared screens in use: what the person is shown while they are on, and the switch that turns them off.
 //!
 //! What is on follows from what passes through here: requests to capture, clone and stop tracks, the stage's answers, the ends of tracks.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use offstage_protocol::message::CallAnswer;
 use offstage_protocol::message::CallEvent;
@@ -11,27 +10,41 @@ use offstage_protocol::message::CallRequest;
 use offstage_protocol::message::FromDeviceKind;
 
 use crate::client::Client;
+use crate::client::calls::Call;
+use crate::window::WindowCommand;
 
 /// Captured tracks of one call, and requests for them.
 const MAX_TRACKS: usize = 256;
 /// The number of requests that are the client's own: a session counts its requests from 1.
 pub(super) const OWN_REQUEST: u32 = 0;
 
-/// A site that has a microphone or a camera on.
+/// A site that has a microphone or a camera on, or sees a screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     pub origin: String,
     pub microphone: bool,
     pub camera: bool,
+    pub screen: bool,
 }
+
+/// What a track is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Microphone,
+    Camera,
+    /// Its sound, too.
+    Screen,
+}
+
+const SOURCES: [Source; 3] = [Source::Microphone, Source::Camera, Source::Screen];
 
 /// The captured tracks of a call.
 #[derive(Debug, Default)]
 pub(super) struct Captures {
-    /// Requests that the stage has not answered.
-    asked: BTreeSet<u32>,
-    /// Whether a track, by its number in the session, is a picture.
-    live: BTreeMap<u32, bool>,
+    /// Requests that the stage has not answered, and whether they are for a screen.
+    asked: BTreeMap<u32, bool>,
+    /// Tracks by their numbers in the session.
+    live: BTreeMap<u32, Source>,
 }
 
 impl Captures {
@@ -39,14 +52,15 @@ impl Captures {
     pub(super) fn requested(&mut self, request: &CallRequest) -> bool {
         let room = self.asked.len() + self.live.len() < MAX_TRACKS;
         match request.verb.as_str() {
-            "capture" => room && self.asked.insert(request.request),
+            "capture" => room && self.asked.insert(request.request, false).is_none(),
+            "captureScreen" => room && self.asked.insert(request.request, true).is_none(),
             "cloneTrack" => {
                 let clone = serde_json::from_str::<serde_json::Value>(&request.arguments).ok();
                 let clone = clone.and_then(|arguments| u32::try_from(arguments.get(0)?.as_u64()?).ok());
-                let Some(picture) = self.live.get(&request.target).copied() else { return true };
+                let Some(source) = self.live.get(&request.target).copied() else { return true };
                 // A clone that could not be counted must not come to be.
                 let Some(clone) = clone.filter(|_| room) else { return false };
-                self.live.insert(clone, picture);
+                self.live.insert(clone, source);
                 true
             }
             "stopTrack" => {
@@ -59,7 +73,8 @@ impl Captures {
 
     /// An answer of the stage's.
     pub(super) fn answered(&mut self, answer: &CallAnswer) {
-        if !self.asked.remove(&answer.request) || !answer.exception.is_empty() {
+        let Some(is_screen) = self.asked.remove(&answer.request) else { return };
+        if !answer.exception.is_empty() {
             return;
         }
         let given: serde_json::Value = serde_json::from_str(&answer.result).unwrap_or_default();
@@ -68,8 +83,13 @@ impl Captures {
             if let Some(id) =
                 id.and_then(|id| u32::try_from(id).ok()).filter(|_| self.live.len() < MAX_TRACKS)
             {
-                let picture = track.get("kind").and_then(serde_json::Value::as_str) == Some("video");
-                self.live.insert(id, picture);
+                let is_picture = track.get("kind").and_then(serde_json::Value::as_str) == Some("video");
+                let source = match (is_screen, is_picture) {
+                    (true, _) => Source::Screen,
+                    (false, true) => Source::Camera,
+                    (false, false) => Source::Microphone,
+                };
+                self.live.insert(id, source);
             }
         }
     }
@@ -81,25 +101,35 @@ impl Captures {
         }
     }
 
-    fn uses(&self) -> [bool; 2] {
-        [false, true].map(|kind| self.live.values().any(|picture| *picture == kind))
+    /// The person chooses what is to be shown.
+    fn is_choosing(&self) -> bool {
+        self.asked.values().any(|is_screen| *is_screen)
+    }
+
+    fn uses(&self) -> [bool; 3] {
+        SOURCES.map(|source| self.live.values().any(|one| *one == source))
     }
 }
 
 impl Client {
-    /// Who has a microphone or a camera on, if that is other than when it was asked last.
+    /// Who has a microphone or a camera on or sees a screen, if that is other than when it was asked last.
     pub fn poll_uses(&mut self) -> Option<Vec<Use>> {
-        let mut by_site: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+        let mut by_site: BTreeMap<&str, [bool; 3]> = BTreeMap::new();
         for call in self.calls.values() {
-            let [microphone, camera] = call.captures.uses();
-            if microphone || camera {
+            let uses = call.captures.uses();
+            if uses != [false; 3] {
                 let site = by_site.entry(&call.origin).or_default();
-                *site = [site[0] || microphone, site[1] || camera];
+                site.iter_mut().zip(uses).for_each(|(known, now)| *known |= now);
             }
         }
         let uses: Vec<Use> = by_site
             .into_iter()
-            .map(|(origin, [microphone, camera])| Use { origin: origin.to_owned(), microphone, camera })
+            .map(|(origin, [microphone, camera, screen])| Use {
+                origin: origin.to_owned(),
+                microphone,
+                camera,
+                screen,
+            })
             .collect();
         (uses != self.uses).then(|| {
             self.uses.clone_from(&uses);
@@ -107,18 +137,50 @@ impl Client {
         })
     }
 
-    /// The person turns all microphones and cameras off: their tracks end, as if the devices had been unplugged, and who
+    /// The person turns all microphones, cameras and shares off: their tracks end, as if the devices had been unplugged, and who
     /// wants them again has to ask, whatever was allowed before.
     pub fn stop_captures(&mut self) {
+        for state in self.calls.values().filter(|state| !state.captures.live.is_empty()) {
+            self.allowed.remove(&state.origin);
+            if !self.stopped.contains(&state.origin) && self.stopped.len() < MAX_TRACKS {
+                self.stopped.insert(state.origin.clone());
+            }
+        }
+        self.end_captures(|_, _| true);
+    }
+
+    /// The device's policy is another one: screens that may not be shown any more are not.
+    pub(super) fn stop_forbidden_screens(&mut self) {
+        let calls = self.calls.values();
+        let forbidden: Vec<String> = calls
+            .map(|state| state.origin.clone())
+            .filter(|origin| !self.policy.shares_screens(origin))
+            .collect();
+        self.end_captures(|origin, source| {
+            source == Source::Screen && forbidden.iter().any(|one| one == origin)
+        });
+    }
+
+    /// Has the engine's dialog shown while somebody chooses in it.
+    pub(super) fn show_chooser(&mut self) {
+        let on = self.calls.values().any(|call| call.captures.is_choosing());
+        if on != self.choosing {
+            self.choosing = on;
+            self.windows.push(WindowCommand::Choose { on });
+        }
+    }
+
+    fn end_captures(&mut self, ends: impl Fn(&str, Source) -> bool) {
         let mut ended = Vec::new();
         for (call, state) in &mut self.calls {
-            for target in std::mem::take(&mut state.captures.live).into_keys() {
-                self.allowed.remove(&state.origin);
-                if !self.stopped.contains(&state.origin) && self.stopped.len() < MAX_TRACKS {
-                    self.stopped.insert(state.origin.clone());
+            let Call { origin, captures, session, name, .. } = state;
+            captures.live.retain(|target, source| {
+                let over = ends(origin, *source);
+                if over {
+                    ended.push((*call, *session, *name, *target));
                 }
-                ended.push((*call, state.session, state.name, target));
-            }
+                !over
+            });
         }
         for (call, session, name, target) in ended {
             let (request, verb, arguments) = (OWN_REQUEST, "stopTrack".to_owned(), "[]".to_owned());

@@ -1,5 +1,7 @@
 //! The machine with sessions that speak the real protocol, without any I/O.
 
+mod screens;
+
 use offstage_protocol::frame::GEOMETRY_STREAM;
 use offstage_protocol::message::AddSourceBuffer;
 use offstage_protocol::message::Append;
@@ -573,8 +575,13 @@ fn microphone_and_camera_are_asked_for_once_and_are_refused_where_the_person_doe
     request(&mut world, 1, 6, "capture", "[{\"audio\":true,\"video\":false},1,2]");
     request(&mut world, 1, 7, "capture", "[{\"video\":{}},3,4]");
     assert_eq!(told_of_calls(&mut world), ["call 1 permitted false", "createOffer of 1"]);
-    let question =
-        Question { call: 1, origin: "https://a.example".to_owned(), microphone: true, camera: false };
+    let question = Question {
+        call: 1,
+        origin: "https://a.example".to_owned(),
+        microphone: true,
+        camera: false,
+        screen: false,
+    };
     assert_eq!(world.client.poll_question(), Some(Asking::Ask(question)));
     assert_eq!(world.client.poll_question(), None);
     world.client.answered(1, false);

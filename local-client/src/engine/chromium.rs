@@ -271,7 +271,7 @@ fn arguments(launch: &Launch) -> Vec<OsString> {
             // A CSS pixel is a pixel of the screen.
             "--force-device-scale-factor=1",
             // Media keys belong to the session's page.
-            "--disable-features=HardwareMediaKeyHandling,GlobalMediaControls,Translate",
+            "--disable-features=HardwareMediaKeyHandling,GlobalMediaControls,Translate,GetDisplayMediaRequiresUserActivation",
         ]
         .map(OsString::from),
     );

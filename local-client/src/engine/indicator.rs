@@ -1,4 +1,4 @@
-//! Shows the person which sites have the device's microphone or camera on, in a window that stays above all others, with a button
+//! Shows the person which sites have the device's microphone or camera on or see its screen, in a window that stays above all others, with a button
 //! that turns them off.
 
 use std::time::Duration;
@@ -33,6 +33,7 @@ fn shown(uses: &[Use]) -> Value {
         "more": uses.len().saturating_sub(MOST_NAMED),
         "microphone": uses.iter().any(|one| one.microphone),
         "camera": uses.iter().any(|one| one.camera),
+        "screen": uses.iter().any(|one| one.screen),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Asks the person in front of the device whether a site may have microphone and camera.
+//! Asks the person in front of the device whether a site may have microphone and camera, or see a screen.
 
 use serde_json::json;
 
@@ -18,6 +18,7 @@ pub fn address(question: &Question) -> String {
         "site": site(&question.origin),
         "microphone": question.microphone,
         "camera": question.camera,
+        "screen": question.screen,
     });
     page(PAGE, &asked)
 }
@@ -41,7 +42,7 @@ mod tests {
     #[test]
     fn whatever_a_site_calls_itself_stays_a_text() {
         let origin = format!("https://</script><script>alert(1)\n\"{}", "x".repeat(300));
-        let address = address(&Question { call: 1, origin, microphone: true, camera: false });
+        let address = address(&Question { call: 1, origin, microphone: true, camera: false, screen: false });
         let body = address.strip_prefix("data:text/html;charset=utf-8,").unwrap();
         assert!(body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'%'));
         let bytes: Vec<u8> = body

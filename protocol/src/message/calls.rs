@@ -95,7 +95,8 @@ pub struct CallFailed {
     pub detail: String,
 }
 
-/// The player shows tracks of a call, in place of what it showed before.
+/// The player shows tracks of a call, in place of what it showed before. Without tracks it goes on with what it plays, and only its
+/// output is another one.
 #[derive(Clone, PartialEq, Message)]
 pub struct PlayTracks {
     #[prost(uint32, tag = "1")]

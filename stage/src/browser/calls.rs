@@ -42,7 +42,8 @@ pub(super) struct LiveCall {
     names: Vec<(String, String)>,
     /// Channels that the other end has made.
     made: u32,
-    devices: Option<gloo::events::EventListener>,
+    /// What notices that devices come and go.
+    devices: Option<(gloo::events::EventListener, gloo::timers::callback::Interval)>,
 }
 
 /// What a step gave: a value at once, or a promise of one.
@@ -138,6 +139,7 @@ impl LiveCall {
                 Ok(Given::Value(JsValue::UNDEFINED))
             }
             Verb::Capture => self.capture(&args),
+            Verb::CaptureScreen => self.capture_screen(&args),
             Verb::Enumerate => self.enumerate(),
             Verb::EnableTrack => {
                 let track = self.any_track(target, &transceiver)?;
@@ -283,6 +285,7 @@ fn is_of_connection(verb: Verb) -> bool {
             | Verb::CloseChannel
             | Verb::SetThreshold
             | Verb::Capture
+            | Verb::CaptureScreen
             | Verb::Enumerate
             | Verb::StopTrack
             | Verb::CloneTrack

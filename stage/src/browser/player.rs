@@ -222,9 +222,13 @@ impl LivePlayer {
         }
     }
 
-    /// Plays a stream in place of the MediaSource, on an output that the page names (`salt` is its site's) or the default one.
-    pub(super) fn show(&self, stream: &web_sys::MediaStream, salt: String, sink: String) {
+    /// Plays a stream in place of the MediaSource.
+    pub(super) fn show(&self, stream: &web_sys::MediaStream) {
         self.write("srcObject", stream);
+    }
+
+    /// Sounds at an output that the page names (`salt` is its site's), or at the default one.
+    pub(super) fn sound_at(&self, salt: String, sink: String) {
         let Some(video) = self.video.clone() else { return };
         wasm_bindgen_futures::spawn_local(async move {
             if let Err(thrown) = crate::browser::calls::set_sink(video.into(), salt, sink).await {

@@ -68,6 +68,8 @@ pub enum Verb {
     SetThreshold,
     /// `getUserMedia`: `[constraints, number of the audio track, of the video track]`.
     Capture,
+    /// `getDisplayMedia`: `[options, number of the audio track, of the video track]`.
+    CaptureScreen,
     /// `enumerateDevices`.
     Enumerate,
     StopTrack,
@@ -91,7 +93,7 @@ pub enum Verb {
 }
 
 /// The texts on the wire; protocol/PROTOCOL.md has them in a table.
-pub(crate) const VERBS: [(&str, Verb); 36] = [
+pub(crate) const VERBS: [(&str, Verb); 37] = [
     ("connect", Verb::Connect),
     ("close", Verb::Close),
     ("setConfiguration", Verb::SetConfiguration),
@@ -117,6 +119,7 @@ pub(crate) const VERBS: [(&str, Verb); 36] = [
     ("closeChannel", Verb::CloseChannel),
     ("setThreshold", Verb::SetThreshold),
     ("capture", Verb::Capture),
+    ("captureScreen", Verb::CaptureScreen),
     ("enumerate", Verb::Enumerate),
     ("stopTrack", Verb::StopTrack),
     ("cloneTrack", Verb::CloneTrack),

@@ -35,6 +35,12 @@ impl Installation {
         }
     }
 
+    /// The folder of the product's programs.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        self.client.parent().unwrap_or(Path::new("."))
+    }
+
     /// What `cargo xtask test` built: the environment variables OFFSTAGE_DIST and OFFSTAGE_PROGRAMS say where, and without
     /// them it is looked for where `cargo xtask build` puts it.
     pub fn from_env() -> Result<Self> {

@@ -152,7 +152,7 @@ fn the_person_in_front_of_the_device_is_asked_and_the_answer_counts() {
 
 /// Clicks into a window with this name, if there is one: so far from its lower right corner. What it looks like is kept where
 /// OFFSTAGE_SCREENSHOTS says.
-fn click(session: &Session, name: &str, right: i32, bottom: i32, picture: &str) {
+pub(crate) fn click(session: &Session, name: &str, right: i32, bottom: i32, picture: &str) {
     let display = session.display().unwrap();
     // None is an error of the tool's.
     let Ok(found) = xdotool(display, &["search", "--onlyvisible", "--name", name]) else { return };
@@ -353,7 +353,7 @@ fn what_a_page_finds_of_the_interfaces_is_what_the_browser_has() {
 }
 
 /// Waits until a page's number satisfies; what it was last is told.
-fn seen(page: &Page, what: &str, script: &str, is_right: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn seen(page: &Page, what: &str, script: &str, is_right: impl Fn(&Value) -> bool) -> Value {
     let end = Instant::now() + PATIENCE;
     loop {
         let found = page.evaluate_within(script, PATIENCE).unwrap();
@@ -370,7 +370,7 @@ fn hertz(from: f64, to: f64) -> impl Fn(&Value) -> bool {
     }
 }
 
-fn reddish(colour: &Value) -> bool {
+pub(crate) fn reddish(colour: &Value) -> bool {
     let [red, green, blue] = [0, 1, 2].map(|at| colour[at].as_f64().unwrap());
     red > 180.0 && green < 60.0 && blue < 60.0
 }

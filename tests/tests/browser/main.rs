@@ -32,5 +32,7 @@ mod readers;
 mod reversible;
 mod scene;
 mod security;
+mod shares;
 mod sites;
+mod sounds;
 mod truth;

@@ -40,6 +40,11 @@ const GERMAN: [(&str, &str, &str); SETTINGS.len()] = [
         "Websites, deren Anrufe immer in der Sitzung bleiben, auch wenn eine andere Einstellung sie umfasst.",
     ),
     (
+        "callsShareDevice",
+        "Bildschirme des Geräts teilen",
+        "Eine Seite umgeleiteter Anrufe, die einen Bildschirm zeigen soll, bekommt einen des Geräts, der dort ausgewählt wird, statt eines der entfernten Sitzung.",
+    ),
+    (
         "callsContract",
         "Seiten von umgeleiteten Anrufen erzählen",
         "Seiten bekommen die Eigenschaften von navigator.mediaDevices, die Microsoft für die Umleitung von Anrufen veröffentlicht hat (isCallRedirectionEnabled und andere); manche Anwendungen suchen danach.",

@@ -132,6 +132,48 @@ fn elements_of_calls_are_players_with_a_place_a_volume_and_a_size() {
 }
 
 #[test]
+fn a_player_sounds_at_an_output_of_its_calls_and_goes_on_with_what_it_plays() {
+    let mut world = calling();
+    let settings = json!({ "local": { "callsSites": ["example.org"], "videoSites": ["example.org"] } });
+    world.core.handle_config(&sources(&settings));
+    world.run();
+    world.hook(HookEvent::OpenCall {});
+    world.open_player();
+    let sound =
+        |sink: &str| HookEvent::Screen(ScreenEvent { ms: 1, tracks: Vec::new(), sink: sink.to_owned() });
+    let opened = world.received.len();
+    world.hook(sound("headset"));
+    world.hook(sound(&"x".repeat(5000)));
+    let sinks: Vec<_> = world
+        .received
+        .iter()
+        .skip(opened)
+        .map(|kind| match kind {
+            ToDeviceKind::PlayTracks(play) => (play.player, play.tracks.len(), play.sink.as_str()),
+            kind => panic!("{kind:?}"),
+        })
+        .collect();
+    assert_eq!(sinks, [(2, 0, "headset")]);
+}
+
+#[test]
+fn a_page_shows_the_sessions_screens_unless_the_devices_are_wanted() {
+    let mut world = calling();
+    world.hook(HookEvent::OpenCall {});
+    world.hook(request(1, "captureScreen", 0));
+    assert_eq!(told(&world), ["opened 0", "called 1 "]);
+    let settings = json!({ "local": { "callsSites": ["example.org"], "callsShareDevice": true } });
+    world.core.handle_config(&sources(&settings));
+    world.run();
+    world.hook(request(2, "captureScreen", 0));
+    assert_eq!(told(&world).len(), 2);
+    let Some(ToDeviceKind::CallRequest(asked)) = world.received.last() else {
+        panic!("{:?}", world.received)
+    };
+    assert_eq!((asked.request, asked.verb.as_str()), (2, "captureScreen"));
+}
+
+#[test]
 fn a_device_that_goes_or_refuses_ends_the_call_and_the_next_one_is_asked_for() {
     let mut world = calling();
     world.hook(HookEvent::OpenCall {});

@@ -23,6 +23,7 @@ use x11rb::protocol::xproto::ConfigureWindowAux;
 use x11rb::protocol::xproto::ConnectionExt as _;
 use x11rb::protocol::xproto::CreateWindowAux;
 use x11rb::protocol::xproto::EventMask;
+use x11rb::protocol::xproto::InputFocus;
 use x11rb::protocol::xproto::Rectangle;
 use x11rb::protocol::xproto::StackMode;
 use x11rb::protocol::xproto::Window;
@@ -47,6 +48,8 @@ use crate::window::x11::taking::Watch;
 
 /// The size of a parked window, and the smallest that a popup is given.
 const PARKED: (u16, u16) = (800, 450);
+/// The window in which the person chooses what a call is to show: as large as Chromium's dialog.
+const CHOOSER: (u16, u16) = (610, 534);
 /// Windows grow in steps, so that a growing picture does not resize its window every time.
 const STEP: u32 = 128;
 /// How much larger than needed a window may stay.
@@ -66,6 +69,8 @@ pub struct Overlay<'c> {
     /// By the engine's window.
     taken: BTreeMap<Window, Taken>,
     players: BTreeMap<u32, Player>,
+    /// The engine's own page is on the screen: the person chooses what a call is to show.
+    choosing: bool,
     events: Vec<WindowEvent>,
 }
 
@@ -145,6 +150,7 @@ impl<'c> Overlay<'c> {
             matching: Matching::default(),
             taken: BTreeMap::new(),
             players: BTreeMap::new(),
+            choosing: false,
             events: Vec::new(),
         })
     }
@@ -196,7 +202,45 @@ impl<'c> Overlay<'c> {
                     self.conn.reparent_window(taken.frame, self.park, 0, 0)?;
                 }
             }
+            WindowCommand::Choose { on } => {
+                self.choosing = on;
+                self.show_engine()?;
+            }
         }
+        Ok(())
+    }
+
+    /// Shows the engine's own page in the middle of the screen, with the dialog that lies in it, and gives it the keyboard; or parks it again.
+    fn show_engine(&mut self) -> Result<(), DisplayError> {
+        let engine = self.taken.iter().find(|(_, taken)| taken.role == Role::Engine);
+        let Some((window, frame)) = engine.map(|(window, taken)| (*window, taken.frame)) else {
+            return Ok(());
+        };
+        if !self.choosing {
+            self.conn.unmap_window(frame)?;
+            self.no_input(frame)?;
+            self.no_input(window)?;
+            self.conn.reparent_window(frame, self.park, 0, 0)?;
+            return Ok(());
+        }
+        let Some(screen) = gone_is_none(self.conn.get_geometry(self.root)?.reply())? else { return Ok(()) };
+        let (width, height) = (CHOOSER.0.min(screen.width), CHOOSER.1.min(screen.height));
+        let middle = |whole: u16, part: u16| i16::try_from((whole - part) / 2).unwrap_or(0);
+        let (x, y) = (middle(screen.width, width), middle(screen.height, height));
+        self.configure_popup(window, width, height)?;
+        for each in [frame, window] {
+            self.conn.shape_mask(shape::SO::SET, shape::SK::INPUT, each, 0, 0, x11rb::NONE)?;
+        }
+        self.conn.reparent_window(frame, self.root, x, y)?;
+        self.conn.configure_window(
+            frame,
+            &ConfigureWindowAux::new()
+                .width(u32::from(width))
+                .height(u32::from(height))
+                .stack_mode(StackMode::ABOVE),
+        )?;
+        self.conn.map_window(frame)?;
+        self.conn.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME)?;
         Ok(())
     }
 
@@ -249,6 +293,12 @@ impl<'c> Overlay<'c> {
         for player in self.matching.expire(Instant::now()) {
             tracing::debug!(player, "the engine made no window");
             self.events.push(WindowEvent::Lost { player });
+        }
+        if self.choosing
+            && let Some(taken) = self.taken.values().find(|taken| taken.role == Role::Engine)
+        {
+            let above = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
+            self.conn.configure_window(taken.frame, &above)?;
         }
         let hidden: Vec<u32> = self
             .players
@@ -517,6 +567,7 @@ impl<'c> Overlay<'c> {
             self.conn.destroy_window(taken.frame)?;
         }
         self.players.clear();
+        self.choosing = false;
         self.matching = Matching::default();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Microphones, cameras and speakers, and the tracks that come from them.
 
 use gloo::events::EventListener;
+use gloo::timers::callback::Interval;
 use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -10,6 +11,8 @@ use super::{Given, LiveCall, Result, method, number, tell, text, unknown};
 use crate::browser::with_shell;
 use crate::machine::calls::Verb;
 
+/// How often it is looked for devices that were plugged in or taken out, while a page wants to know.
+const LOOK_MS: u32 = 2000;
 /// Members of constraints that name devices.
 const NAMES: [&str; 2] = ["deviceId", "groupId"];
 
@@ -66,19 +69,20 @@ impl LiveCall {
                 unname(&Reflect::get(&constraints, &kind.into())?, &known, &salt)?;
             }
             let stream = JsFuture::from(promise(&devices, "getUserMedia", &[constraints])?).await?;
-            let told = Array::new();
-            for track in Array::from(&method(&stream, "getTracks", &[])?).iter() {
-                let id = if text(&track, "kind") == "audio" { audio } else { video };
-                told.push(&about(&track, id, &salt)?);
-                with_shell(|shell| {
-                    if let Some(live) = shell.calls.get_mut(call) {
-                        live.tracks.insert(id, LiveTrack::new(call, id, track.clone()));
-                    } else {
-                        let _stopped = method(&track, "stop", &[]);
-                    }
-                });
-            }
-            Ok(told.into())
+            keep(call, &salt, &stream, audio, video)
+        })))
+    }
+
+    /// The browser asks which screen or window it is to be.
+    pub(super) fn capture_screen(&mut self, args: &Array) -> Result<Given> {
+        self.check_room(self.tracks.len())?;
+        let (options, audio, video) = (args.get(0), number(&args.get(1)), number(&args.get(2)));
+        let (call, salt) = (self.call, self.salt.clone());
+        screens_first(&options)?;
+        let chosen = promise(&media_devices()?, "getDisplayMedia", &[options])?;
+        Ok(Given::Promise(future_to_promise(async move {
+            let stream = JsFuture::from(chosen).await?;
+            keep(call, &salt, &stream, audio, video)
         })))
     }
 
@@ -86,9 +90,19 @@ impl LiveCall {
         let (call, salt, permitted) = (self.call, self.salt.clone(), self.permitted);
         let devices = media_devices()?;
         if self.devices.is_none() {
-            self.devices = Some(EventListener::new(devices.unchecked_ref(), "devicechange", move |_| {
+            let listener = EventListener::new(devices.unchecked_ref(), "devicechange", move |_| {
                 tell(call, 0, "devices.devicechange", &Object::new(), Vec::new());
-            }));
+            });
+            // Chromium on Linux hears of devices with a kernel's driver only: of a Bluetooth headset it learns when it looks.
+            let looked = devices.clone();
+            let look = Interval::new(LOOK_MS, move || {
+                if let Ok(all) = promise(&looked, "enumerateDevices", &[]) {
+                    wasm_bindgen_futures::spawn_local(async move {
+                        let _listed = JsFuture::from(all).await;
+                    });
+                }
+            });
+            self.devices = Some((listener, look));
         }
         let all = promise(&devices, "enumerateDevices", &[])?;
         Ok(Given::Promise(future_to_promise(async move {
@@ -163,6 +177,38 @@ impl LiveCall {
         }
         Ok(Given::Value(JsValue::UNDEFINED))
     }
+}
+
+/// This browser has no tabs to show: its dialog begins with screens, or with windows where the page prefers these.
+fn screens_first(options: &JsValue) -> Result<()> {
+    Reflect::set(options, &"selfBrowserSurface".into(), &"exclude".into())?;
+    Reflect::set(options, &"preferCurrentTab".into(), &false.into())?;
+    let mut video = Reflect::get(options, &"video".into())?;
+    if !video.is_object() {
+        video = Object::new().into();
+        Reflect::set(options, &"video".into(), &video)?;
+    }
+    if text(&video, "displaySurface") != "window" {
+        Reflect::set(&video, &"displaySurface".into(), &"monitor".into())?;
+    }
+    Ok(())
+}
+
+/// Keeps the tracks of a captured stream under the numbers that the page has for them; gives what the page may read of them.
+fn keep(call: u32, salt: &str, stream: &JsValue, audio: u32, video: u32) -> Result {
+    let told = Array::new();
+    for track in Array::from(&method(stream, "getTracks", &[])?).iter() {
+        let id = if text(&track, "kind") == "audio" { audio } else { video };
+        told.push(&about(&track, id, salt)?);
+        with_shell(|shell| {
+            if let Some(live) = shell.calls.get_mut(call) {
+                live.tracks.insert(id, LiveTrack::new(call, id, track.clone()));
+            } else {
+                let _stopped = method(&track, "stop", &[]);
+            }
+        });
+    }
+    Ok(told.into())
 }
 
 /// Has an element sound on the output that a page names.
