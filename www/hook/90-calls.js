@@ -7,7 +7,7 @@ const { parse, stringify } = JSON;
 
 /** The document's call. `state`: unknown (nothing was used yet), asking, device, session. */
 const calls = {
-  __proto__: null, state: 'unknown', refused: false, forgone: false, versions: null, announce: () => {}, last: 0, decided: null, decide: null,
+  __proto__: null, state: 'unknown', refused: false, forgone: false, versions: null, announce: () => {}, last: 0, decided: null, decide: null, capabilities: null,
   waiting: table(), connections: table(), channels: table(), captured: table(), screens: table(), outputs: table(), taps: table(), brought: table(),
 };
 /** How long a page's call waits for a word of the worker. */
@@ -26,6 +26,7 @@ function callBegins() {
 
 function callDecided(state) {
   calls.state = state;
+  if (state === 'device') learnCapabilities();
   calls.announce();
   calls.decide();
   for (const c of calls.connections.values()) if (c.phase === 'asking') settleConnection(c);
@@ -60,6 +61,7 @@ function callLost() {
   loseTracks();
   loseScreens();
   loseOutputs();
+  loseCertificates();
 }
 
 const LOST = { __proto__: null };
@@ -118,14 +120,19 @@ const pcn = PC && {
 const OFF_WIRE = { iceServers: [], iceTransportPolicy: 'relay', iceCandidatePoolSize: 0 };
 const HUSHED = list('icecandidate', 'icecandidateerror', 'icegatheringstatechange', 'iceconnectionstatechange', 'connectionstatechange');
 
+/** The certificates of the connection that is being made. */
+let madeWith = list();
+
 function connectionMade(pc) {
+  // What it does not tell of itself.
+  const certificates = madeWith;
+  madeWith = list();
   const config = pcn.config(pc);
-  // A certificate can't leave the session.
-  if (!link || !Generator || calls.forgone || (config.certificates && config.certificates.length) || config.encodedInsertableStreams) return pc;
+  if (!link || !Generator || calls.forgone || !deviceHas(certificates) || config.encodedInsertableStreams) return pc;
   callBegins();
   if (calls.state === 'session') return pc;
   const c = {
-    __proto__: null, pc, id: nextId(), config, phase: 'asking', journal: list(), tail: null, state: {}, slots: {}, last: {}, sctp: null,
+    __proto__: null, pc, id: nextId(), config, certificates, phase: 'asking', journal: list(), tail: null, state: {}, slots: {}, last: {}, sctp: null,
     negotiated: false, negotiating: 0, held: list(), unbegun: list(), running: 0, met: list(), count: 0, described: 0, needed: false,
   };
   native.set(connections, pc, c);
@@ -144,8 +151,7 @@ function settleConnection(c) {
   c.phase = 'device';
   const { journal } = c;
   c.journal = list();
-  const { certificates, ...config } = c.config;
-  quiet(ask('connect', c.id, list(config)));
+  quiet(ask('connect', c.id, list({ ...c.config, certificates: namesOf(c.certificates) })));
   for (const { run } of journal) run();
   return undefined;
 }
@@ -154,6 +160,7 @@ function settleConnection(c) {
 function leaveDevice(c) {
   if (c.phase === 'device') quiet(ask('close', c.id));
   c.phase = 'session';
+  forgetCertificates(c.certificates);
   // What the page waits for besides has been done natively.
   for (const { drop } of c.journal) drop();
   c.journal = list();
@@ -261,7 +268,16 @@ const described = ({ type, sdp }) => new pcn.Description({ type, sdp });
 const unaddressed = (sdp) => pcn.replace(sdp, /^a=(candidate:|end-of-candidates).*\r?\n/gm, '');
 
 if (PC) {
-  patchConstructor('RTCPeerConnection', connectionMade);
+  patchConstructor('RTCPeerConnection', connectionMade, (args) => {
+    const [config] = args;
+    madeWith = list();
+    if (config === null || typeof config !== 'object') return args;
+    // No getter of the page's is called twice, nor an iterator.
+    const { certificates } = config;
+    if (certificates !== null && typeof certificates === 'object') madeWith = toList([...certificates]);
+    args[0] = { __proto__: config, certificates: madeWith.length ? [...madeWith] : certificates };
+    return args;
+  });
   if (window.webkitRTCPeerConnection) {
     defineProperty(window, 'webkitRTCPeerConnection', { ...getOwnPropertyDescriptor(window, 'webkitRTCPeerConnection'), value: window.RTCPeerConnection });
   }
@@ -282,8 +298,7 @@ if (PC) {
     call();
     c.config = pcn.config(c.pc);
     pcn.configure(c.pc, { ...c.config, ...OFF_WIRE });
-    const { certificates, ...config } = c.config;
-    tell(c, 'setConfiguration', list(config));
+    tell(c, 'setConfiguration', list(c.config));
   });
   patch('createOffer', (c, args, call) => {
     if (typeof args[0] === 'function') return legacy(c.pc, 'createOffer', args[0], args[1], args[2]);
@@ -601,7 +616,14 @@ if (PC) {
   patch(Sender, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'sender', e)));
   patch(Receiver, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'receiver', e)));
   patch(Transceiver, 'stop', (e, _, call) => { beginAll(e.c); call(); tell(e.c, 'stop', list(), nameOf(e)); sweepBrought(); });
-  patch(Transceiver, 'setCodecPreferences', (e, args, call) => { beginAll(e.c); call(); tell(e.c, 'setCodecPreferences', list(args[0]), nameOf(e)); });
+  patchMethod(Transceiver, 'setCodecPreferences', (target, self, args) => {
+    const e = partOf(self);
+    if (!e) return apply(target, self, args);
+    beginAll(e.c);
+    apply(target, self, list(codecsHere(mdn.kind(e.track), args[0])));
+    tell(e.c, 'setCodecPreferences', list(args[0]), nameOf(e));
+    return undefined;
+  });
   patchAccessor(Transceiver, 'direction', null, (target, self, args) => {
     const e = partOf(self);
     if (e) beginAll(e.c);

@@ -5,6 +5,7 @@
 mod channel;
 mod connection;
 mod devices;
+mod own;
 mod samples;
 
 pub(super) use devices::set_sink;
@@ -36,6 +37,7 @@ pub(super) struct LiveCall {
     channels: Table<u32, LiveChannel>,
     /// Tracks that are brought to the page.
     taps: Table<u32, Tap>,
+    certificates: Table<u32, JsValue>,
     /// Streams that stand for those of the page, by the page's names.
     streams: Vec<(String, JsValue)>,
     /// Names in descriptions: here, in the page.
@@ -64,6 +66,7 @@ impl LiveCall {
             tracks: Table::default(),
             channels: Table::default(),
             taps: Table::default(),
+            certificates: Table::default(),
             streams: Vec::new(),
             names: Vec::new(),
             made: 1 << 31,
@@ -118,7 +121,7 @@ impl LiveCall {
         let args: Array = JSON::parse(if arguments.is_empty() { "[]" } else { &arguments })?.dyn_into()?;
         match verb {
             Verb::Connect => {
-                let live = LiveConnection::open(self.call, target, &args.get(0))?;
+                let live = LiveConnection::open(self.call, target, &self.configuration(&args.get(0))?)?;
                 self.connections.insert(target, live);
                 Ok(Given::Value(JsValue::UNDEFINED))
             }
@@ -166,6 +169,8 @@ impl LiveCall {
                 self.taps.remove(target);
                 Ok(Given::Value(JsValue::UNDEFINED))
             }
+            Verb::GenerateCertificate => self.generate_certificate(&args),
+            Verb::GetCapabilities => own::capabilities().map(Given::Value),
             Verb::Bring => self.bring(&args),
             Verb::Media => {
                 let track = self.tracks.get_mut(target).ok_or_else(|| unknown("track"))?;
@@ -298,6 +303,8 @@ fn is_of_connection(verb: Verb) -> bool {
             | Verb::Untap
             | Verb::Bring
             | Verb::Media
+            | Verb::GenerateCertificate
+            | Verb::GetCapabilities
     )
 }
 

@@ -90,10 +90,14 @@ pub enum Verb {
     Media,
     /// `[getSynchronizationSources or getContributingSources]` of a receiver.
     GetSources,
+    /// `[algorithm, number of the certificate]`; gives what the page may read of it.
+    GenerateCertificate,
+    /// Codecs and extensions of senders and receivers.
+    GetCapabilities,
 }
 
 /// The texts on the wire; protocol/PROTOCOL.md has them in a table.
-pub(crate) const VERBS: [(&str, Verb); 37] = [
+pub(crate) const VERBS: [(&str, Verb); 39] = [
     ("connect", Verb::Connect),
     ("close", Verb::Close),
     ("setConfiguration", Verb::SetConfiguration),
@@ -131,6 +135,8 @@ pub(crate) const VERBS: [(&str, Verb); 37] = [
     ("bring", Verb::Bring),
     ("media", Verb::Media),
     ("getSources", Verb::GetSources),
+    ("generateCertificate", Verb::GenerateCertificate),
+    ("getCapabilities", Verb::GetCapabilities),
 ];
 
 impl Verb {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use offstage_tests::calls::{Ends, SCENARIOS, Scenario, TONE, callee, caller, caller_by, connect, run};
 use offstage_tests::cdp::Page;
 use offstage_tests::process::kill_pid;
-use offstage_tests::session::{Installation, Session};
+use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::xvfb::xdotool;
 use serde_json::{Value, json};
 
@@ -482,6 +482,63 @@ fn a_call_that_the_page_encrypts_is_the_sessions_with_the_devices_microphone_and
     connect(&here, &there, false).unwrap();
     there.wait_until("theirs.videoWidth === 640", PATIENCE).unwrap();
     assert_eq!(session.status().unwrap()["connections"], 0);
+    other.close();
+    session.close();
+}
+
+#[test]
+fn certificates_and_codecs_are_the_devices() {
+    let server = serve();
+    let installation = Installation::from_env().unwrap();
+    // A device that sends FlexFEC, which the session does not.
+    let more = [
+        "--allow-loopback-in-peer-connection",
+        "--disable-features=WebRtcHideLocalIpsWithMdns",
+        "--force-fieldtrials=WebRTC-FlexFEC-03-Advertised/Enabled/",
+    ];
+    let options = SessionOptions {
+        sites: Some(Vec::new()),
+        managed: Some(json!({ "callsAllSites": true })),
+        client_args: more
+            .iter()
+            .flat_map(|argument| ["--engine-arg".to_owned(), (*argument).to_owned()])
+            .collect(),
+        ..SessionOptions::default()
+    };
+    let session = Session::start(&installation, options).unwrap();
+    session.wait_connected(PATIENCE).unwrap();
+    let other = callee(&installation).unwrap();
+    let [page, far] = [&session, &other].map(|end| end.open(&server.url(PATH)).unwrap());
+    let names = "(Interface, kind) => [...new Set(Interface.getCapabilities(kind).codecs.map(({ mimeType }) => mimeType))]";
+    page.evaluate(&format!(
+        "globalThis.names = {names}; globalThis.before = names(RTCRtpSender, 'video'); 0"
+    ))
+    .unwrap();
+    page.wait_until("names(RTCRtpSender, 'video').includes('video/flexfec-03')", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("[!before.includes('video/flexfec-03'), names(RTCRtpReceiver, 'audio').includes('audio/opus'), RTCRtpSender.getCapabilities('smell')]").unwrap(), json!([true, true, null]));
+    let make = "Promise.all([{ name: 'ECDSA', namedCurve: 'P-256' }, { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256', expires: 90000000 }].map((how) => RTCPeerConnection.generateCertificate(how)))\
+         .then((made) => { globalThis.made = made; return made.map((one) => [one instanceof RTCCertificate, one.expires - Date.now() < 100000000, one.getFingerprints().length]); })";
+    assert_eq!(page.evaluate_within(make, PATIENCE).unwrap(), json!([[true, false, 1], [true, true, 1]]));
+    for (at, peer) in [&far, &far].into_iter().enumerate() {
+        page.evaluate_within(
+            &format!("begin({{ make: () => homemade(), config: {{ certificates: [made[{at}]] }} }})"),
+            PATIENCE,
+        )
+        .unwrap();
+        page.evaluate("{ const all = pc.getTransceivers(); all.find(({ sender }) => sender.track.kind === 'video').setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs.filter(({ mimeType }) => mimeType === 'video/VP9')); } 0").unwrap();
+        peer.evaluate_within("begin({ audio: false, video: false })", PATIENCE).unwrap();
+        connect(&page, peer, false).unwrap();
+        let shown = format!(
+            "(() => {{ const [{{ algorithm, value }}] = made[{at}].getFingerprints(); return [pc.localDescription.sdp.includes(`a=fingerprint:${{algorithm}} ${{value.toUpperCase()}}`), pc.localDescription.sdp.includes('H264'), pc.localDescription.sdp.includes('VP9')]; }})()"
+        );
+        assert_eq!(page.evaluate(&shown).unwrap(), json!([true, false, true]), "certificate {at}");
+        seen(peer, "what the page makes", "colour(theirs)", reddish);
+        assert_eq!(session.status().unwrap()["connections"], 1);
+        page.evaluate("pc.close(); 0").unwrap();
+    }
+    // One of before the device was there is unknown to it: its calls stay in the session.
+    let wrong = "RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-1' }).then(() => '', ({ name }) => name)";
+    assert_eq!(page.evaluate_within(wrong, PATIENCE).unwrap(), "NotSupportedError");
     other.close();
     session.close();
 }
