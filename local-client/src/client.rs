@@ -82,6 +82,8 @@ pub const MAX_ALL_PLAYERS: usize = 256;
 pub const MAX_BUFFERS: usize = 16;
 /// Longest origin; a host has at most 253 bytes.
 const MAX_ORIGIN: usize = 300;
+/// Bytes that may wait for one session of what may be large: messages of data channels.
+const BULK_QUEUE: usize = 128 * 1024 * 1024;
 /// Messages taken from one session before the next one has its turn.
 const TURN: usize = 32;
 
@@ -158,6 +160,7 @@ impl Client {
 
     pub fn session_opened(&mut self, now: Monotonic, session: u64, peer: Peer) {
         let mut config = MuxConfig::of_component("client", env!("CARGO_PKG_VERSION"));
+        config.bulk_queue = BULK_QUEUE;
         let features = [
             offstage_protocol::FEATURE_FILES,
             offstage_protocol::FEATURE_FETCH,

@@ -183,7 +183,13 @@ function forgo(c) {
 
 const DEVICE = (c) => c && (c.phase === 'asking' || c.phase === 'device');
 const connectionOf = (pc) => { const c = native.get(connections, pc); return DEVICE(c) ? c : null; };
-const partOf = (object) => { const e = native.get(parts, object); return e && DEVICE(e.c) ? e : null; };
+/** A `track` event comes before the negotiation is over, and its transceiver has to be known by then. */
+const noteAll = () => { for (const c of calls.connections.values()) if (DEVICE(c)) noteParts(c); };
+const partOf = (object) => {
+  if (!native.get(parts, object)) noteAll();
+  const e = native.get(parts, object);
+  return e && DEVICE(e.c) ? e : null;
+};
 
 /** Runs something when the device has the connection, in the order of the page's calls; or `drop`, if it never has. */
 function inTurn(c, run, drop) {
@@ -607,11 +613,16 @@ if (PC) {
       sweepBrought();
     });
   });
-  patch(Sender, 'setParameters', (e, args, call) => promised(async () => {
-    const { encodings, degradationPreference } = args[0] || {};
-    await safe(call());
-    await send(e.c, 'setParameters', list({ encodings, degradationPreference }, args[1] || {}), nameOf(e));
-  }));
+  patchMethod(Sender, 'setParameters', (target, self, args) => {
+    const e = partOf(self);
+    if (!e) return apply(target, self, args);
+    return promised(async () => {
+      const { encodings, degradationPreference } = args[0] || {};
+      // A key frame of the page's own connection would never come.
+      await safe(apply(target, self, args.slice(0, 1)));
+      await send(e.c, 'setParameters', list({ encodings, degradationPreference }, args[1] || {}), nameOf(e));
+    });
+  });
   patch(Sender, 'setStreams', (e, args, call) => { beginAll(e.c); call(); tell(e.c, 'setStreams', list(streamNames(args)), nameOf(e)); });
   patch(Sender, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'sender', e)));
   patch(Receiver, 'getStats', (e, _, call) => promised(() => statsOf(e.c, call, 'receiver', e)));

@@ -29,8 +29,6 @@ const TELL_BYTES = 8000;
 /** The transceiver of a track that the device receives. */
 function received(track) {
   if (!PC) return null;
-  // A `track` event comes before the negotiation is over.
-  if (!native.get(parts, track)) for (const c of calls.connections.values()) if (DEVICE(c)) noteParts(c);
   const e = partOf(track);
   return e && (e.track === track || native.has(receivedClones, track)) ? e : null;
 }

@@ -1,12 +1,15 @@
 // World: MAIN. What of calls is a browser's own and must be the device's: certificates, and the codecs that it can send and receive.
 
-/** Certificate of the page's → {id, expires, fingerprints} of its twin on the device. */
-let certificates = new WeakMap();
+/** A certificate's own fingerprint, which its copies (postMessage) have as well → {id, expires, fingerprints} of its twin on the device. */
+let certificates = table();
+const MOST_CERTIFICATES = 200;
+const fingerprintsOf = window.RTCCertificate && bound(RTCCertificate.prototype.getFingerprints);
+const twinOf = (certificate) => { let own = null; succeeds(() => { own = fingerprintsOf(certificate)[0].value; }); return own && certificates.get(own); };
 /** Whether the device has twins of all of them: no certificate can leave the session. */
-const deviceHas = (given) => given.every((one) => native.get(certificates, one));
-const namesOf = (given) => given.map((one) => (native.get(certificates, one) || {}).id);
-const forgetCertificates = (given) => { for (const one of given) native.set(certificates, one, undefined); };
-const loseCertificates = () => { certificates = new WeakMap(); calls.capabilities = null; };
+const deviceHas = (given) => given.every(twinOf);
+const namesOf = (given) => given.map((one) => (twinOf(one) || {}).id);
+const forgetCertificates = (given) => { for (const one of given) certificates.delete(fingerprintsOf(one)[0].value); };
+const loseCertificates = () => { [certificates, calls.capabilities] = list(table(), null); };
 
 /** {sender: {audio, video}, receiver: {audio, video}}: the device's, as soon as they are known. */
 function learnCapabilities() {
@@ -39,18 +42,19 @@ if (PC) {
       const id = nextId();
       try {
         const { value } = await ask('generateCertificate', 0, list(algorithm, id));
-        native.set(certificates, certificate, { __proto__: null, id, expires: value.expires, fingerprints: value.fingerprints });
+        certificates.set(fingerprintsOf(certificate)[0].value, { __proto__: null, id, expires: value.expires, fingerprints: value.fingerprints });
+        certificates.limit(MOST_CERTIFICATES);
       } catch { /* then its connections are the session's */ }
       return certificate;
     });
   });
   if (window.RTCCertificate) {
     patchAccessor(RTCCertificate.prototype, 'expires', (target, self) => {
-      const twin = native.get(certificates, self);
+      const twin = twinOf(self);
       return twin ? twin.expires : apply(target, self, []);
     });
     patchMethod(RTCCertificate.prototype, 'getFingerprints', (target, self, args) => {
-      const twin = native.get(certificates, self);
+      const twin = twinOf(self);
       return twin ? parse(stringify(twin.fingerprints)) : apply(target, self, args);
     });
   }

@@ -1,6 +1,7 @@
 //! Calls of sessions: whose they are, and whether their sites may have microphone and camera.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use offstage_protocol::ErrorCode;
@@ -9,13 +10,16 @@ use offstage_protocol::message::CallEvent;
 use offstage_protocol::message::CallFailed;
 use offstage_protocol::message::CallRequest;
 use offstage_protocol::message::CloseCall;
+use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::message::OpenCall;
 use offstage_protocol::message::PlayTracks;
 use offstage_protocol::message::StageCall;
 use offstage_protocol::message::ToDeviceKind;
 use offstage_protocol::message::ToStageKind;
+use offstage_protocol::prost::Message as _;
 
+use crate::client::BULK_QUEUE;
 use crate::client::Client;
 use crate::client::MAX_ORIGIN;
 use crate::client::capture::Captures;
@@ -28,6 +32,12 @@ const MAX_CALLS: usize = 32;
 const MAX_HELD: usize = 16;
 /// Sites that the person's word is remembered for.
 const MAX_ALLOWED: usize = 200;
+/// The first of the streams on which messages and samples go to sessions, one for each call: a session's own numbers begin at 16.
+const FIRST_CALL_STREAM: u32 = 1 << 31;
+/// Bytes of a session's queue that are kept for what other channels tell when one has filled it with its messages.
+const OTHER_CHANNELS: usize = 4 * 1024 * 1024;
+/// What the page's `RTCError` says when a channel has brought more than its page took.
+const DROWNED: &str = r#"{"message":"More messages came than could be passed on","errorDetail":"data-channel-failure","readyState":"closed"}"#;
 
 /// A document of a session that calls.
 #[derive(Debug)]
@@ -41,6 +51,15 @@ pub(crate) struct Call {
     held: Option<Held>,
     /// The site has had microphone or camera: it may know what they are called.
     permitted: bool,
+    /// Channels that were closed because too much came.
+    drowned: BTreeSet<u32>,
+}
+
+impl Call {
+    /// Where what may be large goes: it keeps nothing else waiting.
+    fn stream(&self) -> u32 {
+        FIRST_CALL_STREAM | self.name
+    }
 }
 
 /// Requests that wait for the person's word on microphone and camera, or on a screen, which the first of them wants.
@@ -197,7 +216,15 @@ impl Client {
         };
         self.calls.insert(
             call,
-            Call { session, name, origin, captures: Captures::default(), held: None, permitted },
+            Call {
+                session,
+                name,
+                origin,
+                captures: Captures::default(),
+                held: None,
+                permitted,
+                drowned: BTreeSet::new(),
+            },
         );
         self.tell_stage_of(call);
     }
@@ -312,8 +339,41 @@ impl Client {
         if matches!(kind, FromDeviceKind::CallFailed(_)) {
             self.forget_call(call);
         }
-        self.tell(session, kind);
+        match kind {
+            FromDeviceKind::CallEvent(event) if event.event.starts_with("channel.") => {
+                self.tell_of_channel(call, event);
+            }
+            kind => self.tell(session, kind),
+        }
         None
+    }
+
+    /// All that is of a channel stays in order. One that brings more than its page takes is closed: nobody can ask the other end to wait
+    /// (WebRTC 1.0 has no back pressure for what is received).
+    fn tell_of_channel(&mut self, call: u32, event: CallEvent) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let (session, name, stream, channel) = (state.session, state.name, state.stream(), event.target);
+        let Some(mux) = self.sessions.get_mut(&session).map(|session| &mut session.mux) else { return };
+        if state.drowned.contains(&channel) || !mux.is_connected() {
+            return;
+        }
+        let is_full = event.event == "channel.message" && mux.queued_bytes() > BULK_QUEUE - OTHER_CHANNELS;
+        let message = FromDevice { kind: Some(FromDeviceKind::CallEvent(event)) }.encode_to_vec();
+        if !is_full && mux.send(stream, message).is_ok() {
+            return;
+        }
+        tracing::warn!("a data channel brought more than its page took: it is closed");
+        state.drowned.insert(channel);
+        for (event, detail) in [("channel.error", DROWNED), ("channel.close", "{}")] {
+            let (event, detail, data) = (event.to_owned(), detail.to_owned(), Vec::new());
+            let told = CallEvent { call: name, target: channel, event, detail, data };
+            // What waits for the page is for a channel that is no more.
+            self.tell(session, FromDeviceKind::CallEvent(told));
+        }
+        let (request, verb, arguments) = (OWN_REQUEST, "closeChannel".to_owned(), "[]".to_owned());
+        let (target, transceiver, data) = (channel, String::new(), Vec::new());
+        let close = CallRequest { call, request, verb, target, transceiver, arguments, data };
+        self.tell_stage(ToDeviceKind::CallRequest(close));
     }
 
     fn end_call(&mut self, call: u32) {
@@ -322,8 +382,12 @@ impl Client {
     }
 
     fn forget_call(&mut self, call: u32) {
-        if self.calls.remove(&call).is_some_and(|state| state.held.is_some()) {
+        let Some(state) = self.calls.remove(&call) else { return };
+        if state.held.is_some() {
             self.questions.push_back(Asking::Withdraw { call });
+        }
+        if let Some(session) = self.sessions.get_mut(&state.session) {
+            session.mux.close_stream(state.stream());
         }
         self.show_chooser();
     }

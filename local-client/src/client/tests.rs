@@ -1,5 +1,6 @@
 //! The machine with sessions that speak the real protocol, without any I/O.
 
+mod channels;
 mod screens;
 
 use offstage_protocol::frame::GEOMETRY_STREAM;

@@ -486,6 +486,56 @@ fn a_call_that_the_page_encrypts_is_the_sessions_with_the_devices_microphone_and
     session.close();
 }
 
+/// What pages do with a transceiver while they hear of its track is before the answer, at both ends.
+#[test]
+fn a_page_answers_with_what_it_sets_as_it_hears_of_a_track() {
+    let server = serve();
+    let (session, other) = ends();
+    let [page, far] = [&session, &other].map(|end| end.open(&server.url(PATH)).unwrap());
+    far.evaluate_within("begin({ audio: false })", PATIENCE).unwrap();
+    page.evaluate_within("begin({ audio: false, video: false })", PATIENCE).unwrap();
+    page.evaluate("pc.ontrack = ({ transceiver }) => { transceiver.direction = 'sendrecv'; \
+         transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities('video').codecs.filter(({ mimeType }) => mimeType === 'video/VP9')); \
+         transceiver.sender.replaceTrack(homemade().getVideoTracks()[0]); }; 0").unwrap();
+    connect(&far, &page, false).unwrap();
+    seen(&far, "what the page has put in", "colour(own)", greenish);
+    far.wait_until("pc.getTransceivers()[0].currentDirection === 'sendrecv'", PATIENCE).unwrap();
+    far.evaluate("theirs.srcObject = new MediaStream([pc.getReceivers()[0].track]); 0").unwrap();
+    seen(&far, "what the page has put in", "colour(theirs)", reddish);
+    assert_eq!(
+        page.evaluate("['VP8', 'VP9'].map((name) => pc.localDescription.sdp.includes(name))").unwrap(),
+        json!([false, true])
+    );
+    assert_eq!(session.status().unwrap()["connections"], 1);
+    other.close();
+    session.close();
+}
+
+/// A file of 50 MB, as fast as it goes, beside a call that goes on.
+#[test]
+fn a_large_file_arrives_whole_over_a_data_channel() {
+    const PIECES: u32 = 800;
+    let server = serve();
+    let (session, other) = ends();
+    let [page, far] = calling(&session, &other, &server.url(PATH));
+    page.evaluate(
+        "globalThis.pieces = 0; globalThis.wrong = 0; channel.onmessage = ({ data }) => { \
+         if (data.byteLength !== 65536 || new Uint32Array(data)[0] !== pieces) wrong++; pieces++; }; 0",
+    )
+    .unwrap();
+    far.evaluate(&format!("(async () => {{ for (let i = 0; i < {PIECES}; i++) {{ \
+         while (channel.bufferedAmount > 4000000) await new Promise((resolve) => {{ setTimeout(resolve, 5); }}); \
+         const piece = new Uint32Array(16384); piece[0] = i; channel.send(piece); }} }})(); 0")).unwrap();
+    page.wait_until(&format!("pieces === {PIECES}"), PATIENCE).unwrap();
+    assert_eq!(
+        page.evaluate("[wrong, channel.readyState, pc.connectionState]").unwrap(),
+        json!([0, "open", "connected"])
+    );
+    assert_eq!(session.status().unwrap()["connections"], 1);
+    other.close();
+    session.close();
+}
+
 #[test]
 fn certificates_and_codecs_are_the_devices() {
     let server = serve();
