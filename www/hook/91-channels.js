@@ -20,7 +20,7 @@ function channelMade(c, dc) {
 const OWN_EVENTS = list('open', 'closing', 'close', 'error');
 
 function openChannel(c, dc, id) {
-  const d = { __proto__: null, c, dc, id, state: 'connecting', waiting: 0, buffered: 0, number: null, tail: null, came: false, over: false };
+  const d = { __proto__: null, c, dc, id, state: 'connecting', waiting: 0, low: false, buffered: 0, number: null, tail: null, came: false, over: false };
   native.set(channels, dc, d);
   for (const type of OWN_EVENTS) native.listen(dc, type, (event) => { if (event.isTrusted && c.phase !== 'session') native.stop(event); });
   calls.channels.set(id, d);
@@ -52,6 +52,8 @@ function channelClosed(d) {
   native.dispatch(d.dc, new native.Event('close'));
 }
 
+const isLow = (d) => d.waiting + d.buffered <= dcn.threshold(d.dc);
+
 /** Something has happened to the device's channel. */
 function channelEvent(d, type, detail, data) {
   if (typeof detail.id === 'number') d.number = detail.id;
@@ -61,6 +63,8 @@ function channelEvent(d, type, detail, data) {
   const closes = d.state === 'closing';
   if (closes && type === 'open') return undefined;
   if (typeof detail.readyState === 'string' && (!closes || detail.readyState !== 'open')) d.state = detail.readyState;
+  // For the page there is more, which the device does not have yet.
+  if (type === 'bufferedamountlow' && !isLow(d)) { d.low = true; return undefined; }
   let event = null;
   if (type === 'message') {
     const { buffer } = native.slice8(data, 0);
@@ -113,6 +117,7 @@ if (DC) {
         under -= size;
         d.waiting -= size;
         if (typeof value === 'number') d.buffered = value;
+        if (d.low && isLow(d)) { d.low = false; native.dispatch(d.dc, new native.Event('bufferedamountlow')); }
         if (!resting) sendMore();
       };
       apply(then, ask('send', d.id, text === null ? list() : list(text), '', bytes), [({ value }) => answered(value), () => answered()]);

@@ -340,7 +340,7 @@ impl Client {
             self.forget_call(call);
         }
         match kind {
-            FromDeviceKind::CallEvent(event) if event.event.starts_with("channel.") => {
+            FromDeviceKind::CallEvent(event) if is_after_messages(&event.event) => {
                 self.tell_of_channel(call, event);
             }
             kind => self.tell(session, kind),
@@ -348,7 +348,7 @@ impl Client {
         None
     }
 
-    /// All that is of a channel stays in order. One that brings more than its page takes is closed: nobody can ask the other end to wait
+    /// Messages and the end of a channel stay in order. One that brings more than its page takes is closed: nobody can ask the other end to wait
     /// (WebRTC 1.0 has no back pressure for what is received).
     fn tell_of_channel(&mut self, call: u32, event: CallEvent) {
         let Some(state) = self.calls.get_mut(&call) else { return };
@@ -429,6 +429,11 @@ impl Client {
             self.end_call(call);
         }
     }
+}
+
+/// What of a channel has to stay behind the messages that came before it. That it is open or takes more may overtake them.
+fn is_after_messages(event: &str) -> bool {
+    matches!(event, "channel.message" | "channel.error" | "channel.closing" | "channel.close")
 }
 
 /// Whether all that is wanted has been allowed.

@@ -37,6 +37,10 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 /// itself by the engine: the process id stays, and no unsafe code runs between fork and exec.
 const HAND_OVER: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
 const CLASS: &str = "offstage";
+const DISABLE_FEATURES: &str = "--disable-features=";
+/// Media keys belong to the session's page; a share of a screen was clicked for there, and is asked for by the client.
+const FEATURES_OFF: &str =
+    "HardwareMediaKeyHandling,GlobalMediaControls,Translate,GetDisplayMediaRequiresUserActivation";
 
 /// What an engine is started with.
 #[derive(Debug, Clone)]
@@ -270,11 +274,17 @@ fn arguments(launch: &Launch) -> Vec<OsString> {
             "--disable-background-timer-throttling",
             // A CSS pixel is a pixel of the screen.
             "--force-device-scale-factor=1",
-            // Media keys belong to the session's page.
-            "--disable-features=HardwareMediaKeyHandling,GlobalMediaControls,Translate,GetDisplayMediaRequiresUserActivation",
         ]
         .map(OsString::from),
     );
+    // Chromium heeds the last of such lists alone.
+    let (features, others): (Vec<_>, Vec<_>) = launch
+        .extra_arguments
+        .iter()
+        .partition(|argument| argument.to_string_lossy().starts_with(DISABLE_FEATURES));
+    let more = features.iter().map(|argument| argument.to_string_lossy());
+    let more = more.map(|argument| argument.replacen(DISABLE_FEATURES, ",", 1)).collect::<String>();
+    arguments.push(format!("{DISABLE_FEATURES}{FEATURES_OFF}{more}").into());
     if rustix::process::geteuid().is_root() {
         // Chromium refuses to run as root with its sandbox.
         arguments.extend(["--no-sandbox", "--test-type"].map(OsString::from));
@@ -285,7 +295,7 @@ fn arguments(launch: &Launch) -> Vec<OsString> {
         arguments.push(OsString::from("--ozone-platform=x11"));
         arguments.push(OsString::from(format!("--class={CLASS}")));
     }
-    arguments.extend(launch.extra_arguments.iter().cloned());
+    arguments.extend(others.into_iter().cloned());
     arguments.push(if launch.headless {
         OsString::from(&launch.start_url)
     } else {
@@ -338,6 +348,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shown = format!("{:?}", arguments(&launch("chromium", folder.path())));
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn features_that_somebody_turns_off_are_turned_off_besides_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut launch = launch("chromium", folder.path());
+        launch.extra_arguments =
+            ["--disable-features=A,B", "--mute-audio", "--disable-features=C"].map(OsString::from).into();
+        let arguments: Vec<_> =
+            arguments(&launch).into_iter().map(|one| one.into_string().unwrap_or_default()).collect();
+        let lists: Vec<_> = arguments.iter().filter(|one| one.starts_with(DISABLE_FEATURES)).collect();
+        assert_eq!(lists, [&format!("{DISABLE_FEATURES}{FEATURES_OFF},A,B,C")]);
+        assert!(arguments.contains(&"--mute-audio".to_owned()));
     }
 
     #[tokio::test(flavor = "current_thread")]
