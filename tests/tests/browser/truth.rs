@@ -10,7 +10,9 @@ use crate::scene::{PATIENCE, Scene};
 /// Frames in a second of the clips.
 const RATE: f64 = 30.0;
 
-/// How far picture and position may be apart, in milliseconds, at the 99th percentile.
+/// How far picture and position may be apart, in milliseconds, at the 99th percentile. Of the media's own time, or of the wall clock
+/// where the media runs faster: what a person hears before it is seen is time on their own clock, and a display that refreshes 60
+/// times a second shows a frame up to 33 ms of media late at rate 2, however right the clock is.
 const LIMIT_MS: f64 = 40.0;
 
 /// How long after a command, and after a stop of the machine, the two clocks may take to come together: the page learns that the
@@ -147,7 +149,7 @@ fn compare(frames: &[Vec<f64>], positions: &[Vec<f64>], rate: f64) -> Vec<f64> {
         if row[0] >= from
             && let Some(position) = position_at(positions, row[0])
         {
-            counted.push(off_by_ms(row[1], position).abs());
+            counted.push(off_by_ms(row[1], position).abs() / rate.max(1.0));
         }
     }
     counted.sort_by(f64::total_cmp);
