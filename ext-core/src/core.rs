@@ -638,6 +638,7 @@ fn set_geometry(
             viewport_width: to_u32(w.viewport_width),
             viewport_height: to_u32(w.viewport_height),
             calibrated: w.calibrated,
+            screen: None,
         }),
         object_fit: short(&geometry.object_fit),
         object_position: short(&geometry.object_position),

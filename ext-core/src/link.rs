@@ -366,7 +366,11 @@ impl DeviceLink {
                 self.events.push_back(LinkEvent::Log { level: line.level, text });
             }
             BridgeKind::LogChunk(chunk) => self.events.push_back(LinkEvent::Collected(Part::Bridge, chunk)),
-            BridgeKind::Session(_) | BridgeKind::LogControl(_) | BridgeKind::Metrics(_) => {}
+            BridgeKind::Session(_)
+            | BridgeKind::LogControl(_)
+            | BridgeKind::Metrics(_)
+            | BridgeKind::WatchWindows(_)
+            | BridgeKind::Windows(_) => {}
         }
     }
 

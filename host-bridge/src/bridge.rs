@@ -396,7 +396,8 @@ impl Bridge {
             Some(BridgeKind::Metrics(metrics)) => self.order(Command::Show(Box::new(metrics))),
             // What only a bridge says, and what a later extension may say.
             Some(BridgeKind::ChannelUp(_) | BridgeKind::ChannelDown(_) | BridgeKind::Session(_))
-            | Some(BridgeKind::Log(_) | BridgeKind::LogChunk(_))
+            | Some(BridgeKind::Log(_) | BridgeKind::LogChunk(_) | BridgeKind::Windows(_))
+            | Some(BridgeKind::WatchWindows(_))
             | None => {}
         }
     }

@@ -39,3 +39,7 @@ pub const FEATURE_FETCH: &str = "fetch";
 pub const FEATURE_LOGS: &str = "logs";
 /// The end knows the messages of calls.
 pub const FEATURE_CALLS: &str = "calls";
+/// The device draws pictures that are clipped by outlines, turned, translucent or filtered.
+pub const FEATURE_SHAPES: &str = "shapes";
+/// The feature of a bridge that watches the session's windows.
+pub const FEATURE_WINDOWS: &str = "windows";

@@ -9,11 +9,13 @@
 
 mod bridge;
 mod calls;
+mod geometry;
 
 use prost::{Message, Oneof};
 
 pub use self::bridge::*;
 pub use self::calls::*;
+pub use self::geometry::*;
 
 // ---------------------------------------------------------------------------------------------
 // Stream 0: control of the connection itself.
@@ -344,68 +346,6 @@ pub struct WatchFrames {
     pub on: bool,
 }
 
-/// Where the picture is. All lengths in physical pixels of the session.
-#[derive(Clone, PartialEq, Message)]
-pub struct SetGeometry {
-    #[prost(uint32, tag = "1")]
-    pub player: u32,
-    /// Counts up; older ones are ignored.
-    #[prost(uint32, tag = "2")]
-    pub seq: u32,
-    /// The element's content box, relative to the top-level viewport.
-    #[prost(message, optional, tag = "3")]
-    pub rect: Option<Rect>,
-    /// The parts of it that can be seen, relative to the top-level viewport; empty hides the picture.
-    #[prost(message, repeated, tag = "4")]
-    pub visible: Vec<Rect>,
-    #[prost(message, optional, tag = "5")]
-    pub window: Option<WindowHint>,
-    /// `object-fit` as CSS text; empty means `contain`.
-    #[prost(string, tag = "6")]
-    pub object_fit: String,
-    /// `object-position` as CSS text; empty means `50% 50%`.
-    #[prost(string, tag = "7")]
-    pub object_position: String,
-    /// Written over the picture: what the session's person wants to be told of it; empty for nothing.
-    #[prost(string, tag = "8")]
-    pub label: String,
-    /// A line around the picture.
-    #[prost(bool, tag = "9")]
-    pub outline: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-pub struct Rect {
-    #[prost(sint32, tag = "1")]
-    pub x: i32,
-    #[prost(sint32, tag = "2")]
-    pub y: i32,
-    #[prost(uint32, tag = "3")]
-    pub width: u32,
-    #[prost(uint32, tag = "4")]
-    pub height: u32,
-}
-
-/// What the page's side knows about the browser window that holds it, in physical pixels.
-#[derive(Clone, Copy, PartialEq, Message)]
-pub struct WindowHint {
-    /// Outer rectangle of the browser window on the session's screen.
-    #[prost(message, optional, tag = "1")]
-    pub outer: Option<Rect>,
-    /// The viewport's origin relative to the outer rectangle's origin.
-    #[prost(sint32, tag = "2")]
-    pub viewport_x: i32,
-    #[prost(sint32, tag = "3")]
-    pub viewport_y: i32,
-    #[prost(uint32, tag = "4")]
-    pub viewport_width: u32,
-    #[prost(uint32, tag = "5")]
-    pub viewport_height: u32,
-    /// True once a pointer event has confirmed the viewport's origin.
-    #[prost(bool, tag = "6")]
-    pub calibrated: bool,
-}
-
 /// The player plays a file (or a playlist) instead of what source buffers hold. The device asks for its bytes with
 /// [`FetchRange`] and tells what it holds with [`BufferChanged`] of buffer 1 and operation 0. Feature `files`.
 #[derive(Clone, PartialEq, Message)]
@@ -702,6 +642,15 @@ pub struct Layout {
     pub label: String,
     #[prost(bool, tag = "7")]
     pub outline: bool,
+    /// As in [`SetGeometry::turn`], in the device's pixels and relative to the picture's upright box.
+    #[prost(message, optional, tag = "8")]
+    pub turn: Option<Turn>,
+    /// As in [`SetGeometry::blend`].
+    #[prost(message, optional, tag = "9")]
+    pub blend: Option<Blend>,
+    /// As in [`SetGeometry::filter`].
+    #[prost(string, tag = "10")]
+    pub filter: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

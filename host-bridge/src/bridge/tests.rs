@@ -449,7 +449,10 @@ impl Test {
                 BridgeKind::ChannelDown(down) => format!("down OFS-{} {}", down.code, down.retry_ms),
                 BridgeKind::Log(line) => format!("{} {}", line.level, line.text),
                 BridgeKind::LogChunk(chunk) => format!("collected {} {:?}", chunk.correlation, chunk.lines),
-                said @ (BridgeKind::LogControl(_) | BridgeKind::Metrics(_)) => format!("never {said:?}"),
+                said @ (BridgeKind::LogControl(_)
+                | BridgeKind::Metrics(_)
+                | BridgeKind::WatchWindows(_)
+                | BridgeKind::Windows(_)) => format!("never {said:?}"),
             });
         }
         said

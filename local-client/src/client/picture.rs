@@ -178,6 +178,7 @@ impl Picture {
                     object_position,
                     label,
                     outline,
+                    ..Layout::default()
                 }));
                 self.asked = Some(Asked { wanted: newest, at: now });
             }

@@ -2,7 +2,7 @@
 
 use prost::{Message, Oneof};
 
-use super::Hello;
+use super::{Hello, SessionWindows, WatchWindows};
 
 // ---------------------------------------------------------------------------------------------
 // Stream 1: between the extension and its own bridge; never crosses the channel.
@@ -10,7 +10,7 @@ use super::Hello;
 /// What extension and bridge tell each other, on stream [`crate::frame::BRIDGE_STREAM`].
 #[derive(Clone, PartialEq, Message)]
 pub struct BridgeMessage {
-    #[prost(oneof = "BridgeKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "BridgeKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub kind: Option<BridgeKind>,
 }
 
@@ -41,6 +41,10 @@ pub enum BridgeKind {
     /// The extension: its counters, for the bridge to show to the machine's monitoring.
     #[prost(message, tag = "8")]
     Metrics(Metrics),
+    #[prost(message, tag = "9")]
+    WatchWindows(WatchWindows),
+    #[prost(message, tag = "10")]
+    Windows(SessionWindows),
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -3,14 +3,15 @@
 use prost::Message;
 
 use crate::message::{
-    Abort, AddSourceBuffer, Append, AppendSettings, BridgeKind, BridgeMessage, BufferChanged, CallAnswer,
-    CallEvent, CallFailed, CallRequest, ChangeType, ChannelDown, ChannelUp, Close, CloseAll, CloseCall,
-    ClosePlayer, CodeCount, Control, ControlKind, Credit, DeviceChanged, EndOfStream, FetchCancelled,
-    FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello,
-    Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile, OpenPlayer, Ping, PlayTracks,
-    PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo, SetDuration, SetGeometry,
-    SetPlayback, StageCall, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks,
-    WatchFrames, WindowAsked, WindowHint,
+    Abort, AddSourceBuffer, Append, AppendSettings, Blend, BridgeKind, BridgeMessage, BufferChanged,
+    CallAnswer, CallEvent, CallFailed, CallRequest, ChangeType, ChannelDown, ChannelUp, Clip, Close,
+    CloseAll, CloseCall, ClosePlayer, CodeCount, Control, ControlKind, Credit, DeviceChanged, EndOfStream,
+    FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind, FromStage,
+    FromStageKind, Hello, Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile, OpenPlayer,
+    Ping, PlayTracks, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo,
+    SessionWindow, SessionWindows, SetDuration, SetGeometry, SetPlayback, StageCall, StreamClosed, ToDevice,
+    ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks, Turn, WatchFrames, WatchWindows, WindowAsked,
+    WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -67,6 +68,17 @@ fn bridge() -> Vec<BridgeKind> {
         }),
         BridgeKind::LogControl(LogControl { level: "debug".into(), correlation: "5f0c".into() }),
         BridgeKind::LogChunk(LogChunk { correlation: "5f0c".into(), lines: lines(), last: true }),
+        BridgeKind::WatchWindows(WatchWindows { on: true }),
+        BridgeKind::Windows(SessionWindows {
+            seq: 3,
+            screen: Some(rect()),
+            windows: vec![SessionWindow {
+                inner: Some(rect()),
+                outer: Some(rect()),
+                shown: true,
+                covered: vec![rect()],
+            }],
+        }),
         BridgeKind::Metrics(Metrics {
             players: 2,
             redirected: 3,
@@ -104,6 +116,7 @@ fn to_device() -> Vec<ToDeviceKind> {
         viewport_width: 1600,
         viewport_height: 815,
         calibrated: true,
+        screen: Some(Rect { x: 0, y: 0, width: 1920, height: 1080 }),
     };
     vec![
         ToDeviceKind::OpenPlayer(OpenPlayer { player, origin: "https://example.org".into() }),
@@ -163,6 +176,10 @@ fn to_device() -> Vec<ToDeviceKind> {
             object_position: "50% 0%".into(),
             label: "On your device · 1280×720".into(),
             outline: true,
+            clips: vec![Clip { corners: vec![0, 0, 160, 0, -16, 1600], even_odd: true }],
+            turn: Some(turn()),
+            blend: Some(blend()),
+            filter: "blur(2px)".into(),
         }),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {
@@ -279,7 +296,26 @@ fn to_stage() -> Vec<ToStageKind> {
 fn layout() -> Layout {
     let (object_fit, object_position) = ("cover".into(), "50% 0%".into());
     let label = "On your device".into();
-    Layout { player: 5, width: 1280, height: 720, object_fit, object_position, label, outline: true }
+    Layout {
+        player: 5,
+        width: 1280,
+        height: 720,
+        object_fit,
+        object_position,
+        label,
+        outline: true,
+        turn: Some(turn()),
+        blend: Some(blend()),
+        filter: "blur(2px)".into(),
+    }
+}
+
+fn turn() -> Turn {
+    Turn { width: 640.0, height: 360.5, a: 0.0, b: 1.0, c: -1.0, d: 0.0, e: 360.5, f: 0.0 }
+}
+
+fn blend() -> Blend {
+    Blend { opacity: 0.5, ground: 0x00ff_8000 }
 }
 
 fn from_stage() -> Vec<FromStageKind> {

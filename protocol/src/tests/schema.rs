@@ -8,7 +8,9 @@ const SOURCE: &str = concat!(
     "\n",
     include_str!("../message/bridge.rs"),
     "\n",
-    include_str!("../message/calls.rs")
+    include_str!("../message/calls.rs"),
+    "\n",
+    include_str!("../message/geometry.rs")
 );
 
 /// A struct, or an enum that stands in a message's `oneof`.
