@@ -6,6 +6,7 @@
 mod cases;
 mod compare;
 mod stage;
+mod windows;
 
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub use self::cases::{Case, Place, cases};
 pub use self::compare::{Difference, compare, damaged, is_picture};
 pub use self::stage::{Side, Stage};
+pub use self::windows::{WINDOWS, WindowCase, run_window};
 
 /// The device scale factors of the session's browser; the device's engine is always at 1.
 pub const SCALES: [f64; 5] = [1.0, 1.25, 1.5, 1.75, 2.0];

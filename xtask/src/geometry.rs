@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use offstage_tests::geometry::{Row, SCALES, Stage, cases, run as look};
+use offstage_tests::geometry::{Row, SCALES, Stage, WINDOWS, cases, run as look, run_window};
 use offstage_tests::session::Installation;
 use serde_json::json;
 
@@ -52,12 +52,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for scale in SCALES.iter().filter(|scale| options.scale.is_empty() || options.scale.contains(scale)) {
         let chosen: Vec<_> =
             cases().into_iter().filter(|case| wanted(case.name) && case.scales.contains(scale)).collect();
-        if chosen.is_empty() {
+        // The same at every factor but for the windows' sizes: at a whole and at a fractional one.
+        let windows: Vec<_> = WINDOWS
+            .iter()
+            .filter(|case| wanted(&format!("window: {}", case.name)) && [1.0, 1.25].contains(scale))
+            .collect();
+        if chosen.is_empty() && windows.is_empty() {
             continue;
         }
         let mut stage = Stage::open(&installation, *scale, options.keep.as_deref())?;
         for case in chosen {
             let row = look(&mut stage, &case);
+            print(line(&row));
+            rows.push(row);
+        }
+        for case in windows {
+            let row = run_window(&mut stage, case);
             print(line(&row));
             rows.push(row);
         }

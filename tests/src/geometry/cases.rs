@@ -44,6 +44,9 @@ pub struct Case {
 }
 
 impl Case {
+    /// Nothing but the video.
+    pub(super) const PLAIN: Self = case("plain");
+
     /// `ok`, or what is wrong.
     #[must_use]
     pub fn judge(&self, seen: &Difference, placed: &str) -> String {

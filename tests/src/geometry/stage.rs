@@ -34,6 +34,8 @@ const NATIVE: [&str; 2] = ["localhost", "b.localhost"];
 #[derive(Debug)]
 pub struct Side {
     pub page: Page,
+    /// What its tab is called.
+    name: &'static str,
     /// Left, top, width, height of its viewport on the screen.
     viewport: [usize; 4],
 }
@@ -75,11 +77,11 @@ impl Stage {
         let session = Session::start(installation, options)?;
         session.wait_connected(PATIENCE)?;
         let camera = session.screen().context("no screen")?.camera()?;
-        let covered = Side { page: session.first_page()?, viewport: [0; 4] };
+        let covered = Side { page: session.first_page()?, name: "covered", viewport: [0; 4] };
         let bounds = json!({ "url": "about:blank", "newWindow": true, "left": WINDOW[0], "top": 0, "width": WINDOW[0], "height": WINDOW[1] });
         let target = session.cdp().call("Target.createTarget", bounds)?;
         let target = target["targetId"].as_str().context("no window")?;
-        let native = Side { page: Page::attach(session.cdp(), target)?, viewport: [0; 4] };
+        let native = Side { page: Page::attach(session.cdp(), target)?, name: "native", viewport: [0; 4] };
         let keep = keep.map(Path::to_owned);
         let mut stage =
             Self { covered, native, session, camera, scale, zoom: 1.0, framed: false, server, keep };
@@ -99,7 +101,11 @@ impl Stage {
             side.set_window(&json!({ "windowState": "normal" }))?;
             side.set_window(&json!({ "left": left, "top": 0, "width": WINDOW[0], "height": WINDOW[1] }))?;
         }
-        // The pointer is out of the way until a test wants it.
+        self.pointer_away()
+    }
+
+    /// The pointer is out of the way until a test wants it.
+    pub fn pointer_away(&self) -> Result<()> {
         let display = self.session.display().context("no display")?;
         let (right, bottom) = (self.camera.size()[0] - 2, self.camera.size()[1] - 2);
         xdotool(display, &["mousemove", &right.to_string(), &bottom.to_string()]).map(drop)
@@ -112,6 +118,7 @@ impl Stage {
             let query = if framed { format!("?frame={frame}") } else { String::new() };
             let url = self.server.url(&format!("/pages/geometry.html{query}")).replacen("127.0.0.1", top, 1);
             side.page.navigate(&url)?;
+            side.page.evaluate(&format!("document.title = '{}'", side.name))?;
         }
         if !framed {
             for side in [&self.covered, &self.native] {
@@ -173,6 +180,46 @@ impl Stage {
             std::thread::park_timeout(Duration::from_millis(50));
         }
         Ok(false)
+    }
+
+    /// Shows nothing but the video, and both windows as usual.
+    pub(super) fn prepare_plain(&mut self) -> Result<()> {
+        self.prepare(&Case::PLAIN)?;
+        self.scroll(0)?;
+        self.settle(&Case::PLAIN, 0).map(drop)
+    }
+
+    /// Both windows in their usual places, whatever has become of them.
+    pub(super) fn windows_as_usual(&mut self) -> Result<()> {
+        self.place_windows()?;
+        self.find_viewports()
+    }
+
+    /// Brings a window before all others, as a click on the task bar does.
+    pub fn raise(&self, side: &Side) -> Result<()> {
+        let display = self.session.display().context("no display")?;
+        let name = format!("^{} ", side.name);
+        xdotool(display, &["search", "--onlyvisible", "--name", &name, "windowactivate", "--sync"]).map(drop)
+    }
+
+    /// Width and height of a window in pixels.
+    #[must_use]
+    pub fn window(&self) -> [usize; 2] {
+        WINDOW.map(|side| pixels(side * self.scale))
+    }
+
+    /// Width and height of the screen in pixels.
+    #[must_use]
+    pub fn screen_size(&self) -> [usize; 2] {
+        self.camera.size().map(usize::from)
+    }
+
+    /// Where on a screenshot the one mark is, if all of it is seen.
+    #[must_use]
+    pub fn mark_on(&self, screen: &Picture) -> Option<[usize; 2]> {
+        let [left, top, right, bottom] = screen.bounds_of(MARK, 2)?;
+        let size = pixels(8.0 * self.scale * self.zoom);
+        (right - left == size && bottom - top == size).then_some([left, top])
     }
 
     fn set_zoom(&mut self, zoom: f64) -> Result<()> {
@@ -324,6 +371,6 @@ pub(super) fn serve() -> Result<Server> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes of windows")]
-fn pixels(value: f64) -> usize {
+pub(super) fn pixels(value: f64) -> usize {
     value.round().max(0.0) as usize
 }
