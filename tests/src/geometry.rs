@@ -5,6 +5,8 @@
 
 mod cases;
 mod compare;
+mod cost;
+mod scroll;
 mod stage;
 mod windows;
 
@@ -15,6 +17,8 @@ use serde::Serialize;
 
 pub use self::cases::{Case, Place, cases};
 pub use self::compare::{Difference, compare, damaged, is_picture};
+pub use self::cost::{Cost, costs};
+pub use self::scroll::{Blinked, Scrolled, blinks, scrolls};
 pub use self::stage::{Side, Stage};
 pub use self::windows::{WINDOWS, WindowCase, run_window};
 

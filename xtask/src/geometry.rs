@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use offstage_tests::geometry::{Row, SCALES, Stage, WINDOWS, cases, run as look, run_window};
+use offstage_tests::geometry::{
+    Row, SCALES, Stage, WINDOWS, blinks, cases, costs, run as look, run_window, scrolls,
+};
 use offstage_tests::session::Installation;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::build;
 use crate::run::print;
@@ -73,17 +75,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         stage.session.close();
     }
-    if rows.is_empty() {
+    let mut figures = serde_json::Map::new();
+    if ["scroll", "blink", "cost"].into_iter().any(wanted) {
+        let mut stage = Stage::open(&installation, 1.0, options.keep.as_deref())?;
+        figures = motion(&mut stage, &wanted)?;
+        stage.session.close();
+    }
+    if rows.is_empty() && figures.is_empty() {
         bail!("no case has this in its name");
     }
     let bad = rows.iter().filter(|row| !row.is_ok()).count();
-    let figures = json!({
-        "error_px_max": rows.iter().filter_map(|row| row.error_px).max(),
-        "overlays": rows.iter().map(|row| row.overlays).sum::<usize>(),
-        "overlays_damaged": rows.iter().map(|row| row.overlays_damaged).sum::<usize>(),
-        "failed": bad,
-        "cases": rows,
-    });
+    let wrong_place = figures.get("wrong_place_frames").and_then(Value::as_u64).unwrap_or(0);
+    if !rows.is_empty() {
+        figures.insert("error_px_max".to_owned(), json!(rows.iter().filter_map(|row| row.error_px).max()));
+        figures.insert("overlays".to_owned(), json!(rows.iter().map(|row| row.overlays).sum::<usize>()));
+        let damaged = rows.iter().map(|row| row.overlays_damaged).sum::<usize>();
+        figures.insert("overlays_damaged".to_owned(), json!(damaged));
+        figures.insert("failed".to_owned(), json!(bad));
+        figures.insert("cases".to_owned(), json!(rows));
+    }
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_string_pretty(&figures)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -91,7 +101,64 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if bad > 0 {
         bail!("{bad} of {} cases are not as they should be", rows.len());
     }
+    if wrong_place > 0 {
+        bail!("in {wrong_place} frames the picture was in a wrong place");
+    }
     Ok(())
+}
+
+/// What moves: lines and figures of scrolling, of coming and going, and of what it costs.
+fn motion(stage: &mut Stage, wanted: &dyn Fn(&str) -> bool) -> Result<serde_json::Map<String, Value>> {
+    let mut figures = serde_json::Map::new();
+    let mut note = |name: &str, value: Value| figures.insert(name.to_owned(), value);
+    if wanted("scroll") {
+        let rows = scrolls(stage)?;
+        for row in &rows {
+            print(format!(
+                "scroll  {:<34} {:>5.1} px a frame, off by {} (p50), {} (p99), {} (max) frames, {} of {} ahead; of {} frames {} in a wrong place, \
+                 {} broken, {} without a picture",
+                row.how,
+                row.px_per_frame,
+                row.lag_frames_p50,
+                row.lag_frames_p99,
+                row.lag_frames_max,
+                row.ahead_frames,
+                row.moving,
+                row.frames,
+                row.wrong_place_frames,
+                row.broken_frames,
+                row.hidden_frames
+            ));
+        }
+        let redirected = || rows.iter().filter(|row| row.how.ends_with("redirected"));
+        note("scroll_lag_frames_p50", json!(redirected().map(|row| row.lag_frames_p50).max()));
+        note("scroll_lag_frames_p99", json!(redirected().map(|row| row.lag_frames_p99).max()));
+        note("scroll_lag_frames_max", json!(redirected().map(|row| row.lag_frames_max).max()));
+        note("wrong_place_frames", json!(redirected().map(|row| row.wrong_place_frames).sum::<usize>()));
+        note("scrolls", json!(rows));
+    }
+    if wanted("cost") {
+        let [idle, scrolling] = costs(stage)?;
+        for (when, cost) in [("nothing moves", idle), ("it scrolls", scrolling)] {
+            print(format!(
+                "cost    while {when:<14} {:>5.1} % of a core natively, {:>5.1} % redirected",
+                cost.native * 100.0,
+                cost.redirected * 100.0
+            ));
+        }
+        note("page_cpu_idle", json!(idle.added()));
+        note("page_cpu_scroll", json!(scrolling.added()));
+        note("costs", json!({ "idle": idle, "scroll": scrolling }));
+    }
+    if wanted("blink") {
+        let rows = blinks(stage)?;
+        for row in &rows {
+            print(format!("blink   {:<30} {} of {} frames dark", row.when, row.blink_frames, row.frames));
+        }
+        note("blink_frames", json!(rows.iter().map(|row| row.blink_frames).sum::<usize>()));
+        note("blinks", json!(rows));
+    }
+    Ok(figures)
 }
 
 fn line(row: &Row) -> String {

@@ -15,7 +15,7 @@ use crate::stage_probe::StageProbe;
 use crate::xvfb::{Camera, Picture, xdotool};
 
 /// How long anything may take on a busy machine that is not a case's own result.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 /// How long a case may take until it is as it should be.
 const SETTLE: Duration = Duration::from_secs(4);
 /// A move to the session, or back, takes a player of its own.
@@ -31,7 +31,7 @@ const COVERED: [&str; 2] = ["127.0.0.1", "a.localhost"];
 const NATIVE: [&str; 2] = ["localhost", "b.localhost"];
 
 /// One of the windows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Side {
     pub page: Page,
     /// What its tab is called.
@@ -309,6 +309,10 @@ impl Stage {
         Picture::from_png(&self.covered.page.screenshot_png()?)
     }
 
+    pub(super) fn camera(&self) -> &Camera {
+        &self.camera
+    }
+
     /// The whole screen at this moment.
     pub fn screen(&self) -> Result<Picture> {
         self.camera.capture()
@@ -348,6 +352,12 @@ impl Side {
     #[must_use]
     pub fn origin(&self) -> [usize; 2] {
         [self.viewport[0], self.viewport[1]]
+    }
+
+    /// Width and height of the viewport.
+    #[must_use]
+    pub fn size(&self) -> [usize; 2] {
+        [self.viewport[2], self.viewport[3]]
     }
 
     fn viewport_at(&self, left: usize, top: usize) -> Result<[usize; 4]> {
