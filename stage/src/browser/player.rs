@@ -40,6 +40,7 @@ pub(super) struct LivePlayer {
     buffers: Table<u32, LiveBuffer>,
     video: Option<HtmlVideoElement>,
     label: Option<HtmlElement>,
+    veils: Vec<HtmlElement>,
     frames: Option<FrameWatch>,
     /// Dropped before the popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
@@ -98,6 +99,7 @@ impl LivePlayer {
             buffers: Table::default(),
             video: None,
             label: None,
+            veils: Vec::new(),
             frames: None,
             listeners: vec![loaded, opened],
             plays: Rc::default(),
@@ -302,6 +304,34 @@ impl LivePlayer {
         Ok(())
     }
 
+    /// What tints the picture, as the page has it above its video.
+    fn lay_veils(&mut self, layout: &Layout) -> Result<(), JsValue> {
+        while self.veils.len() > layout.veils.len() {
+            if let Some(gone) = self.veils.pop() {
+                gone.remove();
+            }
+        }
+        while self.veils.len() < layout.veils.len() {
+            let document = self.popup.document().ok_or(JsValue::NULL)?;
+            let veil: HtmlElement = js::cast(document.create_element("div")?);
+            document.body().ok_or(JsValue::NULL)?.append_child(&veil)?;
+            self.veils.push(veil);
+        }
+        for (element, veil) in self.veils.iter().zip(&layout.veils) {
+            let px = |sixteenths: f64| js::decimal(sixteenths / 16.0);
+            let [x, y] = [veil.x, veil.y].map(|at| px(f64::from(at)));
+            let [width, height] = [veil.width, veil.height].map(|side| px(f64::from(side)));
+            let opacity = js::decimal(veil.opacity);
+            let style = format!(
+                "position:absolute;left:{x}px;top:{y}px;width:{width}px;height:{height}px;opacity:{opacity};\
+                 background:{};border-radius:{}",
+                veil.background, veil.radius
+            );
+            element.style().set_css_text(&style);
+        }
+        Ok(())
+    }
+
     /// The colour behind a picture that lets it through.
     fn paint_ground(&self, colour: &str) {
         if let Some(body) = self.popup.document().and_then(|document| document.body())
@@ -345,6 +375,9 @@ impl LivePlayer {
             if let Err(thrown) = style.set_property(name, value) {
                 js::log(&js::exception(&thrown).message);
             }
+        }
+        if let Err(thrown) = self.lay_veils(layout) {
+            js::log(&js::exception(&thrown).message);
         }
         if let Err(thrown) = self.write_label(layout) {
             js::log(&js::exception(&thrown).message);

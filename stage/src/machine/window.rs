@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use offstage_protocol::Monotonic;
 use offstage_protocol::message;
 
-use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_SIDE, PAINT_TIMEOUT};
+use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_SIDE, MAX_VEIL, MAX_VEILS, PAINT_TIMEOUT};
 
 /// How large the picture is and how the video fills it. CSS texts are the engine's to validate.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,7 @@ pub struct Layout {
     pub turn: Option<message::Turn>,
     pub blend: Option<message::Blend>,
     pub filter: String,
+    pub veils: Vec<message::Veil>,
 }
 
 impl Layout {
@@ -38,8 +39,43 @@ impl Layout {
             turn: asked.turn.filter(is_drawable),
             blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
             filter: css(&asked.filter, ""),
+            veils: asked.veils.iter().filter(|veil| is_tint(veil)).take(MAX_VEILS).cloned().collect(),
         }
     }
+}
+
+/// Functions of CSS that make colours of nothing but numbers; all others could fetch something.
+const COLOURS: [&str; 15] = [
+    "linear-gradient",
+    "radial-gradient",
+    "conic-gradient",
+    "repeating-linear-gradient",
+    "repeating-radial-gradient",
+    "repeating-conic-gradient",
+    "rgb",
+    "rgba",
+    "hsl",
+    "hwb",
+    "lab",
+    "lch",
+    "oklab",
+    "oklch",
+    "color",
+];
+
+fn is_tint(veil: &message::Veil) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || " ,.%()#+-/".contains(letter);
+    let is_function = |before: &str| {
+        let name = before.rsplit(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).next();
+        name.is_some_and(|name| COLOURS.contains(&name))
+    };
+    let functions = veil.background.matches('(').count();
+    let known = veil.background.split('(').take(functions).filter(|before| is_function(before)).count();
+    veil.background.chars().all(plain)
+        && veil.radius.chars().all(plain)
+        && known == functions
+        && veil.background.len() + veil.radius.len() <= MAX_VEIL
+        && (0.0..=1.0).contains(&veil.opacity)
 }
 
 fn is_drawable(turn: &message::Turn) -> bool {
@@ -101,5 +137,34 @@ impl Layouts {
     /// The newest layout whose time is over.
     pub(crate) fn overdue(&self, now: Monotonic) -> Option<u64> {
         self.unseen.iter().take_while(|(_, _, until)| *until <= now).last().map(|(serial, _, _)| *serial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tints_are_colours_and_gradients_and_nothing_that_fetches() {
+        let is_tint = |background: &str| {
+            is_tint(&message::Veil {
+                background: background.into(),
+                opacity: 0.5,
+                ..message::Veil::default()
+            })
+        };
+        assert!(is_tint("rgba(0, 0, 0, 0.5)"));
+        assert!(is_tint("linear-gradient(to right bottom, rgba(0, 0, 0, 0), rgb(1, 2, 3) 50%), transparent"));
+        for other in [
+            "url(http://a.example/x)",
+            "linear-gradient(red, blue), URL(x)",
+            "image-set(x)",
+            "rgb(0, 0, 0); background-image: none",
+            "paint(x)",
+            "(x)",
+            "linear-gradient(\\75rl(x))",
+        ] {
+            assert!(!is_tint(other), "{other}");
+        }
     }
 }
