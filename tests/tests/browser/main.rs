@@ -32,7 +32,6 @@ mod readers;
 mod reversible;
 mod scene;
 mod security;
-mod shapes;
 mod shares;
 mod sites;
 mod sounds;
