@@ -19,7 +19,7 @@ pub use self::cases::{Case, Place, cases};
 pub use self::compare::{Difference, compare, damaged, is_picture};
 pub use self::cost::{Cost, costs};
 pub use self::scroll::{Blinked, Scrolled, blinks, scrolls};
-pub use self::stage::{Side, Stage};
+pub use self::stage::{Side, Stage, serve};
 pub use self::windows::{WINDOWS, WindowCase, run_window};
 
 /// The device scale factors of the session's browser; the device's engine is always at 1.

@@ -368,7 +368,7 @@ impl Side {
 }
 
 /// The tests' pages and clips.
-pub(super) fn serve() -> Result<Server> {
+pub fn serve() -> Result<Server> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (pages, clips) = (root.join("tests/pages"), root.join("clips"));
     Server::start(move |request| {
