@@ -39,7 +39,7 @@ use self::tabs::Tabs;
 /// Most documents that are served at a time.
 const MOST_RELAYS: usize = 500;
 /// Most rectangles of one visible region.
-const MOST_RECTS: usize = 200;
+const MOST_RECTS: usize = 1000;
 /// Most characters of the words that are written over pictures.
 const MOST_WORDS: usize = 60;
 /// Longest origin that is looked at: a host name has at most 253 characters.
@@ -645,7 +645,8 @@ fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) ->
         }
         None => (place, None),
     };
-    let object_fit = if fills { "fill" } else { &geometry.object_fit };
+    let (fit, position) =
+        if fills { ("fill", "") } else { (&*geometry.object_fit, &*geometry.object_position) };
     SetGeometry {
         player,
         seq,
@@ -660,8 +661,8 @@ fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) ->
             calibrated: w.calibrated,
             screen: None,
         }),
-        object_fit: short(object_fit),
-        object_position: short(&geometry.object_position),
+        object_fit: short(fit),
+        object_position: short(position),
         clips: shape.clips.iter().map(clip).collect(),
         turn,
         blend: shape.blend,
