@@ -250,6 +250,10 @@
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
+  /** What was last seen of the window's border and of the bars above the page, in the browser's own units; what they are at most. */
+  const bars = {};
+  const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
+
   function windowHint() {
     const scale = outerScale();
     // innerHeight is whole; the visual viewport's isn't, but leaves out a scroll bar.
@@ -260,8 +264,13 @@
     // Without a pointer's word: borders are the same on three sides, the browser's bars are all above. The browser lays them out in its own
     // units and draws what begins within a pixel from that pixel on.
     const units = (pixels) => Math.floor(pixels / scale + 0.01);
-    const border = Math.max(0, Math.floor((outerWidth - units(width)) / 2));
-    const [x, y] = [Math.round(border * scale), Math.round(Math.max(0, outerHeight - units(height) - border) * scale)];
+    const beside = Math.max(0, Math.floor((outerWidth - units(width)) / 2));
+    // More is something docked, such as developer tools: at the right or below, so that the viewport begins where it began without.
+    if (beside <= MOST_BORDER) bars.border = beside;
+    const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
+    const above = Math.max(0, outerHeight - units(height) - border);
+    if (above <= MOST_BARS) bars.above = above;
+    const [x, y] = [Math.round(border * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
     // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();
     const near = good && Math.abs(calibration.x - x) <= 2 * scale && Math.abs(calibration.y - y) <= 2 * scale;
