@@ -117,16 +117,21 @@ impl Frames {
             if visible.is_empty() {
                 at.visible.clear();
             } else {
-                let content = rect.ok_or(Nowhere::Unknown)?;
-                let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
-                at.rect = at.rect.map(|b| lift(b, content, scale));
-                at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
-                at.visible = cut(&at.visible, visible);
-                at.shape = at.shape.lifted(content, scale).within(shape_of(
-                    nodes,
-                    *ground,
-                    &Geometry::default(),
-                )?)?;
+                let frame = shape_of(nodes, *ground, &Geometry::default())?;
+                if let Some(turn) = &frame.turn {
+                    let own = at.rect.ok_or(Nowhere::Unknown)?;
+                    at.shape = at.shape.turned(turn, inside.width, own, &at.visible)?;
+                    at.rect = at.shape.turn.map(|(bounds, _)| bounds);
+                    at.visible.clone_from(visible);
+                } else {
+                    let content = rect.ok_or(Nowhere::Unknown)?;
+                    let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
+                    at.rect = at.rect.map(|b| lift(b, content, scale));
+                    at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
+                    at.visible = cut(&at.visible, visible);
+                    at.shape = at.shape.lifted(content, scale);
+                }
+                at.shape = at.shape.within(frame)?;
             }
             inner = outer;
         }
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_askew_or_is_stretched_is_nowhere() {
+    fn what_is_stretched_is_nowhere_and_what_stands_askew_is_turned() {
         let (straight, video) = (seen(b(0.0, 0.0, 400.0, 300.0)), shown(seen(b(0.0, 0.0, 10.0, 10.0))));
         let node = Node {
             rotate: "5deg".into(),
@@ -348,7 +353,8 @@ mod tests {
             ..Node::default()
         };
         let turned = Place { nodes: vec![node], ..seen(b(0.0, 0.0, 200.0, 100.0)) };
-        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Err(Nowhere::Unmatched));
+        let askew = nested(straight.clone(), turned.clone()).locate(NOW, 3, &video).unwrap();
+        assert!(askew.shape.turn.is_some_and(|(_, turn)| turn.b > 0.08), "{askew:?}");
         let stretched = seen(b(0.0, 0.0, 200.0, 300.0));
         assert_eq!(nested(straight.clone(), stretched).locate(NOW, 3, &video), Err(Nowhere::Unknown));
         let frames = nested(straight, seen(b(0.0, 0.0, 200.0, 100.0)));
