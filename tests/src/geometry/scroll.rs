@@ -314,7 +314,7 @@ fn judge(how: &str, frames: &[Picture]) -> Result<Scrolled> {
         };
         // At or between the places of the page in two frames that follow each other.
         let between = |first: usize, second: usize| match (markers.get(first), markers.get(second)) {
-            (Some(Some(one)), Some(Some(other))) => (one.min(other) - 1..=one.max(other) + 1).contains(&&at),
+            (Some(Some(one)), Some(Some(other))) => (one.min(other) - 1..=one.max(other) + 1).contains(&at),
             (Some(_) | None, _) => false,
         };
         // The page may have been in places that the camera has missed.
