@@ -240,23 +240,44 @@
   }
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
-  const outerScale = () => (window.visualViewport && innerWidth ? Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1) > 1.01 ? devicePixelRatio : 1 : 1);
+  function outerScale() {
+    const seen = Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1);
+    // The page's zoom is in devicePixelRatio as well: the factor that is a whole number of quarters leaves room for the borders alone.
+    const quarters = Math.round(seen * 4) / 4;
+    return !innerWidth || seen <= 1.01 ? 1 : Math.abs(seen / quarters - 1) < 0.03 ? quarters : devicePixelRatio;
+  }
 
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
+  /** What was last seen of the window's border and of the bars above the page, in the browser's own units; what they are at most. */
+  const bars = {};
+  const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
+
   function windowHint() {
     const scale = outerScale();
-    const width = Math.round(innerWidth * devicePixelRatio);
-    const height = Math.round(innerHeight * devicePixelRatio);
+    // innerHeight is whole; the visual viewport's isn't, but leaves out a scroll bar.
+    const exactly = (inner, seen) => (Math.abs(seen - inner) < 1 ? seen : inner);
+    const width = Math.round(exactly(innerWidth, visualViewport.width * visualViewport.scale) * devicePixelRatio);
+    const height = Math.round(exactly(innerHeight, visualViewport.height * visualViewport.scale) * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
+    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above. The browser lays them out in its own
+    // units and draws what begins within a pixel from that pixel on.
+    const units = (pixels) => Math.floor(pixels / scale + 0.01);
+    const beside = Math.max(0, Math.floor((outerWidth - units(width)) / 2));
+    // More is something docked, such as developer tools: at the right or below, so that the viewport begins where it began without.
+    if (beside <= MOST_BORDER) bars.border = beside;
+    const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
+    const above = Math.max(0, outerHeight - units(height) - border);
+    if (above <= MOST_BARS) bars.above = above;
+    const [x, y] = [Math.round(border * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
+    // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();
-    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above.
-    const border = Math.max(0, Math.round((outer.width - width) / 2));
+    const near = good && Math.abs(calibration.x - x) <= 2 * scale && Math.abs(calibration.y - y) <= 2 * scale;
     return {
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
-      viewportX: good ? calibration.x : border,
-      viewportY: good ? calibration.y : Math.max(0, outer.height - height - border),
+      viewportX: good && !near ? calibration.x : x,
+      viewportY: good && !near ? calibration.y : y,
     };
   }
 
