@@ -8,6 +8,7 @@ mod frames;
 mod meter;
 mod players;
 mod readers;
+mod session_windows;
 mod tabs;
 mod window;
 
@@ -33,6 +34,7 @@ pub use self::files::FilePlayer;
 use self::frames::{Frames, Located, Nowhere};
 use self::meter::Meter;
 use self::players::{Document, Players};
+use self::session_windows::Fate;
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
 
@@ -340,6 +342,7 @@ impl Core {
         let Some(geometry) = &player.geometry else { return };
         let located = self.frames.locate(now, relay, &geometry.place);
         player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
+        let lost_since = player.lost_since;
         let is_lost = located == Err(Nowhere::Unknown) && !geometry.place.visible.is_empty();
         player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
         let hidden = Located { rect: None, visible: Vec::new(), window: None };
@@ -349,6 +352,9 @@ impl Core {
         message.outline = self.config.settings().is_on("outline");
         if self.config.settings().is_on("overlay") {
             message.label = player.label(&self.words);
+        }
+        if self.link.is_remote_window() && is_lost_among_windows(&mut message, &self.link) {
+            player.lost_since = lost_since.or(Some(now));
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
@@ -362,8 +368,24 @@ impl Core {
         let located = self.frames.locate(now, relay, &geometry.place).unwrap_or(hidden);
         screen.geometry_seq += 1;
         let Located { rect, visible, window } = located;
-        let message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
+        let mut message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
+        if self.link.is_remote_window() {
+            is_lost_among_windows(&mut message, &self.link);
+        }
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+    }
+
+    /// Tells the device where everything is, now that the session's windows are elsewhere.
+    fn place_all(&mut self, now: Monotonic) {
+        let relays: Vec<u32> = self.relays.keys().copied().collect();
+        for relay in relays {
+            for ms in self.players.numbers_of(relay) {
+                self.place(now, relay, ms);
+            }
+            for ms in self.calls.screens_of(relay) {
+                self.place_screen(now, relay, ms);
+            }
+        }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
@@ -557,6 +579,7 @@ impl Core {
                         self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
                     }
                 }
+                LinkEvent::WindowsChanged => self.place_all(now),
                 LinkEvent::Log { level, text } => {
                     let level = match level.as_str() {
                         "error" => "error",
@@ -583,6 +606,7 @@ impl Core {
         let mut placed = self.players.placed();
         placed.extend(self.calls.placed());
         self.frames.settle(self.link.is_ready(), &placed, &mut self.outputs);
+        self.link.watch_windows(!placed.is_empty());
         let relays = &self.relays;
         let playing: Vec<i32> =
             self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
@@ -644,6 +668,13 @@ fn set_geometry(
         object_position: short(&geometry.object_position),
         ..SetGeometry::default()
     }
+}
+
+/// Puts the place right by what the bridge sees of the session's windows; true if there is no window that it can be in.
+fn is_lost_among_windows(message: &mut SetGeometry, link: &DeviceLink) -> bool {
+    let was_seen = !message.visible.is_empty();
+    let fate = session_windows::bind(message, link.windows());
+    was_seen && (fate == Fate::Lost || !link.can_watch_windows())
 }
 
 fn rect(b: Box4) -> Rect {
