@@ -9,6 +9,7 @@ pub mod faulty_link;
 pub mod frame_number;
 pub mod lossy_path;
 pub mod process;
+pub mod remote_desktop;
 pub mod server;
 pub mod services;
 pub mod session;

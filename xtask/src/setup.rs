@@ -46,6 +46,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openbox", "a window manager on that screen"),
     ("x11-utils", "looking at windows while debugging"),
     ("xdotool", "real clicks and keys in tests"),
+    ("freerdp2-shadow-x11", "a remote desktop in tests: its server"),
+    ("freerdp2-x11", "a remote desktop in tests: its viewer"),
     ("ffmpeg", "making the test clips"),
     ("fonts-dejavu-core", "letters on pages and in clips"),
     ("fonts-ipafont-gothic", "Japanese letters in the stores' pictures"),

@@ -66,7 +66,11 @@ impl Surface {
             rect: geometry.rect.as_ref().map(|rect| scale.rect(rect)),
             visible: visible.filter(|part| part.width > 0 && part.height > 0).collect(),
             clips: geometry.clips.iter().map(|clip| scale.clip(clip)).collect(),
-            turn: geometry.turn.as_ref().map(|turn| scale.turn(turn)),
+            turn: geometry
+                .turn
+                .as_ref()
+                .map(|turn| scale.turn(turn))
+                .or_else(|| scale.stretch(geometry.rect?)),
             window: Some(WindowHint::default()),
             ..geometry.clone()
         })
@@ -131,6 +135,15 @@ impl Scale {
         let axes = [self.x, self.y].into_iter().cycle();
         let corners = clip.corners.iter().zip(axes).map(|(at, axis)| axis.part(i64::from(*at), PARTS));
         Clip { corners: corners.collect(), even_odd: clip.even_odd }
+    }
+
+    /// A box that keeps its proportions is laid out as large as it gets. One that doesn't is laid out as in the session and stretched,
+    /// so that `object-fit` fits the video into the box that the page means.
+    fn stretch(&self, rect: Rect) -> Option<Turn> {
+        let (a, d) = (self.x.factor(), self.y.factor());
+        let [width, height] = [rect.width, rect.height].map(f64::from);
+        let is_stretched = (a - d).abs() * width.max(height) > 1.0;
+        is_stretched.then_some(Turn { width, height, a, b: 0.0, c: 0.0, d, e: 0.0, f: 0.0 })
     }
 
     /// The box is laid out as large as in the session; scaling is one more factor of the matrix.
@@ -206,6 +219,15 @@ mod tests {
         assert_eq!(placed.clips[0].corners, [50 * 16, 160 * 16, 55 * 16, 162 * 16]);
         let turned = Turn { a: 0.5, b: 4.0, c: 1.5, d: 8.0, e: 2.5, f: 12.0, ..turn };
         assert_eq!(placed.turn, Some(turned));
+    }
+
+    #[test]
+    fn a_box_that_loses_its_proportions_is_stretched_as_a_whole() {
+        let turn = |size| Surface::Remote(Some(size)).place(&told(0, &[rect(0, 0, 100, 50)])).unwrap().turn;
+        let stretched = Turn { width: 100.0, height: 50.0, a: 0.5, b: 0.0, c: 0.0, d: 2.0, e: 0.0, f: 0.0 };
+        assert_eq!(turn((640, 2048)), Some(stretched));
+        assert_eq!(turn((960, 768)), None);
+        assert_eq!(turn((960, 770)), None, "less than a pixel");
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod policy;
 mod popup;
 mod protected;
 mod readers;
+mod remote_desktop;
 mod reversible;
 mod scene;
 mod security;

@@ -53,6 +53,19 @@ fn a_picture_whose_window_is_nowhere_goes_back_to_the_session() {
     assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1411, retry: false }));
 }
 
+#[test]
+fn a_picture_that_went_with_the_remote_desktops_window_is_tried_again() {
+    let failed = |client: &[&str]| {
+        let mut world = remote(&[FEATURE_WINDOWS], client);
+        let detail = String::new();
+        world.device(FromDeviceKind::PlayerFailed(PlayerFailed { player: 1, code: 1214, detail }));
+        world.last_command()
+    };
+    let back = |retry| Some(HookCommand::Revert { ms: 1, code: 1214, retry });
+    assert_eq!(failed(&[FEATURE_REMOTE_WINDOW]), back(true));
+    assert_eq!(failed(&[]), back(false));
+}
+
 fn remote(bridge: &[&str], client: &[&str]) -> World {
     let features = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let mut world = World::new(&["https://*/*"]);
