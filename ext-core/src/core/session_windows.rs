@@ -40,20 +40,28 @@ pub(super) fn bind(geometry: &mut SetGeometry, windows: Option<&SessionWindows>)
     hint.screen = Some(screen);
     let left = i64::from(own.x) + i64::from(hint.viewport_x);
     let top = i64::from(own.y) + i64::from(hint.viewport_y);
-    if fitting.iter().any(|(_, window)| !window.shown) {
+    let pieces: Vec<Span> = geometry.visible.iter().map(|rect| Span::of(rect).moved(left, top)).collect();
+    let mut seen = fitting.iter().map(|(_, window)| seen_in(window, &pieces));
+    let pieces = seen.next().unwrap_or_default();
+    // Windows that lie exactly over each other can be mistaken for each other, and what is seen in the upper one is not in the lower.
+    if seen.any(|other| other != pieces) {
         geometry.visible.clear();
-        return Fate::Placed;
+        return Fate::Lost;
     }
-    let mut pieces: Vec<Span> = geometry.visible.iter().map(|rect| Span::of(rect).moved(left, top)).collect();
-    // Two windows that lie exactly over each other can be mistaken for each other: what is seen of both is right for either.
-    for covered in fitting.iter().flat_map(|(_, window)| &window.covered) {
+    geometry.visible = pieces.iter().filter_map(|piece| piece.moved(-left, -top).rect()).collect();
+    Fate::Placed
+}
+
+/// What of the pieces is seen, if they are in that window.
+fn seen_in(window: &SessionWindow, pieces: &[Span]) -> Vec<Span> {
+    let mut pieces = if window.shown { pieces.to_vec() } else { Vec::new() };
+    for covered in &window.covered {
         pieces = without(&pieces, &Span::of(covered));
         if pieces.len() > MOST_PIECES {
             pieces.clear();
         }
     }
-    geometry.visible = pieces.iter().filter_map(|piece| piece.moved(-left, -top).rect()).collect();
-    Fate::Placed
+    pieces
 }
 
 /// The windows that fit what the page calls outer, the best first, each with the rectangle that is meant: itself, or with its frame.
@@ -225,9 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn of_windows_that_lie_over_each_other_only_what_is_seen_of_both_counts() {
+    fn windows_that_lie_over_each_other_are_not_mistaken_for_each_other() {
         let lower = window(INNER, OUTER, &[INNER]);
-        check(INNER, vec![window(INNER, OUTER, &[]), lower], Fate::Placed, Some(INNER), &[]);
+        check(INNER, vec![window(INNER, OUTER, &[]), lower.clone()], Fate::Lost, Some(INNER), &[]);
+        check(INNER, vec![lower.clone(), lower], Fate::Placed, Some(INNER), &[]);
     }
 
     fn any_rect() -> impl Strategy<Value = Rect> {
