@@ -353,7 +353,8 @@ impl Core {
         if self.config.settings().is_on("overlay") {
             message.label = player.label(&self.words);
         }
-        if self.link.is_remote_window() && is_lost_among_windows(&mut message, &self.link) {
+        let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
+        if self.link.is_remote_window() && is_lost_among_windows(&mut message, title, &self.link) {
             player.lost_since = lost_since.or(Some(now));
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
@@ -370,7 +371,8 @@ impl Core {
         let Located { rect, visible, window } = located;
         let mut message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
         if self.link.is_remote_window() {
-            is_lost_among_windows(&mut message, &self.link);
+            let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
+            is_lost_among_windows(&mut message, title, &self.link);
         }
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
     }
@@ -444,6 +446,11 @@ impl Core {
     pub fn handle_tab(&mut self, tab: i32, url: &str) {
         self.tabs.set_page(tab, url, &self.config);
         self.settle();
+    }
+
+    /// What the tab is called: it tells windows apart that lie over each other.
+    pub fn handle_tab_title(&mut self, tab: i32, title: &str) {
+        self.tabs.set_title(tab, title);
     }
 
     pub fn handle_tab_closed(&mut self, tab: i32) {
@@ -671,9 +678,9 @@ fn set_geometry(
 }
 
 /// Puts the place right by what the bridge sees of the session's windows; true if there is no window that it can be in.
-fn is_lost_among_windows(message: &mut SetGeometry, link: &DeviceLink) -> bool {
+fn is_lost_among_windows(message: &mut SetGeometry, title: &str, link: &DeviceLink) -> bool {
     let was_seen = !message.visible.is_empty();
-    let fate = session_windows::bind(message, link.windows());
+    let fate = session_windows::bind(message, title, link.windows());
     was_seen && (fate == Fate::Lost || !link.can_watch_windows())
 }
 

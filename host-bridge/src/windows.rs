@@ -27,6 +27,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const OPEN_LIMIT: Duration = Duration::from_millis(500);
 /// Most windows of the browser that are told.
 pub const MOST_WINDOWS: usize = 64;
+/// Most bytes of a title.
+pub const MOST_TITLE: usize = 256;
 /// Most rectangles that cover one of them.
 pub const MOST_COVERED: usize = 256;
 

@@ -10,6 +10,8 @@ const TOLERANCE: u64 = 400;
 /// So little does the page's word on a window that stands still differ from what the bridge sees. Windows that fit equally well can't be
 /// told apart.
 const SAME: u64 = 8;
+/// Most characters of a page's title that are compared.
+pub(super) const MOST_TITLE: usize = 60;
 /// Most pieces of a picture: more are not drawn by the device.
 const MOST_PIECES: usize = 2000;
 
@@ -22,14 +24,14 @@ pub(super) enum Fate {
     Lost,
 }
 
-/// Puts right a place that a page has told by what the bridge sees; `None` for the windows means that it hasn't told yet.
-pub(super) fn bind(geometry: &mut SetGeometry, windows: Option<&SessionWindows>) -> Fate {
+/// Puts right a place that the page of that title has told by what the bridge sees; `None` for the windows means that it hasn't told yet.
+pub(super) fn bind(geometry: &mut SetGeometry, title: &str, windows: Option<&SessionWindows>) -> Fate {
     let Some(windows) = windows else {
         geometry.visible.clear();
         return Fate::Placed;
     };
     let told = geometry.window.as_ref().and_then(|hint| hint.outer);
-    let fitting = told.map_or_else(Vec::new, |told| fitting(&told, &windows.windows));
+    let fitting = told.map_or_else(Vec::new, |told| fitting(&told, title, &windows.windows));
     let (Some(screen), Some(hint), Some((own, _))) =
         (windows.screen, geometry.window.as_mut(), fitting.first())
     else {
@@ -64,8 +66,9 @@ fn seen_in(window: &SessionWindow, pieces: &[Span]) -> Vec<Span> {
     pieces
 }
 
-/// The windows that fit what the page calls outer, the best first, each with the rectangle that is meant: itself, or with its frame.
-fn fitting<'a>(told: &Rect, windows: &'a [SessionWindow]) -> Vec<(Rect, &'a SessionWindow)> {
+/// The windows that fit what the page calls outer, each with the rectangle that is meant: itself, or with its frame. If windows have the
+/// page's title it is one of them. Several only if they fit equally well.
+fn fitting<'a>(told: &Rect, title: &str, windows: &'a [SessionWindow]) -> Vec<(Rect, &'a SessionWindow)> {
     let mut fitting: Vec<(u64, Rect, &SessionWindow)> = windows
         .iter()
         .filter_map(|window| {
@@ -75,11 +78,18 @@ fn fitting<'a>(told: &Rect, windows: &'a [SessionWindow]) -> Vec<(Rect, &'a Sess
             (misfit <= TOLERANCE).then_some((misfit, own, window))
         })
         .collect();
-    fitting.sort_by_key(|(misfit, ..)| *misfit);
-    let Some((best, ..)) = fitting.first() else { return Vec::new() };
-    let most = best.saturating_add(SAME);
-    let same = fitting.into_iter().take_while(|(misfit, ..)| *misfit <= most);
+    if fitting.iter().any(|(.., window)| is_titled(window, title)) {
+        fitting.retain(|(.., window)| is_titled(window, title));
+    }
+    let best = fitting.iter().map(|(misfit, ..)| *misfit).min().unwrap_or(0);
+    let same = fitting.into_iter().filter(|(misfit, ..)| *misfit <= best + SAME);
     same.map(|(_, own, window)| (own, window)).collect()
+}
+
+/// Browsers show the title of the page, and their own name after it.
+fn is_titled(window: &SessionWindow, title: &str) -> bool {
+    let rest = window.title.strip_prefix(title).filter(|_| !title.is_empty());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" -") || title.chars().count() >= MOST_TITLE)
 }
 
 /// How badly a rectangle fits. Size counts more than place, because the place is older news.
@@ -161,7 +171,13 @@ mod tests {
     }
 
     fn window(inner: Rect, outer: Rect, covered: &[Rect]) -> SessionWindow {
-        SessionWindow { inner: Some(inner), outer: Some(outer), shown: true, covered: covered.to_vec() }
+        SessionWindow {
+            inner: Some(inner),
+            outer: Some(outer),
+            shown: true,
+            covered: covered.to_vec(),
+            title: "Film - Chromium".to_owned(),
+        }
     }
 
     fn seen(windows: Vec<SessionWindow>) -> SessionWindows {
@@ -182,7 +198,7 @@ mod tests {
 
     fn check(outer: Rect, windows: Vec<SessionWindow>, fate: Fate, at: Option<Rect>, visible: &[Rect]) {
         let mut geometry = told(outer);
-        assert_eq!(bind(&mut geometry, Some(&seen(windows))), fate);
+        assert_eq!(bind(&mut geometry, "Film", Some(&seen(windows))), fate);
         let hint = geometry.window.unwrap();
         assert_eq!(geometry.visible, visible);
         if let Some(at) = at {
@@ -203,7 +219,7 @@ mod tests {
         let covered = [rect(91, 0, 20, 1024), rect(0, 187, 1280, 10)];
         let left = [rect(10, 20, 20, 20), rect(10, 50, 20, 20), rect(50, 20, 60, 20), rect(50, 50, 60, 20)];
         let mut geometry = told(INNER);
-        bind(&mut geometry, Some(&seen(vec![window(INNER, OUTER, &covered)])));
+        bind(&mut geometry, "Film", Some(&seen(vec![window(INNER, OUTER, &covered)])));
         geometry.visible.sort_by_key(|rect| (rect.x, rect.y));
         assert_eq!(geometry.visible, left);
         check(INNER, vec![window(INNER, OUTER, &[SCREEN])], Fate::Placed, Some(INNER), &[]);
@@ -228,7 +244,7 @@ mod tests {
         check(INNER, vec![], Fate::Lost, None, &[]);
         check(INNER, vec![window(rect(0, 0, 400, 300), rect(0, 0, 402, 325), &[])], Fate::Lost, None, &[]);
         let mut geometry = told(INNER);
-        assert_eq!(bind(&mut geometry, None), Fate::Placed, "nobody knows yet");
+        assert_eq!(bind(&mut geometry, "Film", None), Fate::Placed, "nobody knows yet");
         assert_eq!(geometry.visible, []);
     }
 
@@ -236,7 +252,13 @@ mod tests {
     fn windows_that_lie_over_each_other_are_not_mistaken_for_each_other() {
         let lower = window(INNER, OUTER, &[INNER]);
         check(INNER, vec![window(INNER, OUTER, &[]), lower.clone()], Fate::Lost, Some(INNER), &[]);
-        check(INNER, vec![lower.clone(), lower], Fate::Placed, Some(INNER), &[]);
+        check(INNER, vec![lower.clone(), lower.clone()], Fate::Placed, Some(INNER), &[]);
+        let mut upper = window(INNER, OUTER, &[]);
+        upper.title = "Film club - Chromium".to_owned();
+        check(INNER, vec![upper.clone(), lower.clone()], Fate::Placed, Some(INNER), &[]);
+        let mine = SessionWindow { title: lower.title.clone(), ..upper };
+        let other = SessionWindow { title: "News - Chromium".to_owned(), ..lower };
+        check(INNER, vec![other, mine], Fate::Placed, Some(INNER), &[rect(10, 20, 100, 50)]);
     }
 
     fn any_rect() -> impl Strategy<Value = Rect> {
@@ -249,8 +271,15 @@ mod tests {
 
     fn any_window() -> impl Strategy<Value = SessionWindow> {
         let optional = || prop::option::of(any_rect());
-        (optional(), optional(), any::<bool>(), prop::collection::vec(any_rect(), 0..20))
-            .prop_map(|(inner, outer, shown, covered)| SessionWindow { inner, outer, shown, covered })
+        (optional(), optional(), any::<bool>(), prop::collection::vec(any_rect(), 0..20)).prop_map(
+            |(inner, outer, shown, covered)| SessionWindow {
+                inner,
+                outer,
+                shown,
+                covered,
+                title: String::new(),
+            },
+        )
     }
 
     proptest! {
@@ -268,7 +297,7 @@ mod tests {
             geometry.window.as_mut().unwrap().viewport_y = 0;
             geometry.visible = vec![picture];
             let windows = seen(vec![window(rect(0, 0, 500, 500), rect(0, 0, 500, 500), &covered)]);
-            bind(&mut geometry, Some(&windows));
+            bind(&mut geometry, "Film", Some(&windows));
             let is_seen = geometry.visible.iter().filter(|piece| holds(piece, at.0, at.1)).count();
             let should = holds(&picture, at.0, at.1) && !covered.iter().any(|hole| holds(hole, at.0, at.1));
             prop_assert!(is_seen == usize::from(should));
@@ -286,7 +315,7 @@ mod tests {
             let hint = geometry.window.as_mut().unwrap();
             (hint.outer, hint.viewport_x, hint.viewport_y) = (outer, viewport.0, viewport.1);
             geometry.visible = visible;
-            bind(&mut geometry, Some(&SessionWindows { seq: 0, screen, windows }));
+            bind(&mut geometry, "Film", Some(&SessionWindows { seq: 0, screen, windows }));
             prop_assert!(geometry.visible.len() <= MOST_PIECES);
         }
     }

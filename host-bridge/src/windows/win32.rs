@@ -23,6 +23,7 @@ use windows_sys::Win32::UI::HiDpi::SetThreadDpiAwarenessContext;
 use windows_sys::Win32::UI::WindowsAndMessaging::EnumWindows;
 use windows_sys::Win32::UI::WindowsAndMessaging::GetSystemMetrics;
 use windows_sys::Win32::UI::WindowsAndMessaging::GetWindowRect;
+use windows_sys::Win32::UI::WindowsAndMessaging::GetWindowTextW;
 use windows_sys::Win32::UI::WindowsAndMessaging::GetWindowThreadProcessId;
 use windows_sys::Win32::UI::WindowsAndMessaging::IsIconic;
 use windows_sys::Win32::UI::WindowsAndMessaging::IsWindowVisible;
@@ -34,6 +35,7 @@ use windows_sys::core::BOOL;
 
 use super::Desktop;
 use super::DesktopError;
+use super::MOST_TITLE;
 use super::MOST_WINDOWS;
 use super::covered;
 
@@ -55,6 +57,7 @@ struct Seen {
     outer: Rect,
     inner: Rect,
     shown: bool,
+    title: String,
 }
 
 impl Desktop for Win32 {
@@ -76,7 +79,8 @@ impl Desktop for Win32 {
                 let above = seen.iter().take(at).filter(|above| above.shown).map(|above| above.inner);
                 let covered = if window.shown { covered(&window.inner, above) } else { Vec::new() };
                 let (inner, outer) = (Some(window.inner), Some(window.outer));
-                windows.push(SessionWindow { inner, outer, shown: window.shown, covered });
+                let title = window.title.clone();
+                windows.push(SessionWindow { inner, outer, shown: window.shown, covered, title });
             }
         }
         Ok(SessionWindows { seq: 0, screen: Some(screen()), windows })
@@ -116,7 +120,13 @@ fn seen(window: HWND) -> Option<Seen> {
     // On another virtual desktop, or of an app that sleeps.
     let is_cloaked = attribute(window, DWMWA_CLOAKED, &mut cloaked) && cloaked != 0;
     let shown = !is_iconic && !is_cloaked;
-    Some(Seen { process, outer, inner: inner.unwrap_or(outer), shown })
+    let mut title = [0_u16; MOST_TITLE / 4];
+    let room = i32::try_from(title.len()).unwrap_or(0);
+    // SAFETY: writes at most so many characters, and fails for a window that has gone.
+    let length = unsafe { GetWindowTextW(window, title.as_mut_ptr(), room) };
+    let length = usize::try_from(length).unwrap_or(0);
+    let title = String::from_utf16_lossy(title.get(..length).unwrap_or_default());
+    Some(Seen { process, outer, inner: inner.unwrap_or(outer), shown, title })
 }
 
 fn attribute<T>(window: HWND, which: i32, value: &mut T) -> bool {

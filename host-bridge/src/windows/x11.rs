@@ -33,6 +33,7 @@ use x11rb::rust_connection::RustConnection;
 use super::Desktop;
 use super::DesktopError;
 use super::MOST_COVERED;
+use super::MOST_TITLE;
 use super::MOST_WINDOWS;
 use super::covered;
 
@@ -67,6 +68,8 @@ struct Atoms {
     state: Atom,
     hidden: Atom,
     shadow: Atom,
+    name: Atom,
+    utf8: Atom,
 }
 
 /// A child of the root.
@@ -172,6 +175,8 @@ impl X11 {
             state: atom("_NET_WM_STATE")?,
             hidden: atom("_NET_WM_STATE_HIDDEN")?,
             shadow: atom("_GTK_FRAME_EXTENTS")?,
+            name: atom("_NET_WM_NAME")?,
+            utf8: atom("UTF8_STRING")?,
         };
         Ok(Self {
             conn,
@@ -278,6 +283,8 @@ impl X11 {
         let place = self.conn.translate_coordinates(client, self.root, 0, 0)?;
         let state = self.conn.get_property(false, client, self.atoms.state, AtomEnum::ATOM, 0, 64)?;
         let shadow = self.conn.get_property(false, client, self.atoms.shadow, AtomEnum::CARDINAL, 0, 4)?;
+        let words = u32::try_from(MOST_TITLE / 4).unwrap_or(0);
+        let title = self.conn.get_property(false, client, self.atoms.name, self.atoms.utf8, 0, words)?;
         let (Some(attributes), Some(geometry), Some(place)) = (
             gone_is_none(attributes.reply())?,
             gone_is_none(geometry.reply())?,
@@ -316,7 +323,10 @@ impl X11 {
             }
         }
         let covered = covered(&inner, pieces);
-        Ok(Some((at, SessionWindow { inner: Some(inner), outer: Some(outer), shown, covered })))
+        let title = gone_is_none(title.reply())?.map(|title| title.value).unwrap_or_default();
+        // A character that is cut at the end is no part of it.
+        let title = title.utf8_chunks().next().map(|chunk| chunk.valid().to_owned()).unwrap_or_default();
+        Ok(Some((at, SessionWindow { inner: Some(inner), outer: Some(outer), shown, covered, title })))
     }
 
     /// Which child of the root holds a window.

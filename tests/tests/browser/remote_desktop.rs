@@ -72,12 +72,15 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     over.close(note);
     over.close(menu);
     far.assert_in_place("alone again", 2);
+    far.scene.cover_with_another_window();
+    far.assert_absent("another window of the browser exactly over it");
+    far.scene.page.call("Page.bringToFront", json!({})).unwrap();
+    far.assert_in_place("above that one", 2);
 
     far.click_at(300, 200);
     far.desktop.order(&["windowsize", "%w", "1280", "1024"]).unwrap();
     far.assert_in_place("as large as the session's screen", 1);
     far.click_at(820, 180);
-    far.scene.page.wait_until("clicks.length >= 2", PATIENCE).unwrap();
     let clicks = far.scene.page.evaluate("clicks").unwrap();
     let at = |index: usize| -> (String, Vec<i64>) {
         let words: Vec<&str> = clicks[index].as_str().unwrap().split(' ').collect();
@@ -200,8 +203,9 @@ impl Far {
         let [left, top, ..] = screen.bounds_of(MARK, TOLERANCE).unwrap().map(whole);
         let [across, down] = self.factors().unwrap();
         let [x, y] = [left + scaled(x, across), top + scaled(y, down)].map(|at| at.to_string());
+        let before = self.scene.page.evaluate("clicks.length").unwrap();
         xdotool(self.device.display(), &["mousemove", &x, &y, "click", "1"]).unwrap();
-        self.scene.page.wait_until(&format!("clicks.length > {}", 0), PATIENCE).unwrap();
+        self.scene.page.wait_until(&format!("clicks.length > {before}"), PATIENCE).unwrap();
     }
 }
 

@@ -136,6 +136,19 @@ impl Scene {
         self.page.call("Browser.setWindowBounds", bounds).unwrap();
     }
 
+    /// Opens another window of the session's browser exactly over this one.
+    pub(crate) fn cover_with_another_window(&self) {
+        let new = json!({ "url": "data:text/html,<title>Another</title>", "newWindow": true });
+        let opened = self.session.cdp().call("Target.createTarget", new).unwrap();
+        let other = Page::attach(self.session.cdp(), opened["targetId"].as_str().unwrap()).unwrap();
+        let window = |page: &Page| page.call("Browser.getWindowForTarget", json!({})).unwrap();
+        let mut bounds = window(&self.page)["bounds"].clone();
+        // Only one of both may be told.
+        bounds.as_object_mut().unwrap().remove("windowState");
+        let bounds = json!({ "windowId": window(&other)["windowId"], "bounds": bounds });
+        other.call("Browser.setWindowBounds", bounds).unwrap();
+    }
+
     /// Where the viewport begins on the screen, by the page's own mark.
     pub(crate) fn origin(screen: &Picture) -> Option<[i64; 2]> {
         let [left, top, right, bottom] = screen.bounds_of(MARK, 2)?;

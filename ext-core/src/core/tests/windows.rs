@@ -108,6 +108,7 @@ fn windows(windows: &[(Rect, Vec<Rect>)]) -> BridgeKind {
         outer: Some(*outer),
         shown: true,
         covered: covered.clone(),
+        title: String::new(),
     };
     let screen = Some(Rect { x: 0, y: 0, width: 1280, height: 1024 });
     BridgeKind::Windows(SessionWindows { seq: 1, screen, windows: windows.iter().map(window).collect() })
