@@ -263,37 +263,90 @@
   const box = (left, top, right, bottom) => ({ left, top, right, bottom });
   const cut = (a, b) => box(Math.max(a.left, b.left), Math.max(a.top, b.top), Math.min(a.right, b.right), Math.min(a.bottom, b.bottom));
 
-  /** The element's content box and the part of it that its clipping ancestors and the viewport leave, in CSS pixels. */
+  /** Where the element is, the part of it that its clipping ancestors and the viewport leave, and what of its style no upright box shows. */
   function measure(element) {
     const r = element.getBoundingClientRect();
     const style = getComputedStyle(element);
-    const scale = scaleOf(element, r);
-    const px = (name) => scale * parseFloat(style[name]) || 0;
-    const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
-      r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
+    const px = (name) => parseFloat(style[name]) || 0;
+    const inner = ['Left', 'Top', 'Right', 'Bottom'].map((side) => px(`border${side}Width`) + px(`padding${side}`));
+    const k = scaleOf(element, r);
+    let { odd, node } = styleOf(element, style, r, inner, style.borderRadius, [false, false]);
+    const nodes = [node];
+    // Of a turned one it is the box around all of it: the worker knows better.
+    const content = odd && isTurned(style) ? r : box(r.left + inner[0] * k, r.top + inner[1] * k, r.right - inner[2] * k, r.bottom - inner[3] * k);
     // The visual viewport leaves out the scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
     let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
     const { fullscreenElement } = document;
     let full = fullscreenElement === element;
-    let turned = isTurned(style);
+    let [inTop, held] = [isTop(element), style.position];
+    let group = style.opacity === '1' ? null : element;
     for (let up = above(element); up; up = above(up)) {
-      const s = getComputedStyle(up);
-      turned ||= isTurned(s);
       full ||= up === fullscreenElement;
-      if (up === document.body || up === document.documentElement || fullscreenElement === element) continue;
-      if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
+      // Nothing around what lies above the whole page counts.
+      if (inTop) continue;
+      inTop = isTop(up);
+      const s = getComputedStyle(up);
+      const holds = held === 'fixed' ? isHolder(s) : held !== 'absolute' || s.position !== 'static' || isHolder(s);
+      if (holds) held = s.position;
+      const all = /paint|strict|content/.test(s.contain);
+      const isRoot = up === document.body || up === document.documentElement; // what these hide, the viewport does
+      const cuts = holds && !isRoot ? [all || s.overflowX !== 'visible', all || s.overflowY !== 'visible'] : [false, false];
       const o = up.getBoundingClientRect();
-      const k = scaleOf(up, o);
-      const left = o.left + up.clientLeft * k;
-      const top = o.top + up.clientTop * k;
-      seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : left, s.overflowY === 'visible' ? -1e6 : top,
-        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth * k, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight * k));
+      const { clientLeft, clientTop, clientWidth, clientHeight, offsetWidth, offsetHeight } = up;
+      const edges = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight];
+      const { odd: more, node: next } = styleOf(up, s, o, edges, cuts[0] || cuts[1] ? s.borderRadius : '', cuts);
+      if (s.opacity !== '1') group = up;
+      odd ||= more;
+      if (more || cuts[0] || cuts[1]) nodes.push(next);
+      if (!cuts[0] && !cuts[1]) continue;
+      const z = scaleOf(up, o);
+      seen = cut(seen, box(cuts[0] ? o.left + edges[0] * z : -1e6, cuts[1] ? o.top + edges[1] * z : -1e6,
+        cuts[0] ? o.right - edges[2] * z : 1e6, cuts[1] ? o.bottom - edges[3] * z : 1e6));
     }
     const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && (!fullscreenElement || full) &&
       (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
     const visible = drawn && seen.right > seen.left && seen.bottom > seen.top ? uncovered(element, content, seen).map(physical) : [];
-    return { style, place: { rect: physical(content), visible, turned } };
+    const shape = odd && visible.length ? { nodes, ground: group && groundOf(element, group, seen) } : null;
+    return { style, content, visible, shape, scale: k };
+  }
+
+  const isTop = (element) => element.matches(':modal, :popover-open');
+  /** Whether what is fixed in it is fixed to it. */
+  const isHolder = (s) => s.transform !== 'none' || s.filter !== 'none' || s.perspective !== 'none' || s.rotate !== 'none' || s.scale !== 'none' ||
+    s.translate !== 'none' || /paint|strict|content|layout/.test(s.contain) || /transform|filter|perspective/.test(s.willChange);
+
+  /** What the worker has to know of an element's style, as computed, if anything. */
+  function styleOf(element, s, r, inner, radius, cuts) {
+    const initial = { clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', filter: 'none', opacity: '1' };
+    const node = { ...exact(r), own: [element.offsetWidth, element.offsetHeight], inner, cuts };
+    let odd = false;
+    for (const [name, usual] of Object.entries(initial)) if (s[name] !== usual) { node[name] = s[name]; odd = true; }
+    if (odd && node.opacity) node.opacity = Number(node.opacity);
+    if (/[1-9]/.test(radius)) { node.radius = radius; odd = true; }
+    const strange = s.mixBlendMode !== 'normal' || s.maskImage !== 'none' || s.perspective !== 'none' || s.offsetPath !== 'none' || s.clip !== 'auto';
+    if (strange) { node.strange = true; odd = true; }
+    return { odd, node };
+  }
+
+  /** The one colour behind all of what lets it through, as the worker takes it; null if there are several. */
+  function groundOf(element, group, seen) {
+    let found = null;
+    for (let i = 0; i < 9; i++) {
+      const [x, y] = [seen.left + (seen.right - seen.left) * (i % 3 + 0.5) / 3, seen.top + (seen.bottom - seen.top) * (Math.floor(i / 3) + 0.5) / 3];
+      const all = element.getRootNode().elementsFromPoint(x, y);
+      let color = 'rgb(255, 255, 255)';
+      for (const behind of all.slice(all.indexOf(element) + 1)) {
+        if (group.contains(behind)) continue;
+        const s = getComputedStyle(behind);
+        if (s.backgroundImage !== 'none' || /^(img|canvas|svg|video|iframe|object|embed)$/.test(behind.localName)) return null;
+        if (/, 0\)$/.test(s.backgroundColor)) continue;
+        color = s.backgroundColor;
+        break;
+      }
+      if (color !== (found ??= color)) return null;
+    }
+    return /^rgb\(/.test(found) ? found.match(/\d+/g).map(Number) : null;
   }
 
   // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
@@ -402,23 +455,33 @@
   const scaleOf = (element, drawn) => (element.offsetWidth ? drawn.width / element.offsetWidth : 1);
   /** The element around, out of shadow trees too. */
   const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
-  /** Turned, bent or mirrored: no upright picture looks the same. */
-  const isTurned = ({ rotate, transform }) => (rotate !== 'none' && parseFloat(rotate) !== 0) || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
+  const isTurned = ({ rotate, transform }) => rotate !== 'none' || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
 
-  function physical(b) {
+  /** In physical pixels. */
+  function exact({ left, top, right, bottom }) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
-    const [x, y] = [Math.round((b.left - offsetLeft) * s), Math.round((b.top - offsetTop) * s)];
-    return { x, y, width: Math.max(0, Math.round((b.right - offsetLeft) * s) - x), height: Math.max(0, Math.round((b.bottom - offsetTop) * s) - y) };
+    return { x: (left - offsetLeft) * s, y: (top - offsetTop) * s, width: (right - left) * s, height: (bottom - top) * s };
+  }
+
+  function physical(b) {
+    const { x, y, width, height } = exact(b);
+    const [left, top] = [Math.round(x), Math.round(y)];
+    return { x: left, y: top, width: Math.max(0, Math.round(x + width) - left), height: Math.max(0, Math.round(y + height) - top) };
   }
 
   function send(anyway) {
     if (!worker) return;
     const [media, children] = [[], []];
     for (const [ms, entry] of watched) {
-      const { style, place } = measure(entry.element);
-      if (!entry.shows) media.push({ entry, geometry: { ms, ...place, objectFit: style.objectFit, objectPosition: style.objectPosition } });
-      else if (showsStill(entry)) children.push({ frame: entry.frame, ...place });
+      const { element } = entry;
+      const { style: { objectFit, objectPosition }, content, visible: seen, shape, scale } = measure(element);
+      // Before its first frame an element shows its poster, or what is behind it.
+      const visible = entry.shows || (element.videoWidth && !(element.poster && !element.played.length && !element.currentTime)) ? seen : [];
+      const natural = element.videoWidth ? [element.videoWidth, element.videoHeight] : null;
+      const css = scale * devicePixelRatio * visualViewport.scale;
+      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, ...shape, objectFit, objectPosition, natural, scale: css } });
+      else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(content), visible, ...shape });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };
     const frame = { index: indexAbove(), above: relayAbove(), ...size, children, window: window === top ? windowHint() : null };

@@ -15,17 +15,17 @@ mod window;
 use std::collections::VecDeque;
 
 use offstage_protocol::frame::GEOMETRY_STREAM;
-use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
+use offstage_protocol::message::{Clip, Rect, SetGeometry, ToDeviceKind, Turn, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
 use crate::collect::{Bundle, Collector};
 use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
-    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
-    to_u64,
+    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
+use crate::shape::Outline;
 use offstage_settings::{Effective, Problem, Settings};
 
 use self::calls::Calls;
@@ -340,41 +340,49 @@ impl Core {
     fn place(&mut self, now: Monotonic, relay: u32, ms: u32) {
         let Some(player) = self.players.get_mut(relay, ms) else { return };
         let Some(geometry) = &player.geometry else { return };
-        let located = self.frames.locate(now, relay, &geometry.place);
+        let located = matched(self.frames.locate(now, relay, geometry), &self.link);
         player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
-        let lost_since = player.lost_since;
-        let is_lost = located == Err(Nowhere::Unknown) && !geometry.place.visible.is_empty();
-        player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
-        let hidden = Located { rect: None, visible: Vec::new(), window: None };
-        let Located { rect, visible, window } = located.unwrap_or(hidden);
+        let lost = player.lost;
+        let is_seen = !geometry.place.visible.is_empty();
+        let code = match &located {
+            Err(Nowhere::Unknown) if is_seen => Some(ErrorCode::PLACE_UNKNOWN),
+            Err(Nowhere::Unmatched) if is_seen => Some(ErrorCode::STYLE_UNMATCHED),
+            Err(Nowhere::Unknown | Nowhere::Unmatched | Nowhere::Late) | Ok(_) => None,
+        };
+        player.lost = code.map(|code| (player.lost.map_or(now, |(since, _)| since), code));
         player.geometry_seq += 1;
-        let mut message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
+        let located = located.unwrap_or_default();
+        let mut message = set_geometry(player.id, player.geometry_seq, geometry, located);
         message.outline = self.config.settings().is_on("outline");
         if self.config.settings().is_on("overlay") {
             message.label = player.label(&self.words);
         }
         let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
         if self.link.is_remote_window() && is_lost_among_windows(&mut message, title, &self.link) {
-            player.lost_since = lost_since.or(Some(now));
+            player.lost = Some((lost.map_or(now, |(since, _)| since), ErrorCode::PLACE_UNKNOWN));
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
-        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
     }
 
     /// Tells the device where an element of a call is.
     fn place_screen(&mut self, now: Monotonic, relay: u32, ms: u32) {
         let Some(screen) = self.calls.screen_mut(relay, ms) else { return };
         let Some(geometry) = &screen.geometry else { return };
-        let hidden = Located { rect: None, visible: Vec::new(), window: None };
-        let located = self.frames.locate(now, relay, &geometry.place).unwrap_or(hidden);
+        let mut located = matched(self.frames.locate(now, relay, geometry), &self.link);
+        if located == Err(Nowhere::Unmatched) {
+            // Nobody else can draw it: better without what can't be matched than not at all.
+            let mut plain = geometry.clone();
+            plain.place.nodes.clear();
+            located = self.frames.locate(now, relay, &plain);
+        }
         screen.geometry_seq += 1;
-        let Located { rect, visible, window } = located;
-        let mut message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
+        let mut message = set_geometry(screen.id, screen.geometry_seq, geometry, located.unwrap_or_default());
         if self.link.is_remote_window() {
             let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
             is_lost_among_windows(&mut message, title, &self.link);
         }
-        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
     }
 
     /// Tells the device where everything is, now that the session's windows are elsewhere.
@@ -648,15 +656,27 @@ impl Core {
     }
 }
 
-fn set_geometry(
-    player: u32,
-    seq: u32,
-    geometry: &Geometry,
-    place: Option<Box4>,
-    visible: &[Box4],
-    window: Option<WindowReport>,
-) -> SetGeometry {
+/// A device that knows no shapes can't show them.
+fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> Result<Located, Nowhere> {
+    located.and_then(|at| {
+        if at.shape.is_plain() || link.knows_shapes() { Ok(at) } else { Err(Nowhere::Unmatched) }
+    })
+}
+
+fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) -> SetGeometry {
     let short = |text: &str| text.chars().take(100).collect();
+    let Located { rect: place, visible, shape, fills, window } = located;
+    let (place, turn) = match shape.turn {
+        Some((bounds, turn)) => {
+            let (x, y) = (bounds.x.floor(), bounds.y.floor());
+            let width = (bounds.x + bounds.width).ceil() - x;
+            let height = (bounds.y + bounds.height).ceil() - y;
+            let turn = steady(Turn { e: turn.e + bounds.x - x, f: turn.f + bounds.y - y, ..turn });
+            (Some(Box4 { x, y, width, height }), Some(turn))
+        }
+        None => (place, None),
+    };
+    let object_fit = if fills { "fill" } else { &geometry.object_fit };
     SetGeometry {
         player,
         seq,
@@ -671,8 +691,12 @@ fn set_geometry(
             calibrated: w.calibrated,
             screen: None,
         }),
-        object_fit: short(&geometry.object_fit),
+        object_fit: short(object_fit),
         object_position: short(&geometry.object_position),
+        clips: shape.clips.iter().map(clip).collect(),
+        turn,
+        blend: shape.blend,
+        filter: shape.filter,
         ..SetGeometry::default()
     }
 }
@@ -682,6 +706,26 @@ fn is_lost_among_windows(message: &mut SetGeometry, title: &str, link: &DeviceLi
     let was_seen = !message.visible.is_empty();
     let fate = session_windows::bind(message, title, link.windows());
     was_seen && (fate == Fate::Lost || !link.can_watch_windows())
+}
+
+/// Rounded, so that what is only moved is not laid out anew.
+fn steady(turn: Turn) -> Turn {
+    let [pixels, part] = [64.0, 1e6].map(|steps| move |value: f64| (value * steps).round() / steps);
+    Turn {
+        width: pixels(turn.width),
+        height: pixels(turn.height),
+        a: part(turn.a),
+        b: part(turn.b),
+        c: part(turn.c),
+        d: part(turn.d),
+        e: pixels(turn.e),
+        f: pixels(turn.f),
+    }
+}
+
+fn clip(outline: &Outline) -> Clip {
+    let sixteenths = |at: &f64| to_i32((at * 16.0).round());
+    Clip { corners: outline.corners.iter().flatten().map(sixteenths).collect(), even_odd: outline.even_odd }
 }
 
 fn rect(b: Box4) -> Rect {

@@ -160,7 +160,7 @@ pub enum ToDeviceKind {
     #[prost(message, tag = "11")]
     SetPlayback(SetPlayback),
     #[prost(message, tag = "12")]
-    SetGeometry(SetGeometry),
+    SetGeometry(Box<SetGeometry>),
     #[prost(message, tag = "13")]
     OpenFile(OpenFile),
     #[prost(message, tag = "14")]

@@ -167,7 +167,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             tracks: vec![TrackRef { target: 1, transceiver: "mid:0".into() }],
             sink: "a1".into(),
         }),
-        ToDeviceKind::SetGeometry(SetGeometry {
+        ToDeviceKind::SetGeometry(Box::new(SetGeometry {
             player,
             seq: 400,
             rect: Some(rect()),
@@ -181,7 +181,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             turn: Some(turn()),
             blend: Some(blend()),
             filter: "blur(2px)".into(),
-        }),
+        })),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {
             player,

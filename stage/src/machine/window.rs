@@ -8,7 +8,7 @@ use offstage_protocol::message;
 use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_SIDE, PAINT_TIMEOUT};
 
 /// How large the picture is and how the video fills it. CSS texts are the engine's to validate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     pub width: u32,
     pub height: u32,
@@ -17,6 +17,9 @@ pub struct Layout {
     /// Written over the picture.
     pub label: String,
     pub outline: bool,
+    pub turn: Option<message::Turn>,
+    pub blend: Option<message::Blend>,
+    pub filter: String,
 }
 
 impl Layout {
@@ -32,8 +35,19 @@ impl Layout {
             object_position: css(&asked.object_position, "50% 50%"),
             label: css(&asked.label, ""),
             outline: asked.outline,
+            turn: asked.turn.filter(is_drawable),
+            blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
+            filter: css(&asked.filter, ""),
         }
     }
+}
+
+fn is_drawable(turn: &message::Turn) -> bool {
+    let message::Turn { width, height, a, b, c, d, e, f } = *turn;
+    let side = 0.0..=f64::from(MAX_SIDE);
+    [a, b, c, d, e, f].iter().all(|number| number.is_finite())
+        && side.contains(&width)
+        && side.contains(&height)
 }
 
 /// The layouts of one player.

@@ -33,6 +33,7 @@ mod remote_desktop;
 mod reversible;
 mod scene;
 mod security;
+mod shapes;
 mod shares;
 mod sites;
 mod sounds;

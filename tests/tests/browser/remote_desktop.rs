@@ -24,12 +24,11 @@ fn the_picture_lies_in_the_remote_desktops_window_as_the_session_shows_it() {
     let mut far = Far::open();
     far.assert_in_place("as large as the session's screen", 1);
 
-    far.desktop.order(&["windowmove", "%w", "200", "90"]).unwrap();
+    far.desktop.order(&["windowmove", "--sync", "%w", "200", "90"]).unwrap();
     far.assert_in_place("the remote desktop's window moved", 1);
-    far.desktop.order(&["windowsize", "%w", "960", "768"]).unwrap();
+    far.desktop.order(&["windowsize", "--sync", "%w", "960", "768"]).unwrap();
     far.assert_in_place("scaled to three quarters", 2);
-    far.scene.run("video.style.objectFit = 'fill'");
-    far.desktop.order(&["windowsize", "%w", "1100", "700"]).unwrap();
+    far.desktop.order(&["windowsize", "--sync", "%w", "1100", "700"]).unwrap();
     far.assert_in_place("each direction by its own factor", 2);
     far.scene.run("scrollTo(0, 150)");
     far.assert_in_place("scrolled, scaled", 2);
@@ -44,8 +43,8 @@ fn the_picture_lies_in_the_remote_desktops_window_as_the_session_shows_it() {
     xdotool(far.device.display(), &["search", "--class", RemoteDesktop::CLASS, "windowmap"]).unwrap();
     far.assert_in_place("restored", 2);
 
-    far.desktop.order(&["windowsize", "%w", "1280", "1024"]).unwrap();
-    far.desktop.order(&["windowmove", "%w", "20", "40"]).unwrap();
+    far.desktop.order(&["windowsize", "--sync", "%w", "1280", "1024"]).unwrap();
+    far.desktop.order(&["windowmove", "--sync", "%w", "20", "40"]).unwrap();
     far.assert_in_place("as large as the session's screen again", 1);
     far.desktop.close();
     far.assert_absent("the remote desktop closed");
@@ -66,7 +65,7 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     far.assert_whole(NOTE, "that window moved");
     let menu = over.show(MENU, (600, 200, 120, 180), true);
     far.assert_whole(MENU, "a menu over it");
-    far.desktop.order(&["windowsize", "%w", "960", "768"]).unwrap();
+    far.desktop.order(&["windowsize", "--sync", "%w", "960", "768"]).unwrap();
     far.assert_whole(MENU, "a menu, scaled");
     far.assert_whole(NOTE, "a window, scaled");
     over.close(note);
@@ -78,7 +77,7 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     far.assert_in_place("above that one", 2);
 
     far.click_at(300, 200);
-    far.desktop.order(&["windowsize", "%w", "1280", "1024"]).unwrap();
+    far.desktop.order(&["windowsize", "--sync", "%w", "1280", "1024"]).unwrap();
     far.assert_in_place("as large as the session's screen", 1);
     far.click_at(820, 180);
     let clicks = far.scene.page.evaluate("clicks").unwrap();

@@ -116,7 +116,7 @@ fn windows(windows: &[(Rect, Vec<Rect>)]) -> BridgeKind {
 
 fn newest(world: &World) -> SetGeometry {
     let place = world.received.iter().rev().find_map(|kind| match kind {
-        ToDeviceKind::SetGeometry(geometry) => Some(geometry.clone()),
+        ToDeviceKind::SetGeometry(geometry) => Some((**geometry).clone()),
         _ => None,
     });
     place.expect("a place was told")
