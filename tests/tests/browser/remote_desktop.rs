@@ -6,7 +6,7 @@ use std::time::Instant;
 use offstage_tests::frame_number::BORDER;
 use offstage_tests::remote_desktop::RemoteDesktop;
 use offstage_tests::xvfb::{Camera, Picture, Screen, xdotool};
-use serde_json::json;
+use serde_json::{Value, json};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, Window, WindowClass};
 use x11rb::rust_connection::RustConnection;
@@ -65,6 +65,10 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     far.assert_whole(NOTE, "that window moved");
     let menu = over.show(MENU, (600, 200, 120, 180), true);
     far.assert_whole(MENU, "a menu over it");
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        let picture = far.camera.capture().unwrap();
+        picture.write_png(&std::path::PathBuf::from(folder).join("remote-desktop.png")).unwrap();
+    }
     far.desktop.order(&["windowsize", "--sync", "%w", "960", "768"]).unwrap();
     far.assert_whole(MENU, "a menu, scaled");
     far.assert_whole(NOTE, "a window, scaled");
@@ -155,8 +159,16 @@ impl Far {
         self.assert_screen(when, |screen| {
             let (expected, seen) = (self.expected(screen), picture_on(screen));
             let holds = expected.zip(seen).is_some_and(|(expected, seen)| error(expected, seen) <= tolerance);
-            (holds, format!("the picture is at {seen:?}, the element at {expected:?}"))
+            let reasons = self.reasons();
+            let what =
+                format!("the picture is at {seen:?}, the element at {expected:?}, in the session: {reasons}");
+            (holds && reasons == json!([]), what)
         });
+    }
+
+    /// Why video plays in the session, which would draw it below its other windows by itself.
+    fn reasons(&self) -> Value {
+        self.scene.session.status().unwrap()["in_session"].take()
     }
 
     fn assert_absent(&self, when: &str) {
@@ -178,7 +190,11 @@ impl Far {
             #[expect(clippy::cast_precision_loss, reason = "pixels of a screen")]
             let holds = inside > 0 && (total as f64 - expected).abs() <= expected * 0.04;
             let holds = holds && is_filled(screen, colour) && picture_on(screen).is_some();
-            (holds, format!("{total} pixels of the window are seen, {expected} should be"))
+            let reasons = self.reasons();
+            let what = format!(
+                "{total} pixels of the window are seen, {expected} should be, in the session: {reasons}"
+            );
+            (holds && reasons == json!([]), what)
         });
     }
 
