@@ -26,6 +26,7 @@ use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
 use crate::run::Windows;
+use crate::window::RemoteWindow;
 use crate::window::x11::X11Config;
 
 /// Plays the videos of your remote sessions on this device, exactly where the session shows them.
@@ -87,8 +88,18 @@ struct RunArgs {
     /// One more argument for the engine; may be repeated.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     engine_arg: Vec<OsString>,
-    /// Lay all pictures into this X window, whichever session asks: for a remote-desktop client whose
-    /// window is known, and for tests without a browser. Decimal or 0x… hexadecimal.
+    /// Lay all pictures into this window of a remote-desktop client, which shows all of the session's screen, at its own size or
+    /// scaled to the window's (xfreerdp /smart-sizing).
+    ///
+    /// WHICH is an X11 window's number (0x… as xwininfo shows it), class:NAME (one of the two names of its WM_CLASS, as in
+    /// class:xfreerdp), or title:TEXT (a part of its title). The largest such window counts. It is waited for, followed when it is
+    /// moved, resized, minimised or covered, and waited for again when it has gone. The session's end must be able to see the
+    /// session's windows (an X11 display, for xrdp and the like), else video plays in the session. Start one client with a socket
+    /// of its own for each remote desktop.
+    #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOW", conflicts_with = "parent_window")]
+    remote_window: Option<RemoteWindow>,
+    /// Lay all pictures into this X window, by the places that the sessions tell of the browser's: for tests without a browser.
+    /// Decimal or 0x… hexadecimal.
     #[arg(long, value_name = "XID", value_parser = window_id, hide = true)]
     parent_window: Option<u32>,
 }
@@ -204,9 +215,11 @@ pub fn main() -> anyhow::Result<()> {
 impl RunArgs {
     fn config(self, logs: Logs) -> RunConfig {
         let windows = match self.windows {
-            WindowsArg::Auto | WindowsArg::X11 => {
-                Windows::X11(X11Config { display: None, fixed_parent: self.parent_window })
-            }
+            WindowsArg::Auto | WindowsArg::X11 => Windows::X11(X11Config {
+                display: None,
+                fixed_parent: self.parent_window,
+                remote: self.remote_window,
+            }),
             WindowsArg::None => Windows::None,
         };
         let texts = |list: Vec<String>| Value::List(list.into_iter().map(Value::Text).collect());

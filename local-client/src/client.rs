@@ -12,6 +12,7 @@ mod devices;
 mod fetches;
 mod files;
 mod picture;
+mod remote;
 mod session;
 mod shown;
 mod stage_queue;
@@ -67,6 +68,7 @@ pub use self::fetches::OwnCommand;
 pub use self::fetches::OwnFetch;
 use self::picture::Picture;
 use self::picture::Step;
+use self::remote::Surface;
 use self::session::Session;
 use self::shown::Collecting;
 pub use self::shown::Counts;
@@ -98,6 +100,7 @@ pub struct Client {
     /// its first frame.
     spare: Option<u32>,
     device: Device,
+    surface: Surface,
     policy: Policy,
     stage: StageQueue,
     windows: WindowQueue,
@@ -169,6 +172,9 @@ impl Client {
             offstage_protocol::FEATURE_SHAPES,
         ];
         config.hello.features.extend(features.map(str::to_owned));
+        if self.surface != Surface::Browser {
+            config.hello.features.push(offstage_protocol::FEATURE_REMOTE_WINDOW.to_owned());
+        }
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
             mux.close(ErrorCode::CLIENT_BUSY, "too many sessions");
@@ -300,6 +306,8 @@ impl Client {
                 self.device.windows_failed(reason, detail);
                 self.announce();
             }
+            WindowEvent::Bound { width, height } => self.bound(now, Some((width, height))),
+            WindowEvent::Unbound => self.bound(now, None),
             WindowEvent::Adopted { player } => tracing::debug!(player, "the picture has its window"),
             WindowEvent::Lost { player } if self.spare == Some(player) => self.drop_spare(),
             WindowEvent::Lost { player } => {
@@ -552,7 +560,10 @@ impl Client {
         }
         self.counts.players_opened += 1;
         let buffers = BTreeMap::new();
-        self.players.insert(player, Player { session, name, origin, buffers, picture: Picture::new(player) });
+        self.players.insert(
+            player,
+            Player { session, name, origin, buffers, picture: Picture::new(player, self.surface) },
+        );
     }
 
     /// Has the stage open a player of a new id.

@@ -165,7 +165,7 @@ pub enum Command {
     /// Close the popup and free everything of the player. Not answered.
     CloseWindow { player: u32 },
     /// Give the element its size. Answered by `Painted`.
-    Layout { player: u32, serial: u64, layout: Layout },
+    Layout { player: u32, serial: u64, layout: Box<Layout> },
     /// Say early whether a type can play at all: `BufferRefused` if not, else nothing.
     CheckType { player: u32, buffer: u32, mime: String },
     /// `addSourceBuffer`. Answered by `BufferAdded` or `BufferRefused`.
