@@ -410,7 +410,8 @@
   function covers(element, content, seen) {
     const [width, height] = [content.right - content.left, content.bottom - content.top];
     const [boxes, veils] = [captions(element, width, height), []];
-    const controls = element.controls && (element.paused || (pointed.element === element && performance.now() - pointed.at < CONTROLS_MS));
+    // In full screen the browser shows them whether the page wants them or not.
+    const controls = (element.controls || document.fullscreenElement === element) && (element.paused || (pointed.element === element && performance.now() - pointed.at < CONTROLS_MS));
     if (controls) boxes.push(box(0, height - CONTROLS, width, height));
     for (const other of elementsAbove(element, seen)) {
       const s = getComputedStyle(other);
@@ -607,7 +608,7 @@
       const css = scale * devicePixelRatio * visualViewport.scale;
       const veils = (visible.length && coversOf.get(element)?.veils || []).map(({ background, radius, opacity, ...b }) =>
         ({ background, radius, opacity, ...exact(box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom)) }));
-      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, veils, ...shape, objectFit, objectPosition, natural, scale: css } });
+      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, veils, ...shape, objectFit, objectPosition, natural, scale: css, density: devicePixelRatio } });
       else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(content), visible, ...shape });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };

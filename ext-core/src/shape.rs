@@ -81,6 +81,8 @@ pub struct Fit<'a> {
     pub natural: Option<[f64; 2]>,
     /// Physical pixels of a CSS pixel, where the box stands upright.
     pub scale: f64,
+    /// `devicePixelRatio`: a turned box is drawn on whole pixels of that size before it is turned.
+    pub density: f64,
 }
 
 impl Shape {
@@ -192,6 +194,9 @@ pub fn shape(nodes: &[Node], ground: Option<u32>, fit: Fit<'_>) -> Result<Shape,
             }
             if is_media && turned {
                 edges = painted_edges(edges, fit, 1.0).ok_or(Unmatched)?;
+                if fit.density > 0.0 {
+                    edges = edges.map(|edge| (edge * fit.density).round() / fit.density);
+                }
                 shape.turn = Some(at.turn(edges).ok_or(Unmatched)?);
             }
             if rounded {

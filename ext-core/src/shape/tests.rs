@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FIT: Fit<'_> = Fit { object_fit: "fill", object_position: "50% 50%", natural: None, scale: 1.0 };
+const FIT: Fit<'_> =
+    Fit { object_fit: "fill", object_position: "50% 50%", natural: None, scale: 1.0, density: 1.0 };
 
 fn node(x: f64, y: f64, width: f64, height: f64) -> Node {
     Node { x, y, width, height, own: [width, height], ..Node::default() }
@@ -170,7 +171,7 @@ fn a_picture_in_a_frame_that_is_turned_is_turned_with_what_is_seen_of_it() {
 fn the_video_leaves_free_what_object_fit_leaves_free() {
     let content = Box4 { x: 100.0, y: 0.0, width: 400.0, height: 400.0 };
     let at = |object_fit, object_position| {
-        let fit = Fit { object_fit, object_position, natural: Some([100.0, 50.0]), scale: 2.0 };
+        let fit = Fit { object_fit, object_position, natural: Some([100.0, 50.0]), scale: 2.0, density: 2.0 };
         painted(content, fit).map(|b| [b.x, b.y, b.width, b.height])
     };
     assert_eq!(at("contain", "50% 50%"), Some([100.0, 100.0, 400.0, 200.0]));
@@ -195,7 +196,7 @@ proptest! {
             radius: texts[0].clone(), clip_path: format!("{clip}{})", texts[1]), transform: texts[2].clone(),
             rotate: texts[3].clone(), scale: texts[4].clone(), filter: texts[5].clone(), opacity: Some(numbers[8]), strange: false,
         };
-        let fit = Fit { object_fit: &texts[0], object_position: &texts[1], natural: Some([numbers[9], 1.0]), scale: numbers[0] };
+        let fit = Fit { object_fit: &texts[0], object_position: &texts[1], natural: Some([numbers[9], 1.0]), scale: numbers[0], density: numbers[1] };
         let _shape = shape(&[node.clone(), node], Some(1), fit);
         let _painted = painted(Box4 { x: numbers[0], y: numbers[1], width: numbers[2], height: numbers[3] }, fit);
     }
