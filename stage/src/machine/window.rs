@@ -1,11 +1,45 @@
-//! The layout of a picture inside its popup, and which layouts have reached the screen.
+//! The layout of a picture inside its popup, which layouts have reached the screen, and where a picture is in a web client's page.
 
+use core::fmt::Write as _;
 use std::collections::VecDeque;
 
 use offstage_protocol::Monotonic;
 use offstage_protocol::message;
+use offstage_protocol::message::Rect;
 
-use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_SIDE, PAINT_TIMEOUT};
+use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, PAINT_TIMEOUT};
+
+/// Where a picture is on the session's screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub x: i32,
+    pub y: i32,
+    /// What is seen, relative to the picture.
+    pub parts: Vec<Rect>,
+}
+
+impl Place {
+    /// A place that can be shown; none if that is not one.
+    pub(crate) fn checked(asked: message::PlacePicture) -> Option<Self> {
+        let near = |offset: i32| (-MAX_OFFSET..=MAX_OFFSET).contains(&offset);
+        let fits = |rect: &Rect| near(rect.x) && near(rect.y) && rect.width.max(rect.height) <= MAX_SIDE;
+        let Rect { x, y, .. } = asked.rect.filter(fits)?;
+        let parts = asked.visible;
+        let possible = !parts.is_empty() && parts.len() <= MAX_PARTS && parts.iter().all(fits);
+        possible.then_some(Self { x, y, parts })
+    }
+
+    /// What is seen as the text of a CSS `path()`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for Rect { x, y, width, height } in &self.parts {
+            // Writing to a string can't fail.
+            let _infallible = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
+        }
+        path
+    }
+}
 
 /// How large the picture is and how the video fills it. CSS texts are the engine's to validate.
 #[derive(Clone, Debug, PartialEq, Eq)]
