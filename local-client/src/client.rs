@@ -15,6 +15,7 @@ mod picture;
 mod session;
 mod shown;
 mod stage_queue;
+mod web;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -3,6 +3,7 @@
 use offstage_protocol::message::Rect;
 
 pub mod region;
+pub mod web;
 pub mod x11;
 
 /// What the client asks of the windows. Players are named by their ids on this device.

@@ -67,11 +67,14 @@ pub fn start(url: String, token: String) {
     begin(Socket::new(url, &token), None);
 }
 
-/// Begins as a part of a web client's page: pictures are shown in `layer`, files of the session are below `media`, and `told` hears
-/// a word and a value of what the page may want to know.
+/// Begins as a part of a web client's page: the client's server is at `base`, pictures are shown in `layer`, and `told` hears a word
+/// and a value of what the page may want to know.
 #[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
 #[wasm_bindgen]
-pub fn attach(url: String, token: String, layer: HtmlElement, media: String, told: js_sys::Function) {
+pub fn attach(base: String, token: String, layer: HtmlElement, told: js_sys::Function) {
+    // Addresses are written into logs on their way, so the token is not in them: this opens no socket.
+    let media = format!("{base}media/{}/", crate::names::keyed(&token, "media"));
+    let url = format!("{}ws", base.replacen("http", "ws", 1));
     begin(Socket::new(url, &token), Some(Layer::new(layer, media, told)));
 }
 

@@ -104,10 +104,8 @@ class Stage extends EventTarget {
     if (!base.pathname.endsWith("/")) {
       base.pathname += "/";
     }
-    const socket = new URL("ws", base);
-    socket.protocol = base.protocol.replace("http", "ws");
     this.#begun = true;
-    begin(socket.href, token, this.#surface, base.href, (/** @type {string} */ what, /** @type {any} */ value) => {
+    begin(base.href, token, this.#surface, (/** @type {string} */ what, /** @type {any} */ value) => {
       // Nothing of the page's runs inside of the module.
       queueMicrotask(() => this.#told(what, value));
     });

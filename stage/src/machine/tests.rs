@@ -544,10 +544,11 @@ fn place(x: i32, visible: Vec<Rect>) -> ToStageKind {
 
 /// What the stage's page is told to show, as path or nothing.
 fn shown(bench: &mut Bench) -> Vec<Option<String>> {
-    let told = |command: Command| match command {
-        Command::Place { place, .. } => Some(Some(format!("{},{} {}", place.x, place.y, place.path()))),
-        Command::Hide { .. } => Some(None),
-        _other => None,
+    let told = |command: Command| {
+        if let Command::Place { place, .. } = &command {
+            return Some(Some(format!("{},{} {}", place.x, place.y, place.path())));
+        }
+        matches!(command, Command::Hide { .. }).then_some(None)
     };
     bench.commands().into_iter().filter_map(told).collect()
 }
@@ -558,7 +559,7 @@ fn a_picture_in_a_page_is_hidden_when_its_place_is_not_said_again_or_makes_no_se
     let seen = Some("-5,7 M0 1h640v300h-640z".to_owned());
     let mut bench = playing_bench();
     bench.send_stage(place(-5, vec![part]));
-    assert_eq!(shown(&mut bench), [seen.clone()]);
+    assert_eq!(shown(&mut bench), std::slice::from_ref(&seen));
     bench.send_stage(ToStageKind::HidePicture(HidePicture { player: 1 }));
     bench.send_stage(ToStageKind::HidePicture(HidePicture { player: 1 }));
     assert_eq!(shown(&mut bench), [None]);
