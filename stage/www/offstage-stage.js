@@ -62,7 +62,7 @@ class Stage extends EventTarget {
   #sizes = new ResizeObserver(() => this.align());
   #attributes = new MutationObserver(() => this.align());
   #aligned = "";
-  #begun = false;
+  #inside = false;
   #frame = 0;
   /** The parent's own `position`, if it was changed. @type {{ element: HTMLElement, position: string } | undefined} */
   #parent;
@@ -98,17 +98,39 @@ class Stage extends EventTarget {
     this.#sizes.observe(this.#canvas);
     this.#attributes.observe(this.#canvas, { attributes: true, attributeFilter: ["width", "height", "style", "class"] });
     this.align();
+    // A page that is kept for the back button, or frozen, plays nothing: the session has to know.
+    addEventListener("pagehide", () => this.#leave(), { signal });
+    addEventListener("pageshow", () => this.#enter(), { signal });
+    document.addEventListener("freeze", () => this.#leave(), { signal });
+    document.addEventListener("resume", () => this.#enter(), { signal });
+    this.#enter();
+  }
+
+  #enter() {
+    if (this.#inside || this.state === "taken") {
+      return;
+    }
+    this.#inside = true;
     const { url, token } = this.#options;
     const base = new URL(url, location.href);
     base.search = base.hash = "";
     if (!base.pathname.endsWith("/")) {
       base.pathname += "/";
     }
-    this.#begun = true;
     begin(base.href, token, this.#surface, (/** @type {string} */ what, /** @type {any} */ value) => {
       // Nothing of the page's runs inside of the module.
       queueMicrotask(() => this.#told(what, value));
     });
+  }
+
+  #leave() {
+    if (this.#inside) {
+      this.#inside = false;
+      end();
+      this.#told("shown", 0);
+      this.#told("silenced", false);
+      this.#told("connected", false);
+    }
   }
 
   /** Ends it: the videos go on in the session. */
@@ -119,14 +141,10 @@ class Stage extends EventTarget {
     this.#watch.abort();
     this.#sizes.disconnect();
     this.#attributes.disconnect();
-    cancelAnimationFrame(this.#frame);
     attached = undefined;
-    if (this.#begun) {
-      end();
-    }
+    this.#leave();
     this.#layer.remove();
     this.#restoreParent();
-    this.#set("shown", 0);
     this.#set("state", "detached");
   }
 

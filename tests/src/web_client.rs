@@ -28,8 +28,9 @@ pub const SCREEN: (u16, u16) = (1200, 760);
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Where a page is on its own screen: a browser's window has no frame but its own, which lies above the page.
-const PAGE_ORIGIN: &str = "[screenX + (outerWidth - innerWidth) / 2, screenY + outerHeight - innerHeight]";
+/// Where a page is on its own screen: a browser's window has no frame but its own, which is as wide at the sides as at the bottom.
+const PAGE_ORIGIN: &str =
+    "((side) => [screenX + side, screenY + outerHeight - innerHeight - side])((outerWidth - innerWidth) / 2)";
 
 /// Where `cargo xtask web` and `cargo xtask test` install the example's npm packages, beside the folder of programs.
 #[must_use]
@@ -92,8 +93,9 @@ impl WebDesk {
     /// Opens the web client in the device's tab and waits until screen and stage are connected.
     pub fn open_client(&self, query: &str) -> Result<()> {
         self.tab.navigate(&self.gateway.url(&format!("/?{query}")))?;
-        self.tab.wait_until("live.rfb?._rfbConnectionState === 'connected'", PATIENCE)?;
-        self.tab.wait_until("live.stage?.state === 'connected'", PATIENCE)?;
+        self.tab
+            .wait_until_untouched("globalThis.live?.rfb?._rfbConnectionState === 'connected'", PATIENCE)?;
+        self.tab.wait_until_untouched("globalThis.live?.stage?.state === 'connected'", PATIENCE)?;
         self.session.wait_connected(PATIENCE)
     }
 
@@ -108,7 +110,7 @@ impl WebDesk {
             "(({{ left, top, width, height }}, canvas, [x, y]) => [x + left, y + top, width / canvas.width, height / canvas.height])\
              (document.querySelector('canvas').getBoundingClientRect(), document.querySelector('canvas'), {PAGE_ORIGIN})"
         );
-        let [x, y, across, down] = numbers(&self.tab.evaluate(&script)?)?;
+        let [x, y, across, down] = numbers(&self.tab.evaluate_untouched(&script)?)?;
         Ok(Mapping { x, y, across, down })
     }
 

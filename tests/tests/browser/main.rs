@@ -36,3 +36,4 @@ mod shares;
 mod sites;
 mod sounds;
 mod truth;
+mod web_client;
