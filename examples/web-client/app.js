@@ -34,12 +34,17 @@ async function connect() {
   rfb.background = "#0c0e11";
   rfb.qualityLevel = 9;
   rfb.scaleViewport = size.value !== "1";
+  let name = "";
+  const connected = () => show("desktop", "connected", name ? `Connected: ${name}` : "Connected");
   rfb.addEventListener("connect", () => {
-    show("desktop", "connected", "Connected");
+    connected();
     resize();
     attachStage(stage, token);
   });
-  rfb.addEventListener("desktopname", (/** @type {any} */ event) => show("desktop", "connected", `Connected: ${event.detail.name}`));
+  rfb.addEventListener("desktopname", (/** @type {any} */ event) => {
+    name = event.detail.name;
+    connected();
+  });
   rfb.addEventListener("disconnect", (/** @type {any} */ event) => {
     live.stage?.detach();
     delete live.stage;

@@ -200,7 +200,7 @@ fn input_over_the_picture_reaches_the_session_and_the_video_goes_on_there_withou
     // Another tab takes over; the first one is told and has no picture any more.
     let url = scene.desk.tab.evaluate("location.href").unwrap();
     let other = scene.desk.device.open(url.as_str().unwrap()).unwrap();
-    other.wait_until("live.stage?.shown === 1", PATIENCE).unwrap();
+    other.wait_until("globalThis.live?.stage?.shown === 1", PATIENCE).unwrap();
     scene
         .desk
         .tab
