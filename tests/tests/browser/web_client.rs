@@ -27,12 +27,18 @@ struct Scene {
 }
 
 impl Scene {
+    /// A session with a page that plays by Media Source Extensions.
     fn open() -> Self {
+        Self::open_page(PAGE.to_owned(), "!demo.error && video.readyState >= 3")
+    }
+
+    /// A session with this page; `ready` holds in it when its video plays.
+    fn open_page(html: String, ready: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
         let server = Server::start(move |request| match request.path.strip_prefix("/clips/") {
             Some(clip) => Response::file(&clips, clip),
-            None if request.path == "/" => Response::html(PAGE),
+            None if request.path == "/" => Response::html(html.clone()),
             None => Response::file(&pages, &request.path),
         })
         .unwrap();
@@ -43,7 +49,7 @@ impl Scene {
         let camera = desk.camera().unwrap();
         let scene = Self { desk, page, camera, _server: server };
         scene.point(&["mousemove", "1270", "1015"]);
-        scene.page.wait_until("!demo.error && video.readyState >= 3", PATIENCE).unwrap();
+        scene.page.wait_until(ready, PATIENCE).unwrap();
         scene
     }
 
@@ -226,5 +232,19 @@ fn a_tab_that_nobody_has_touched_plays_without_sound_until_somebody_does() {
     scene.point(&["mousemove", "760", "106", "click", "1"]);
     let sounds = "!live.stage.silenced && [...document.querySelectorAll('[data-offstage] video')].some((video) => !video.muted && !video.paused)";
     scene.desk.tab.wait_until_untouched(sounds, PATIENCE).unwrap();
+    scene.desk.close();
+}
+
+#[test]
+fn a_file_of_the_session_plays_in_the_tab() {
+    let file = "<video id=\"video\" src=\"/clips/files/film.mp4\" muted autoplay loop playsinline></video>";
+    let page = PAGE
+        .replace("<video id=\"video\" muted playsinline></video>", file)
+        .replace("<script type=\"module\" src=\"player.js\"></script>", "");
+    let scene = Scene::open_page(page, "video.readyState >= 3");
+    scene.wait_drawn_by_session(false);
+    scene.assert_in_place("a file");
+    let served = "[...document.querySelectorAll('[data-offstage] video')].some((video) => /\\/media\\/[0-9a-f]{64}\\/\\d+\\//.test(video.src))";
+    scene.desk.tab.wait_until_untouched(served, PATIENCE).unwrap();
     scene.desk.close();
 }
