@@ -196,6 +196,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     driver.read_policy();
     if let Some((url, token)) = server.web() {
         driver.engine(EngineEvent::Changed(no_page()));
+        if config.windows.web().is_some_and(|web| !web.address.0.ip().is_loopback()) {
+            tracing::warn!(url, "other machines reach the stage, without TLS");
+        }
         say("WEB", &json!({ "url": url, "token": token }));
     }
     tokio::pin!(end);
