@@ -38,6 +38,19 @@ pub fn packages_folder(programs: &Path) -> PathBuf {
     programs.with_file_name("web-client")
 }
 
+/// What kind of desk to start.
+#[derive(Clone, Debug, Default)]
+pub struct WebDeskOptions {
+    /// What the session covers.
+    pub sites: String,
+    /// What an administrator manages in the session.
+    pub managed: Option<Value>,
+    /// The device's browser is on a screen of its own, of this size; else on DISPLAY.
+    pub device_screen: Option<(u16, u16)>,
+    /// More arguments for the device's browser.
+    pub device_args: Vec<String>,
+}
+
 /// All of it; ended with the value.
 #[derive(Debug)]
 pub struct WebDesk {
@@ -52,14 +65,9 @@ pub struct WebDesk {
 }
 
 impl WebDesk {
-    /// Starts everything; the device's browser is on a screen of its own of `device_screen`, or on DISPLAY. The session covers
-    /// `sites`; `device_args` are for the device's browser.
-    pub fn start(
-        installation: &Installation,
-        sites: &str,
-        device_screen: Option<(u16, u16)>,
-        device_args: &[&str],
-    ) -> Result<Self> {
+    /// Starts everything.
+    pub fn start(installation: &Installation, options: WebDeskOptions) -> Result<Self> {
+        let WebDeskOptions { sites, managed, device_screen, device_args } = options;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/web-client");
         let npm = packages_folder(installation.programs()).join("node_modules/@novnc/novnc");
         if !npm.is_dir() {
@@ -79,7 +87,8 @@ impl WebDesk {
             response.with_header("Content-Security-Policy", &policy(told.get()))
         })?;
         let origin = gateway.url("");
-        let session = Session::start(installation, session_options(sites, &origin))?;
+        let session =
+            Session::start(installation, SessionOptions { managed, ..session_options(&sites, &origin) })?;
         let vnc = session.screen().and_then(|screen| screen.vnc_port()).context("no VNC server")?;
         let (proxy, port) = start_proxy(vnc)?;
         let client = session.client_ready();
@@ -189,12 +198,12 @@ fn session_options(sites: &str, origin: &str) -> SessionOptions {
     }
 }
 
-fn device_options(screen: Option<(u16, u16)>, arguments: &[&str]) -> SessionOptions {
+fn device_options(screen: Option<(u16, u16)>, arguments: Vec<String>) -> SessionOptions {
     let mut browser_args = vec!["--window-position=0,0".to_owned()];
     if let Some((width, height)) = screen {
         browser_args.push(format!("--window-size={width},{height}"));
     }
-    browser_args.extend(arguments.iter().map(|&argument| argument.to_owned()));
+    browser_args.extend(arguments);
     SessionOptions { headless: false, screen, redirect: false, browser_args, ..SessionOptions::default() }
 }
 

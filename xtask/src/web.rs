@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use offstage_tests::cdp::Page;
 use offstage_tests::process::cpu_seconds_of_tree;
-use offstage_tests::web_client::{WebDesk, element_on_screen, error_px, packages_folder};
+use offstage_tests::web_client::{WebDesk, WebDeskOptions, element_on_screen, error_px, packages_folder};
 use offstage_tests::xvfb::{Camera, Picture, xdotool};
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -81,7 +81,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.headless && std::env::var_os("DISPLAY").is_none() {
         bail!("there is no display here; `cargo xtask web --headless` makes one of its own");
     }
-    let desk = WebDesk::start(&installation, demo::SITES, options.headless.then_some(SCREEN), &[])?;
+    let desk = WebDesk::start(
+        &installation,
+        WebDeskOptions {
+            sites: demo::SITES.to_owned(),
+            device_screen: options.headless.then_some(SCREEN),
+            ..WebDeskOptions::default()
+        },
+    )?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
     desk.open_client(if options.headless { "size=1" } else { "size=fit" })?;
     let page = desk.session.first_page()?;

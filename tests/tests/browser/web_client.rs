@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Instant;
 
+use offstage_tests::calls::{callee, connect, fake_devices};
 use offstage_tests::cdp::Page;
 use offstage_tests::server::{Response, Server};
 use offstage_tests::session::Installation;
-use offstage_tests::web_client::{WebDesk, element_on_screen, error_px};
+use offstage_tests::web_client::{WebDesk, WebDeskOptions, element_on_screen, error_px};
 use offstage_tests::xvfb::{Camera, Picture, xdotool};
+use serde_json::json;
 
 use crate::scene::{PAGE, PATIENCE, picture_on};
 
@@ -24,6 +26,11 @@ struct Scene {
     page: Page,
     camera: Camera,
     _server: Server,
+}
+
+fn options() -> WebDeskOptions {
+    let sites = "http://127.0.0.1/*".to_owned();
+    WebDeskOptions { sites, device_screen: Some((1280, 1024)), ..WebDeskOptions::default() }
 }
 
 impl Scene {
@@ -43,7 +50,7 @@ impl Scene {
         })
         .unwrap();
         let installation = Installation::from_env().unwrap();
-        let desk = WebDesk::start(&installation, "http://127.0.0.1/*", Some((1280, 1024)), &[]).unwrap();
+        let desk = WebDesk::start(&installation, options()).unwrap();
         desk.open_client("size=1").unwrap();
         let page = desk.session.open(&server.url("/")).unwrap();
         let camera = desk.camera().unwrap();
@@ -247,4 +254,40 @@ fn a_file_of_the_session_plays_in_the_tab() {
     let served = "[...document.querySelectorAll('[data-offstage] video')].some((video) => /\\/media\\/[0-9a-f]{64}\\/\\d+\\//.test(video.src))";
     scene.desk.tab.wait_until_untouched(served, PATIENCE).unwrap();
     scene.desk.close();
+}
+
+#[test]
+fn calls_run_in_the_tab_which_asks_for_microphone_and_camera_itself() {
+    let installation = Installation::from_env().unwrap();
+    let options = WebDeskOptions {
+        managed: Some(json!({ "callsAllSites": true })),
+        device_args: fake_devices().unwrap(),
+        ..options()
+    };
+    let desk = WebDesk::start(&installation, options).unwrap();
+    desk.open_client("size=1").unwrap();
+    let server = offstage_tests::calls::serve(&installation).unwrap();
+    let url = server.url("/pages/call.html");
+    let page = desk.session.open(&url).unwrap();
+    // The client has no screen to ask on: that is a no, at once.
+    let asked =
+        "navigator.mediaDevices.getUserMedia({ audio: true }).then(() => 'yes', (error) => error.name)";
+    assert_eq!(page.evaluate(asked).unwrap(), "NotAllowedError");
+    desk.session.set_device(&json!({ "capture": "allow" })).unwrap();
+    page.wait_until(&format!("{asked}.then((answer) => answer === 'yes')"), PATIENCE).unwrap();
+
+    let other = callee(&installation).unwrap();
+    let pages = [&desk.session, &other].map(|end| {
+        let page = end.open(&url).unwrap();
+        page.evaluate_within("begin()", PATIENCE).unwrap();
+        page
+    });
+    connect(&pages[0], &pages[1], true).unwrap();
+    for page in &pages {
+        page.wait_until("theirs.videoWidth === 640 && channel.readyState === 'open'", PATIENCE).unwrap();
+    }
+    let shown = "[...document.querySelectorAll('[data-offstage] video')].some((video) => video.srcObject && video.videoWidth === 640)";
+    desk.tab.wait_until_untouched(shown, PATIENCE).unwrap();
+    other.close();
+    desk.close();
 }
