@@ -150,7 +150,7 @@
       for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
       hear();
     }
-    painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls'] });
+    painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open'] });
     if (!heartbeat) {
       heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
       listen();
@@ -263,43 +263,97 @@
   const box = (left, top, right, bottom) => ({ left, top, right, bottom });
   const cut = (a, b) => box(Math.max(a.left, b.left), Math.max(a.top, b.top), Math.min(a.right, b.right), Math.min(a.bottom, b.bottom));
 
-  /** The element's content box and the part of it that its clipping ancestors and the viewport leave, in CSS pixels. */
+  /** Where the element is, the part of it that its clipping ancestors and the viewport leave, and what of its style no upright box shows. */
   function measure(element) {
     const r = element.getBoundingClientRect();
     const style = getComputedStyle(element);
-    const scale = scaleOf(element, r);
-    const px = (name) => scale * parseFloat(style[name]) || 0;
-    const content = box(r.left + px('borderLeftWidth') + px('paddingLeft'), r.top + px('borderTopWidth') + px('paddingTop'),
-      r.right - px('borderRightWidth') - px('paddingRight'), r.bottom - px('borderBottomWidth') - px('paddingBottom'));
+    const px = (name) => parseFloat(style[name]) || 0;
+    const inner = ['Left', 'Top', 'Right', 'Bottom'].map((side) => px(`border${side}Width`) + px(`padding${side}`));
+    const k = scaleOf(element, r);
+    let { odd, node } = styleOf(element, style, r, inner, style.borderRadius, [false, false]);
+    const nodes = [node];
+    // Of a turned one it is the box around all of it: the worker knows better.
+    const content = odd && isTurned(style) ? r : box(r.left + inner[0] * k, r.top + inner[1] * k, r.right - inner[2] * k, r.bottom - inner[3] * k);
     // The visual viewport leaves out the scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
     let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
     const { fullscreenElement } = document;
     let full = fullscreenElement === element;
-    let turned = isTurned(style);
+    let [inTop, held] = [isTop(element), style.position];
+    let group = style.opacity === '1' ? null : element;
     for (let up = above(element); up; up = above(up)) {
-      const s = getComputedStyle(up);
-      turned ||= isTurned(s);
       full ||= up === fullscreenElement;
-      if (up === document.body || up === document.documentElement || fullscreenElement === element) continue;
-      if (s.overflowX === 'visible' && s.overflowY === 'visible') continue;
+      // Nothing around what lies above the whole page counts.
+      if (inTop) continue;
+      inTop = isTop(up);
+      const s = getComputedStyle(up);
+      const holds = held === 'fixed' ? isHolder(s) : held !== 'absolute' || s.position !== 'static' || isHolder(s);
+      if (holds) held = s.position;
+      const all = /paint|strict|content/.test(s.contain);
+      const isRoot = up === document.body || up === document.documentElement; // what these hide, the viewport does
+      const cuts = holds && !isRoot ? [all || s.overflowX !== 'visible', all || s.overflowY !== 'visible'] : [false, false];
       const o = up.getBoundingClientRect();
-      const k = scaleOf(up, o);
-      const left = o.left + up.clientLeft * k;
-      const top = o.top + up.clientTop * k;
-      seen = cut(seen, box(s.overflowX === 'visible' ? -1e6 : left, s.overflowY === 'visible' ? -1e6 : top,
-        s.overflowX === 'visible' ? 1e6 : left + up.clientWidth * k, s.overflowY === 'visible' ? 1e6 : top + up.clientHeight * k));
+      const { clientLeft, clientTop, clientWidth, clientHeight, offsetWidth, offsetHeight } = up;
+      const margin = s.overflowX === 'clip' ? parseFloat(s.overflowClipMargin) || 0 : 0;
+      const edges = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight].map((edge) => edge - margin);
+      const { odd: more, node: next } = styleOf(up, s, o, edges, cuts[0] || cuts[1] ? s.borderRadius : '', cuts);
+      if (s.opacity !== '1') group = up;
+      odd ||= more;
+      if (more || cuts[0] || cuts[1]) nodes.push(next);
+      if (!cuts[0] && !cuts[1]) continue;
+      const z = scaleOf(up, o);
+      seen = cut(seen, box(cuts[0] ? o.left + edges[0] * z : -1e6, cuts[1] ? o.top + edges[1] * z : -1e6,
+        cuts[0] ? o.right - edges[2] * z : 1e6, cuts[1] ? o.bottom - edges[3] * z : 1e6));
     }
     const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && (!fullscreenElement || full) &&
       (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
     const visible = drawn && seen.right > seen.left && seen.bottom > seen.top ? uncovered(element, content, seen).map(physical) : [];
-    return { style, place: { rect: physical(content), visible, turned } };
+    const shape = odd && visible.length ? { nodes, ground: group && groundOf(element, group, seen) } : null;
+    return { style, content, visible, shape, scale: k };
+  }
+
+  const isTop = (element) => element.matches(':modal, :popover-open');
+  /** Whether what is fixed in it is fixed to it. */
+  const isHolder = (s) => s.transform !== 'none' || s.filter !== 'none' || s.perspective !== 'none' || s.rotate !== 'none' || s.scale !== 'none' ||
+    s.translate !== 'none' || /paint|strict|content|layout/.test(s.contain) || /transform|filter|perspective/.test(s.willChange);
+
+  /** What the worker has to know of an element's style, as computed, if anything. */
+  function styleOf(element, s, r, inner, radius, cuts) {
+    const initial = { clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', filter: 'none', opacity: '1' };
+    const node = { ...exact(r), own: [element.offsetWidth, element.offsetHeight], inner, cuts };
+    let odd = false;
+    for (const [name, usual] of Object.entries(initial)) if (s[name] !== usual) { node[name] = s[name]; odd = true; }
+    if (odd && node.opacity) node.opacity = Number(node.opacity);
+    if (/[1-9]/.test(radius)) { node.radius = radius; odd = true; }
+    const strange = s.mixBlendMode !== 'normal' || s.maskImage !== 'none' || s.perspective !== 'none' || s.offsetPath !== 'none' || s.clip !== 'auto';
+    if (strange) { node.strange = true; odd = true; }
+    return { odd, node };
+  }
+
+  /** The one colour behind all of what lets it through, as the worker takes it; null if there are several. */
+  function groundOf(element, group, seen) {
+    let found = null;
+    for (let i = 0; i < 9; i++) {
+      const [x, y] = [seen.left + (seen.right - seen.left) * (i % 3 + 0.5) / 3, seen.top + (seen.bottom - seen.top) * (Math.floor(i / 3) + 0.5) / 3];
+      const all = element.getRootNode().elementsFromPoint(x, y);
+      let color = 'rgb(255, 255, 255)';
+      for (const behind of all.slice(all.indexOf(element) + 1)) {
+        if (group.contains(behind)) continue;
+        const s = getComputedStyle(behind);
+        if (s.backgroundImage !== 'none' || /^(img|canvas|svg|video|iframe|object|embed)$/.test(behind.localName)) return null;
+        if (/, 0\)$/.test(s.backgroundColor)) continue;
+        color = s.backgroundColor;
+        break;
+      }
+      if (color !== (found ??= color)) return null;
+    }
+    return /^rgb\(/.test(found) ? found.match(/\d+/g).map(Number) : null;
   }
 
   // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
   const COVERS_MS = 150;
-  /** Points a row in which is looked for what is above; most boxes that are cut out. */
-  const [GRID, MOST_COVERS] = [6, 24];
+  /** Elements that are looked at, boxes that are cut out. */
+  const [MOST_ELEMENTS, MOST_COVERS] = [4000, 300];
   /** Chromium's controls, in CSS pixels, and how long they stay after the pointer has moved. */
   const [CONTROLS, CONTROLS_MS] = [84, 3500];
   /** Element → {at, boxes}, the boxes relative to its content box. */
@@ -338,47 +392,134 @@
     const controls = element.controls && (element.paused || (pointed.element === element && performance.now() - pointed.at < CONTROLS_MS));
     if (controls) boxes.push(box(0, height - CONTROLS, width, height));
     for (const other of elementsAbove(element, seen)) {
-      const o = cut(other.getBoundingClientRect(), content);
       const s = getComputedStyle(other);
-      const solid = /^(img|canvas|svg|iframe|input|button)$/.test(other.localName) || /^rgb\(/.test(s.backgroundColor);
-      const text = [...other.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-      const paints = solid || text || s.backgroundImage !== 'none' || !/, 0\)$/.test(s.backgroundColor);
-      // A veil over most of the picture is left out: the picture counts more.
-      const veil = !solid && (o.right - o.left) * (o.bottom - o.top) > 0.6 * width * height;
-      const shown = o.right > o.left && o.bottom > o.top && other.checkVisibility({ visibilityProperty: true, opacityProperty: true });
-      if (paints && shown && !veil) boxes.push(box(o.left - content.left, o.top - content.top, o.right - content.left, o.bottom - content.top));
+      for (const o of [shownOf(other, s), pseudoOf(other, '::before'), pseudoOf(other, '::after')]) {
+        const c = o && cut(o, content);
+        if (!c || c.right <= c.left || c.bottom <= c.top) continue;
+        // A veil over most of the picture is left out: the picture counts more.
+        if (!o.solid && (c.right - c.left) * (c.bottom - c.top) > 0.6 * width * height) continue;
+        for (const part of roundedOff(o, c)) boxes.push(box(part.left - content.left, part.top - content.top, part.right - content.left, part.bottom - content.top));
+      }
     }
     return boxes.slice(0, MOST_COVERS);
   }
 
-  /** What would be hit before the element; beside it in its own corner of the document, what lets the pointer through as well. */
-  function elementsAbove(element, seen) {
-    const found = new Set();
-    const hit = (x, y) => {
-      const all = element.getRootNode().elementsFromPoint(x, y);
-      for (const other of all.slice(0, Math.max(0, all.indexOf(element)))) found.add(other);
-    };
-    for (let i = 0; i < GRID * GRID; i++) {
-      const [row, column] = [Math.floor(i / GRID) + 0.5, (i % GRID) + 0.5];
-      hit(seen.left + (seen.right - seen.left) * column / GRID, seen.top + (seen.bottom - seen.top) * row / GRID);
+  /** Where an element paints something, if it does: with its outline, without what is cut off from it. */
+  function shownOf(other, s) {
+    const solid = /^(img|canvas|svg|video|iframe|input|button)$/.test(other.localName) || /^rgb\(/.test(s.backgroundColor);
+    const text = [...other.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    // What fades out to nothing is there to set off what lies in it, and that is found by itself.
+    const fades = /gradient/.test(s.backgroundImage) && /transparent|, 0\)/.test(s.backgroundImage) && !/url\(/.test(s.backgroundImage);
+    const paints = solid || text || (s.backgroundImage !== 'none' && !fades) || !/, 0\)$/.test(s.backgroundColor) || (s.borderTopStyle !== 'none' && parseFloat(s.borderTopWidth) > 0);
+    if (!paints || !other.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return null;
+    let { left, top, right, bottom } = other.getBoundingClientRect();
+    const more = s.outlineStyle === 'none' ? 0 : Math.max(0, parseFloat(s.outlineWidth) + parseFloat(s.outlineOffset)) || 0;
+    [left, top, right, bottom] = [left - more, top - more, right + more, bottom + more];
+    let held = s.position;
+    for (let up = above(other); up && up !== document.body && up !== document.documentElement && !isTop(other); up = above(up)) {
+      const u = getComputedStyle(up);
+      const holds = held === 'fixed' ? isHolder(u) : held !== 'absolute' || u.position !== 'static' || isHolder(u);
+      if (!holds) continue;
+      held = u.position;
+      if (u.overflowX === 'visible' && u.overflowY === 'visible') continue;
+      const r = up.getBoundingClientRect();
+      if (u.overflowX !== 'visible') [left, right] = [Math.max(left, r.left), Math.min(right, r.right)];
+      if (u.overflowY !== 'visible') [top, bottom] = [Math.max(top, r.top), Math.min(bottom, r.bottom)];
     }
-    const around = element.parentElement?.parentElement ?? element.parentElement;
-    for (const other of [...around?.querySelectorAll('*') ?? []].slice(0, 200)) {
-      const o = cut(other.getBoundingClientRect(), seen);
-      if (o.right <= o.left || o.bottom <= o.top) continue;
-      const follows = element.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
-      if (getComputedStyle(other).pointerEvents !== 'none') hit((o.left + o.right) / 2, (o.top + o.bottom) / 2);
-      else if (follows && !element.contains(other) && positioned(other, around)) found.add(other);
-    }
-    return [...found].filter((other) => !other.contains(element));
+    return { left, top, right, bottom, solid, radius: s.transform === 'none' && solid && !text && !more ? s.borderRadius : '' };
   }
 
-  function positioned(other, around) {
-    for (let up = other; up && up !== around; up = up.parentElement) {
-      const { position, zIndex } = getComputedStyle(up);
-      if (position !== 'static') return !(zIndex < 0);
+  /** A positioned `::before` or `::after`: no other part of the page tells where it is. */
+  function pseudoOf(other, name) {
+    const s = getComputedStyle(other, name);
+    if (s.content === 'none' || s.content === 'normal' || !/absolute|fixed/.test(s.position) || s.display === 'none' || s.visibility !== 'visible') return null;
+    let holder = other;
+    while (holder && getComputedStyle(holder).position === 'static') holder = above(holder);
+    const r = (holder ?? document.documentElement).getBoundingClientRect();
+    const px = (...names) => names.reduce((sum, each) => sum + (parseFloat(s[each]) || 0), 0);
+    const [left, top] = [r.left + (holder?.clientLeft ?? 0) + px('left', 'marginLeft'), r.top + (holder?.clientTop ?? 0) + px('top', 'marginTop')];
+    const inner = s.boxSizing !== 'border-box';
+    const right = left + px('width', ...(inner ? ['paddingLeft', 'paddingRight', 'borderLeftWidth', 'borderRightWidth'] : []));
+    const bottom = top + px('height', ...(inner ? ['paddingTop', 'paddingBottom', 'borderTopWidth', 'borderBottomWidth'] : []));
+    return /, 0\)$/.test(s.backgroundColor) && s.backgroundImage === 'none' && s.content === '""' ? null : box(left, top, right, bottom);
+  }
+
+  /** The part `c` of a box with round corners, as rows that hold all of it. */
+  function roundedOff(o, c) {
+    const [, size, unit] = /^([\d.]+)(px|%)$/.exec(o.radius ?? '') ?? [];
+    const [width, height] = [o.right - o.left, o.bottom - o.top];
+    const of = (side) => Math.min(unit === '%' ? size / 100 * side : Number(size), side / 2);
+    const [rx, ry] = [of(width), of(height)];
+    if (!(rx >= 4 && ry >= 4)) return [c];
+    const rows = [cut(box(o.left, o.top + ry, o.right, o.bottom - ry), c)];
+    const count = Math.min(12, Math.ceil(ry / 2));
+    for (let i = 0; i < count; i++) {
+      // A row is as wide as its widest line, the one nearest to the middle.
+      const [from, to] = [ry * i / count, ry * (i + 1) / count];
+      const x = rx - rx * Math.sqrt(Math.max(0, 1 - ((ry - to) / ry) ** 2));
+      rows.push(cut(box(o.left + x, o.top + from, o.right - x, o.top + to), c), cut(box(o.left + x, o.bottom - to, o.right - x, o.bottom - from), c));
     }
-    return false;
+    return rows.filter((row) => row.right > row.left && row.bottom > row.top);
+  }
+
+  /** What lies above the element and reaches into it. */
+  function elementsAbove(element, seen) {
+    const order = new Map();
+    (function into(root) {
+      for (const other of root.querySelectorAll('*')) {
+        if (order.size >= MOST_ELEMENTS) return;
+        order.set(other, order.size);
+        const inside = (other.localName.includes('-') || other.shadowRoot) && chrome.dom.openOrClosedShadowRoot(other);
+        if (inside) into(inside);
+      }
+    })(document);
+    const around = new Set();
+    for (let up = element; up; up = above(up)) around.add(up);
+    const found = [];
+    let own = null;
+    for (const other of order.keys()) {
+      if (around.has(other)) {
+        if (other !== element && hasPseudo(other)) found.push(other);
+        continue;
+      }
+      const r = other.getBoundingClientRect();
+      if (r.right <= seen.left || r.left >= seen.right || r.bottom <= seen.top || r.top >= seen.bottom) continue;
+      if (isBefore(own ??= layers(element), layers(other), order)) found.push(other);
+    }
+    return found;
+  }
+
+  const hasPseudo = (element) => element.isConnected && ['::before', '::after'].some((name) => /absolute|fixed/.test(getComputedStyle(element, name).position));
+
+  /**
+   * The stacking contexts and positioned elements that an element is painted with, outermost first, each with its layer
+   * (CSS 2, appendix E): below the text of the context, among it, at the level 0, above.
+   */
+  function layers(element) {
+    const all = [];
+    for (let up = element, inner = element; up; inner = up, up = above(up)) {
+      const s = getComputedStyle(up);
+      const onTop = isTop(up);
+      const z = Number(s.zIndex) || 0;
+      const isItem = s.zIndex !== 'auto' && /flex|grid/.test(up.parentElement ? getComputedStyle(up.parentElement).display : '');
+      const isContext = onTop || (s.zIndex !== 'auto' && (s.position !== 'static' || isItem)) || /fixed|sticky/.test(s.position) || s.opacity !== '1' || isHolder(s) ||
+        s.isolation === 'isolate' || s.mixBlendMode !== 'normal' || s.clipPath !== 'none' || s.maskImage !== 'none';
+      // A positioned one that is no context takes part in the one around with its own content only.
+      if (isContext || (s.position !== 'static' && all.every(([layer]) => layer === -0.5))) all.unshift([onTop ? Infinity : z, up]);
+      else if (up === element) all.unshift([-0.5, element]);
+      if (onTop) break;
+    }
+    return all;
+  }
+
+  /** Whether `other` is painted later. */
+  function isBefore(own, other, order) {
+    for (let i = 0; ; i++) {
+      if (i >= own.length || i >= other.length) return own.length < other.length;
+      const [[z, element], [otherZ, node]] = [own[i], other[i]];
+      if (element === node) continue;
+      return z === otherZ ? (order.get(element) ?? -1) < (order.get(node) ?? -1) : z < otherZ;
+    }
   }
 
   /** Where the browser draws the cues of now: lines of 5 % of the height, from the bottom unless a cue says another line. */
@@ -402,23 +543,33 @@
   const scaleOf = (element, drawn) => (element.offsetWidth ? drawn.width / element.offsetWidth : 1);
   /** The element around, out of shadow trees too. */
   const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
-  /** Turned, bent or mirrored: no upright picture looks the same. */
-  const isTurned = ({ rotate, transform }) => (rotate !== 'none' && parseFloat(rotate) !== 0) || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
+  const isTurned = ({ rotate, transform }) => rotate !== 'none' || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
 
-  function physical(b) {
+  /** In physical pixels. */
+  function exact({ left, top, right, bottom }) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
-    const [x, y] = [Math.round((b.left - offsetLeft) * s), Math.round((b.top - offsetTop) * s)];
-    return { x, y, width: Math.max(0, Math.round((b.right - offsetLeft) * s) - x), height: Math.max(0, Math.round((b.bottom - offsetTop) * s) - y) };
+    return { x: (left - offsetLeft) * s, y: (top - offsetTop) * s, width: (right - left) * s, height: (bottom - top) * s };
+  }
+
+  function physical(b) {
+    const { x, y, width, height } = exact(b);
+    const [left, top] = [Math.round(x), Math.round(y)];
+    return { x: left, y: top, width: Math.max(0, Math.round(x + width) - left), height: Math.max(0, Math.round(y + height) - top) };
   }
 
   function send(anyway) {
     if (!worker) return;
     const [media, children] = [[], []];
     for (const [ms, entry] of watched) {
-      const { style, place } = measure(entry.element);
-      if (!entry.shows) media.push({ entry, geometry: { ms, ...place, objectFit: style.objectFit, objectPosition: style.objectPosition } });
-      else if (showsStill(entry)) children.push({ frame: entry.frame, ...place });
+      const { element } = entry;
+      const { style: { objectFit, objectPosition }, content, visible: seen, shape, scale } = measure(element);
+      // Before its first frame an element shows its poster, or what is behind it.
+      const visible = entry.shows || (element.videoWidth && !(element.poster && !element.played.length && !element.currentTime)) ? seen : [];
+      const natural = element.videoWidth ? [element.videoWidth, element.videoHeight] : null;
+      const css = scale * devicePixelRatio * visualViewport.scale;
+      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, ...shape, objectFit, objectPosition, natural, scale: css } });
+      else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(content), visible, ...shape });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };
     const frame = { index: indexAbove(), above: relayAbove(), ...size, children, window: window === top ? windowHint() : null };

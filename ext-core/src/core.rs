@@ -14,17 +14,17 @@ mod window;
 use std::collections::VecDeque;
 
 use offstage_protocol::frame::GEOMETRY_STREAM;
-use offstage_protocol::message::{Rect, SetGeometry, ToDeviceKind, WindowHint};
+use offstage_protocol::message::{Clip, Rect, SetGeometry, ToDeviceKind, Turn, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
 use crate::collect::{Bundle, Collector};
 use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
-    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, WindowReport, to_i32,
-    to_u64,
+    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
+use crate::shape::Outline;
 use offstage_settings::{Effective, Problem, Settings};
 
 use self::calls::Calls;
@@ -39,7 +39,7 @@ use self::tabs::Tabs;
 /// Most documents that are served at a time.
 const MOST_RELAYS: usize = 500;
 /// Most rectangles of one visible region.
-const MOST_RECTS: usize = 200;
+const MOST_RECTS: usize = 1000;
 /// Most characters of the words that are written over pictures.
 const MOST_WORDS: usize = 60;
 /// Longest origin that is looked at: a host name has at most 253 characters.
@@ -338,32 +338,40 @@ impl Core {
     fn place(&mut self, now: Monotonic, relay: u32, ms: u32) {
         let Some(player) = self.players.get_mut(relay, ms) else { return };
         let Some(geometry) = &player.geometry else { return };
-        let located = self.frames.locate(now, relay, &geometry.place);
+        let located = matched(self.frames.locate(now, relay, geometry), &self.link);
         player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
-        let is_lost = located == Err(Nowhere::Unknown) && !geometry.place.visible.is_empty();
-        player.lost_since = if is_lost { player.lost_since.or(Some(now)) } else { None };
-        let hidden = Located { rect: None, visible: Vec::new(), window: None };
-        let Located { rect, visible, window } = located.unwrap_or(hidden);
+        let is_seen = !geometry.place.visible.is_empty();
+        let code = match &located {
+            Err(Nowhere::Unknown) if is_seen => Some(ErrorCode::PLACE_UNKNOWN),
+            Err(Nowhere::Unmatched) if is_seen => Some(ErrorCode::STYLE_UNMATCHED),
+            Err(Nowhere::Unknown | Nowhere::Unmatched | Nowhere::Late) | Ok(_) => None,
+        };
+        player.lost = code.map(|code| (player.lost.map_or(now, |(since, _)| since), code));
         player.geometry_seq += 1;
-        let mut message = set_geometry(player.id, player.geometry_seq, geometry, rect, &visible, window);
+        let located = located.unwrap_or_default();
+        let mut message = set_geometry(player.id, player.geometry_seq, geometry, located);
         message.outline = self.config.settings().is_on("outline");
         if self.config.settings().is_on("overlay") {
             message.label = player.label(&self.words);
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
-        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
     }
 
     /// Tells the device where an element of a call is.
     fn place_screen(&mut self, now: Monotonic, relay: u32, ms: u32) {
         let Some(screen) = self.calls.screen_mut(relay, ms) else { return };
         let Some(geometry) = &screen.geometry else { return };
-        let hidden = Located { rect: None, visible: Vec::new(), window: None };
-        let located = self.frames.locate(now, relay, &geometry.place).unwrap_or(hidden);
+        let mut located = matched(self.frames.locate(now, relay, geometry), &self.link);
+        if located == Err(Nowhere::Unmatched) {
+            // Nobody else can draw it: better without what can't be matched than not at all.
+            let mut plain = geometry.clone();
+            plain.place.nodes.clear();
+            located = self.frames.locate(now, relay, &plain);
+        }
         screen.geometry_seq += 1;
-        let Located { rect, visible, window } = located;
-        let message = set_geometry(screen.id, screen.geometry_seq, geometry, rect, &visible, window);
-        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(message));
+        let message = set_geometry(screen.id, screen.geometry_seq, geometry, located.unwrap_or_default());
+        let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
@@ -617,15 +625,28 @@ impl Core {
     }
 }
 
-fn set_geometry(
-    player: u32,
-    seq: u32,
-    geometry: &Geometry,
-    place: Option<Box4>,
-    visible: &[Box4],
-    window: Option<WindowReport>,
-) -> SetGeometry {
+/// A device that knows no shapes can't show them.
+fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> Result<Located, Nowhere> {
+    located.and_then(|at| {
+        if at.shape.is_plain() || link.knows_shapes() { Ok(at) } else { Err(Nowhere::Unmatched) }
+    })
+}
+
+fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) -> SetGeometry {
     let short = |text: &str| text.chars().take(100).collect();
+    let Located { rect: place, visible, shape, fills, window } = located;
+    let (place, turn) = match shape.turn {
+        Some((bounds, turn)) => {
+            let (x, y) = (bounds.x.floor(), bounds.y.floor());
+            let width = (bounds.x + bounds.width).ceil() - x;
+            let height = (bounds.y + bounds.height).ceil() - y;
+            let turn = steady(Turn { e: turn.e + bounds.x - x, f: turn.f + bounds.y - y, ..turn });
+            (Some(Box4 { x, y, width, height }), Some(turn))
+        }
+        None => (place, None),
+    };
+    let (fit, position) =
+        if fills { ("fill", "") } else { (&*geometry.object_fit, &*geometry.object_position) };
     SetGeometry {
         player,
         seq,
@@ -640,10 +661,34 @@ fn set_geometry(
             calibrated: w.calibrated,
             screen: None,
         }),
-        object_fit: short(&geometry.object_fit),
-        object_position: short(&geometry.object_position),
+        object_fit: short(fit),
+        object_position: short(position),
+        clips: shape.clips.iter().map(clip).collect(),
+        turn,
+        blend: shape.blend,
+        filter: shape.filter,
         ..SetGeometry::default()
     }
+}
+
+/// Rounded, so that what is only moved is not laid out anew.
+fn steady(turn: Turn) -> Turn {
+    let [pixels, part] = [64.0, 1e6].map(|steps| move |value: f64| (value * steps).round() / steps);
+    Turn {
+        width: pixels(turn.width),
+        height: pixels(turn.height),
+        a: part(turn.a),
+        b: part(turn.b),
+        c: part(turn.c),
+        d: part(turn.d),
+        e: pixels(turn.e),
+        f: pixels(turn.f),
+    }
+}
+
+fn clip(outline: &Outline) -> Clip {
+    let sixteenths = |at: &f64| to_i32((at * 16.0).round());
+    Clip { corners: outline.corners.iter().flatten().map(sixteenths).collect(), even_odd: outline.even_odd }
 }
 
 fn rect(b: Box4) -> Rect {

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::shape::{Fit, Node};
+
 /// From the hook. `ms` numbers the page's MediaSources, `sb` the SourceBuffers of one, `op` the operations of one
 /// SourceBuffer; all are chosen by the hook and mean something in its document only.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -409,7 +411,7 @@ pub enum HookStep {
     Append(ByteBuf),
 }
 
-/// From the relay. All boxes are in physical pixels of its own frame's viewport.
+/// From the relay. All boxes are in physical pixels of its own frame's viewport, those of media not rounded.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RelayEvent {
@@ -418,7 +420,7 @@ pub enum RelayEvent {
 }
 
 /// Where an element is.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Geometry {
     pub ms: u32,
@@ -428,6 +430,20 @@ pub struct Geometry {
     pub object_fit: String,
     #[serde(default)]
     pub object_position: String,
+    /// The video's own size in CSS pixels.
+    #[serde(default)]
+    pub natural: Option<[f64; 2]>,
+    /// Physical pixels of one of the element's CSS pixels.
+    #[serde(default)]
+    pub scale: f64,
+}
+
+impl Geometry {
+    #[must_use]
+    pub fn fit(&self) -> Fit<'_> {
+        let Self { object_fit, object_position, natural, scale, .. } = self;
+        Fit { object_fit, object_position, natural: *natural, scale: *scale }
+    }
 }
 
 /// A content box and what is seen of it.
@@ -436,9 +452,12 @@ pub struct Place {
     #[serde(default)]
     pub rect: Option<Box4>,
     pub visible: Vec<Box4>,
-    /// It stands askew or mirrored: no upright box tells where it is.
+    /// What no upright box shows of it; the element first, then those around it.
     #[serde(default)]
-    pub turned: bool,
+    pub nodes: Vec<Node>,
+    /// Red, green and blue of what is behind it, if that is of one colour; asked for only where it shows.
+    #[serde(default)]
+    pub ground: Option<[u8; 3]>,
 }
 
 /// What a frame knows of itself and of the frames in it that it has been asked for.

@@ -17,6 +17,7 @@ pub mod player;
 pub mod playlist;
 pub mod protected;
 pub mod reconcile;
+pub mod shape;
 pub mod sites;
 pub mod standin;
 

@@ -12,8 +12,8 @@ use offstage_protocol::message::{
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, Frame, FrameReader, Monotonic, Mux, MuxConfig,
-    MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
+    ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, FEATURE_SHAPES, Frame, FrameReader, Monotonic,
+    Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
 };
 
 use crate::collect::Part;
@@ -180,7 +180,13 @@ impl DeviceLink {
     /// Whether the device knows calls.
     #[must_use]
     pub fn knows_calls(&self) -> bool {
-        self.ready && self.client_features.iter().any(|feature| feature == FEATURE_CALLS)
+        self.ready && self.peer_knows(FEATURE_CALLS)
+    }
+
+    /// Whether the device draws pictures that are clipped, turned or translucent.
+    #[must_use]
+    pub fn knows_shapes(&self) -> bool {
+        self.peer_knows(FEATURE_SHAPES)
     }
 
     /// Bytes that wait to be sent to the device.

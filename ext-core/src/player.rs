@@ -52,9 +52,9 @@ pub struct Player {
     pub ended: bool,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
-    /// Where it is in its frame, as the relay has told, and since when nobody can say where that is in the page.
+    /// Where it is in its frame, as the relay has told; since when the device can't show it there, and why.
     pub geometry: Option<crate::hook::Geometry>,
-    pub lost_since: Option<Monotonic>,
+    pub lost: Option<(Monotonic, ErrorCode)>,
     pub is_located: bool,
     pub geometry_seq: u32,
     /// What the hook has last been told of [`HookCommand::Counted`](crate::hook::HookCommand::Counted).
@@ -98,7 +98,7 @@ impl Player {
             ended: false,
             stalled_since: None,
             geometry: None,
-            lost_since: None,
+            lost: None,
             is_located: false,
             geometry_seq: 0,
             counts: [0.0; 4],

@@ -167,6 +167,7 @@ impl Client {
             offstage_protocol::FEATURE_FETCH,
             offstage_protocol::FEATURE_LOGS,
             offstage_protocol::FEATURE_CALLS,
+            offstage_protocol::FEATURE_SHAPES,
         ];
         config.hello.features.extend(features.map(str::to_owned));
         let mut mux = Mux::new(now, config);
@@ -448,7 +449,7 @@ impl Client {
         match kind {
             ToDeviceKind::SetGeometry(geometry) => {
                 if let Some(state) = self.players.get_mut(&player) {
-                    let steps = state.picture.handle_geometry(now, geometry);
+                    let steps = state.picture.handle_geometry(now, *geometry);
                     self.carry_out(player, steps);
                 }
             }
@@ -765,8 +766,9 @@ impl Client {
                         .map(|session| session.peer.processes.clone())
                         .unwrap_or_default();
                     let parent = ParentHint { pids, outer: place.outer };
-                    let (rect, visible) = (place.rect, place.visible);
-                    self.windows.push(WindowCommand::Place(Placement { player, parent, rect, visible }));
+                    let picture::Place { rect, visible, clips, outer: _ } = place;
+                    let placement = Placement { player, parent, rect, visible, clips };
+                    self.windows.push(WindowCommand::Place(placement));
                 }
             }
         }

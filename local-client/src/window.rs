@@ -1,6 +1,6 @@
 //! The windows that hold the pictures, behind commands that every platform understands.
 
-use offstage_protocol::message::Rect;
+use offstage_protocol::message::{Clip, Rect};
 
 pub mod region;
 pub mod web;
@@ -48,6 +48,8 @@ pub struct Placement {
     pub rect: Rect,
     /// The parts that are seen, in the same coordinates as `rect`; never empty.
     pub visible: Vec<Rect>,
+    /// Outlines that cut it, in the same coordinates.
+    pub clips: Vec<Clip>,
 }
 
 /// How to find the window that the picture lies in.
@@ -138,6 +140,7 @@ mod tests {
             parent: ParentHint::default(),
             rect: Rect { x, y: 0, width: 1, height: 1 },
             visible: Vec::new(),
+            clips: Vec::new(),
         })
     }
 

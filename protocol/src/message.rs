@@ -160,7 +160,7 @@ pub enum ToDeviceKind {
     #[prost(message, tag = "11")]
     SetPlayback(SetPlayback),
     #[prost(message, tag = "12")]
-    SetGeometry(SetGeometry),
+    SetGeometry(Box<SetGeometry>),
     #[prost(message, tag = "13")]
     OpenFile(OpenFile),
     #[prost(message, tag = "14")]
@@ -641,6 +641,9 @@ pub struct PlacePicture {
     /// The parts that are seen, relative to the upper left corner of `rect`; never empty.
     #[prost(message, repeated, tag = "3")]
     pub visible: Vec<Rect>,
+    /// Only what lies inside of all of them is seen; relative to the same corner, at most three.
+    #[prost(message, repeated, tag = "4")]
+    pub clips: Vec<Clip>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

@@ -4,7 +4,7 @@ mod buffer;
 pub mod calls;
 mod container;
 pub mod event;
-mod limits;
+pub(crate) mod limits;
 mod playback;
 mod player;
 mod probe;

@@ -58,5 +58,16 @@ if [ "$height" -le 576 ]; then
   ffmpeg "${quiet[@]}" -i "$work/video.webm" -c copy "${plain[@]}" "${clusters[@]}" "$to/vp9.webm"
   ffmpeg "${quiet[@]}" -i "$work/sound.webm" -c copy "${plain[@]}" "${clusters[@]}" "$to/opus.webm"
 fi
+if [ "$to" = "$here" ]; then
+  # A chart that stands still, for looking at where a picture is: a border of BORDER's colour and four fields, all of them greener
+  # than anything on the pages of those tests.
+  field=:w=312:h=172:t=fill
+  chart="color=c=0x00d68f:s=640x360:r=5:d=600,format=rgb24,drawbox=x=8:y=8:color=0x00a03c$field,drawbox=x=320:y=8:color=0x3cbe00$field,"
+  chart+="drawbox=x=8:y=180:color=0x007846$field,drawbox=x=320:y=180:color=0x6edc78$field"
+  mkdir -p "$to/geometry"
+  ffmpeg "${quiet[@]}" -f lavfi -i "$chart" -vf "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p" -c:v libx264 -profile:v main \
+    -level:v 3.0 -preset veryslow -crf 12 -g 50 -keyint_min 50 -sc_threshold 0 -bf 0 "${colours[@]}" "${plain[@]}" "${fragments[@]}" \
+    "$to/geometry/chart.mp4"
+fi
 "${xtask[@]}" clips index "$to"
 ls -l "$to"/*.mp4 "$to"/*.webm 2>/dev/null || true

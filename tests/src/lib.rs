@@ -7,6 +7,7 @@ pub mod calls;
 pub mod cdp;
 pub mod faulty_link;
 pub mod frame_number;
+pub mod geometry;
 pub mod lossy_path;
 pub mod process;
 pub mod server;

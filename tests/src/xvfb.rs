@@ -110,6 +110,12 @@ impl Camera {
         Ok(Self { connection, root, size })
     }
 
+    /// Width and height of the screen.
+    #[must_use]
+    pub fn size(&self) -> [u16; 2] {
+        [self.size.0, self.size.1]
+    }
+
     /// The whole screen.
     pub fn capture(&self) -> Result<Picture> {
         self.capture_part(0, 0, self.size.0, self.size.1)

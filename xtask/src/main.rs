@@ -8,6 +8,7 @@ mod ci;
 mod clips;
 mod demo;
 mod differential;
+mod geometry;
 mod icons;
 mod manifest;
 mod package;
@@ -53,6 +54,7 @@ enum Task {
     Differential(differential::Options),
     Sites(sites::Options),
     Calls(calls::Options),
+    Geometry(geometry::Options),
     Size(size::Options),
     Soak(soak::Options),
     Tidy(tidy::Options),
@@ -92,6 +94,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Soak(options) => soak::run(&workspace, &options),
         Task::Sites(options) => sites::run(&workspace, &options),
         Task::Calls(options) => calls::run(&workspace, &options),
+        Task::Geometry(options) => geometry::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),

@@ -10,7 +10,8 @@ use std::time::Duration;
 use offstage_protocol::{Monotonic, SortedMap};
 
 use super::Output;
-use crate::hook::{Box4, Child, FrameReport, Place, RelayCommand, WindowReport};
+use crate::hook::{Box4, Child, FrameReport, Geometry, Place, RelayCommand, WindowReport};
+use crate::shape::{self, Node, Shape, Unmatched};
 
 /// Longest chain of frames and most frames of one report that are looked at.
 const MOST_DEEP: usize = 32;
@@ -38,11 +39,14 @@ pub(super) struct Frames {
     injected: Vec<(i32, i32)>,
 }
 
-/// Where something is in the page's viewport.
-#[derive(Debug, Clone, PartialEq)]
+/// Where something is in the page's viewport; by default nowhere.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Located {
     pub(super) rect: Option<Box4>,
     pub(super) visible: Vec<Box4>,
+    pub(super) shape: Shape,
+    /// The rectangle is the video's own, which it fills.
+    pub(super) fills: bool,
     pub(super) window: Option<WindowReport>,
 }
 
@@ -51,6 +55,14 @@ pub(super) enum Nowhere {
     /// For now nobody can say.
     Late,
     Unknown,
+    /// Its style is beyond what a device can show.
+    Unmatched,
+}
+
+impl From<Unmatched> for Nowhere {
+    fn from(_: Unmatched) -> Self {
+        Self::Unmatched
+    }
 }
 
 impl Frames {
@@ -90,12 +102,9 @@ impl Frames {
         self.frames.iter().filter(is_other).map(|(id, _)| *id).collect()
     }
 
-    pub(super) fn locate(&self, now: Monotonic, relay: u32, place: &Place) -> Result<Located, Nowhere> {
+    pub(super) fn locate(&self, now: Monotonic, relay: u32, geometry: &Geometry) -> Result<Located, Nowhere> {
         let mut inner = self.frames.get(&relay).ok_or(Nowhere::Unknown)?;
-        let (mut rect, mut visible) = (place.rect, place.visible.clone());
-        if place.turned {
-            return Err(Nowhere::Unknown);
-        }
+        let mut at = own(geometry)?;
         for parent in inner.ancestors.as_ref().ok_or(Nowhere::Unknown)? {
             let outer = self.at(inner.tab, *parent).ok_or(Nowhere::Unknown)?;
             let (_, inside) = inner.report.as_ref().ok_or(Nowhere::Unknown)?;
@@ -104,20 +113,25 @@ impl Frames {
                 return Err(Nowhere::Late);
             }
             let child = around.children.iter().find(|child| child.frame == inner.frame);
-            let child = child.filter(|child| !child.place.turned).ok_or(Nowhere::Unknown)?;
-            if child.place.visible.is_empty() {
-                visible.clear();
+            let Place { rect, visible, nodes, ground } = &child.ok_or(Nowhere::Unknown)?.place;
+            if visible.is_empty() {
+                at.visible.clear();
             } else {
-                let content = child.place.rect.ok_or(Nowhere::Unknown)?;
+                let content = rect.ok_or(Nowhere::Unknown)?;
                 let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
-                rect = rect.map(|b| lift(b, content, scale));
-                visible = visible.iter().map(|b| lift(*b, content, scale)).collect();
-                visible = cut(&visible, &child.place.visible);
+                at.rect = at.rect.map(|b| lift(b, content, scale));
+                at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
+                at.visible = cut(&at.visible, visible);
+                at.shape = at.shape.lifted(content, scale).within(shape_of(
+                    nodes,
+                    *ground,
+                    &Geometry::default(),
+                )?)?;
             }
             inner = outer;
         }
-        let window = inner.report.as_ref().and_then(|(_, report)| report.window);
-        Ok(Located { rect, visible, window })
+        at.window = inner.report.as_ref().and_then(|(_, report)| report.window);
+        Ok(at)
     }
 
     /// Sees to it that all frames around the documents in `playing` tell what is needed, and no others.
@@ -166,6 +180,53 @@ impl Frames {
     }
 }
 
+/// Where a media element is in its own frame.
+fn own(geometry: &Geometry) -> Result<Located, Nowhere> {
+    let Place { rect, visible, nodes, ground } = &geometry.place;
+    let mut at = Located {
+        rect: *rect,
+        visible: visible.clone(),
+        shape: Shape::default(),
+        fills: false,
+        window: None,
+    };
+    if visible.is_empty() {
+        return Ok(at);
+    }
+    at.shape = shape_of(nodes, *ground, geometry)?;
+    if let Some((bounds, _)) = at.shape.turn {
+        (at.rect, at.fills) = (Some(bounds), true);
+        return Ok(at);
+    }
+    let content = at.rect.map(rounded);
+    at.rect = content;
+    if let Some((content, painted)) =
+        content.and_then(|content| Some((content, shape::painted(content, geometry.fit())?)))
+    {
+        // What the video leaves free shows the page, and there its stand-in leaves free the same.
+        at.visible = cut(&at.visible, &[painted]);
+        let inside =
+            |one: f64, side: f64, other: f64, whole: f64| one >= other && one + side <= other + whole;
+        let is_inside = inside(painted.x, painted.width, content.x, content.width)
+            && inside(painted.y, painted.height, content.y, content.height);
+        // Lengths in `object-position`, and the video's own size, are in the page's pixels: nothing the device knows.
+        let is_the_pages = geometry.object_position.contains("px") || geometry.object_fit == "none";
+        if is_inside || is_the_pages {
+            (at.rect, at.fills) = (Some(painted), true);
+        }
+    }
+    Ok(at)
+}
+
+fn shape_of(nodes: &[Node], ground: Option<[u8; 3]>, geometry: &Geometry) -> Result<Shape, Unmatched> {
+    let ground = ground.map(|[red, green, blue]| u32::from_be_bytes([0, red, green, blue]));
+    shape::shape(nodes, ground, geometry.fit())
+}
+
+fn rounded(b: Box4) -> Box4 {
+    lift(b, Box4 { x: 0.0, y: 0.0, width: 0.0, height: 0.0 }, 1.0)
+}
+
 /// How much larger the frame above draws this one; the same in both directions, or nobody knows where things are.
 fn scale(inside: &FrameReport, content: Box4) -> Option<f64> {
     // Boxes are rounded, and a frame begins and ends at whole pixels: one more or less is no scale.
@@ -208,7 +269,11 @@ mod tests {
     }
 
     fn seen(rect: Box4) -> Place {
-        Place { rect: Some(rect), visible: vec![rect], turned: false }
+        Place { rect: Some(rect), visible: vec![rect], ..Place::default() }
+    }
+
+    fn shown(place: Place) -> Geometry {
+        Geometry { place, ..Geometry::default() }
     }
 
     fn report(index: i32, size: [f64; 2], children: &[(i32, Place)]) -> FrameReport {
@@ -240,7 +305,7 @@ mod tests {
     }
 
     fn check(frames: &Frames, video: Box4, expected: (Box4, &[Box4])) {
-        let Ok(Located { rect, visible, .. }) = frames.locate(NOW, 3, &seen(video)) else {
+        let Ok(Located { rect, visible, .. }) = frames.locate(NOW, 3, &shown(seen(video))) else {
             panic!("not located")
         };
         assert_eq!((rect, visible.as_slice()), (Some(expected.0), expected.1));
@@ -251,7 +316,7 @@ mod tests {
         let top = Place {
             rect: Some(b(10.0, -50.0, 400.0, 300.0)),
             visible: vec![b(10.0, 0.0, 400.0, 250.0)],
-            turned: false,
+            ..Place::default()
         };
         let frames = nested(top, seen(b(100.0, 20.0, 200.0, 100.0)));
         check(&frames, b(5.0, 6.0, 90.0, 60.0), (b(115.0, -24.0, 90.0, 60.0), &[b(115.0, 0.0, 90.0, 36.0)]));
@@ -268,19 +333,26 @@ mod tests {
     fn nothing_is_seen_in_a_hidden_frame() {
         let hidden = Place { visible: vec![], ..seen(b(0.0, 0.0, 0.0, 0.0)) };
         let video = b(0.0, 0.0, 10.0, 10.0);
-        let located = nested(hidden, seen(b(0.0, 0.0, 200.0, 100.0))).locate(NOW, 3, &seen(video));
+        let located = nested(hidden, seen(b(0.0, 0.0, 200.0, 100.0))).locate(NOW, 3, &shown(seen(video)));
         assert!(matches!(located, Ok(Located { visible, .. }) if visible.is_empty()));
     }
 
     #[test]
     fn what_stands_askew_or_is_stretched_is_nowhere() {
-        let (straight, video) = (seen(b(0.0, 0.0, 400.0, 300.0)), seen(b(0.0, 0.0, 10.0, 10.0)));
-        let turned = Place { turned: true, ..seen(b(0.0, 0.0, 200.0, 100.0)) };
-        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Err(Nowhere::Unknown));
+        let (straight, video) = (seen(b(0.0, 0.0, 400.0, 300.0)), shown(seen(b(0.0, 0.0, 10.0, 10.0))));
+        let node = Node {
+            rotate: "5deg".into(),
+            width: 200.0,
+            height: 100.0,
+            own: [200.0, 100.0],
+            ..Node::default()
+        };
+        let turned = Place { nodes: vec![node], ..seen(b(0.0, 0.0, 200.0, 100.0)) };
+        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Err(Nowhere::Unmatched));
         let stretched = seen(b(0.0, 0.0, 200.0, 300.0));
         assert_eq!(nested(straight.clone(), stretched).locate(NOW, 3, &video), Err(Nowhere::Unknown));
         let frames = nested(straight, seen(b(0.0, 0.0, 200.0, 100.0)));
-        assert_eq!(frames.locate(NOW, 3, &turned), Err(Nowhere::Unknown));
+        assert!(frames.locate(NOW, 3, &shown(turned)).is_ok_and(|at| at.shape.turn.is_some()));
         assert_eq!(frames.locate(NOW.after(STALE), 3, &video), Err(Nowhere::Late));
     }
 
@@ -319,7 +391,7 @@ mod tests {
         #[test]
         fn any_numbers_give_an_answer(n in proptest::collection::vec(proptest::num::f64::ANY, 12)) {
             let frames = nested(seen(b(n[0], n[1], n[2], n[3])), seen(b(n[4], n[5], n[6], n[7])));
-            let _located = frames.locate(NOW, 3, &seen(b(n[8], n[9], n[10], n[11])));
+            let _located = frames.locate(NOW, 3, &shown(seen(b(n[8], n[9], n[10], n[11]))));
         }
     }
 }

@@ -374,8 +374,8 @@ impl Players {
     ) {
         let mut late = Vec::new();
         for (key, player) in self.players.iter_mut() {
-            if player.lost_since.is_some_and(|since| since.after(LOST) <= now) {
-                late.push((*key, ErrorCode::PLACE_UNKNOWN));
+            if let Some((_, code)) = player.lost.filter(|(since, _)| since.after(LOST) <= now) {
+                late.push((*key, code));
                 continue;
             }
             // What the link holds up is not the device's fault: the player must not rest when the link is good again.
@@ -410,10 +410,8 @@ impl Players {
             .players
             .values()
             .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
-        let lost = self
-            .players
-            .values()
-            .filter_map(|player| Some((player.lost_since?.after(LOST), "a place is found")));
+        let lost =
+            self.players.values().filter_map(|player| Some((player.lost?.0.after(LOST), "a place is found")));
         let buffers = self.players.values().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
         let others = [self.readers.poll_timeout(), self.rests.poll_timeout()].into_iter().flatten();

@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use offstage_protocol::Monotonic;
-use offstage_protocol::message::Layout;
-use offstage_protocol::message::Rect;
-use offstage_protocol::message::SetGeometry;
+use offstage_protocol::message::{Blend, Clip, Layout, Rect, SetGeometry, Turn};
 
 use crate::window::region;
 
@@ -39,11 +37,12 @@ pub(crate) enum Step {
 pub(crate) struct Place {
     pub(crate) rect: Rect,
     pub(crate) visible: Vec<Rect>,
+    pub(crate) clips: Vec<Clip>,
     pub(crate) outer: Option<Rect>,
 }
 
 /// How a picture is laid out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Look {
     width: u32,
     height: u32,
@@ -51,6 +50,9 @@ struct Look {
     object_position: String,
     label: String,
     outline: bool,
+    turn: Option<Turn>,
+    blend: Option<Blend>,
+    filter: String,
 }
 
 #[derive(Debug, Clone)]
@@ -167,19 +169,9 @@ impl Picture {
             // One at a time: the newest follows when this one is on the screen.
             Some(_) => {}
             None => {
-                let Look { width, height, object_fit, object_position, label, outline } = newest.look.clone();
-                steps.push(Step::Reserve { width, height });
-                let player = self.player;
-                steps.push(Step::LayOut(Layout {
-                    player,
-                    width,
-                    height,
-                    object_fit,
-                    object_position,
-                    label,
-                    outline,
-                    ..Layout::default()
-                }));
+                let look = newest.look.clone();
+                steps.push(Step::Reserve { width: look.width, height: look.height });
+                steps.push(Step::LayOut(look.layout(self.player)));
                 self.asked = Some(Asked { wanted: newest, at: now });
             }
         }
@@ -208,15 +200,33 @@ fn older(candidate: u32, newest: u32) -> bool {
 }
 
 fn wanted(geometry: SetGeometry) -> Wanted {
-    let SetGeometry { rect, visible, window, object_fit, object_position, label, outline, .. } = geometry;
+    let SetGeometry {
+        rect,
+        visible,
+        window,
+        object_fit,
+        object_position,
+        label,
+        outline,
+        mut clips,
+        turn,
+        blend,
+        filter,
+        player: _,
+        seq: _,
+    } = geometry;
     let rect = rect.unwrap_or_default();
     let (left, top) = window.map_or((0, 0), |window| (window.viewport_x, window.viewport_y));
     let moved = |rect: Rect| Rect { x: rect.x.saturating_add(left), y: rect.y.saturating_add(top), ..rect };
-    let too_many = visible.len() > region::MAX_RECTANGLES;
+    let too_many = visible.len() > region::MAX_RECTANGLES || region::is_too_much(&clips);
     let visible = if too_many { Vec::new() } else { visible.into_iter().map(moved).collect() };
+    if too_many {
+        clips.clear();
+    }
+    region::move_by(&mut clips, left, top);
     let short = |text: String| if text.len() > MAX_TEXT { String::new() } else { text };
     Wanted {
-        place: Place { rect: moved(rect), visible, outer: window.and_then(|window| window.outer) },
+        place: Place { rect: moved(rect), visible, clips, outer: window.and_then(|window| window.outer) },
         look: Look {
             width: rect.width,
             height: rect.height,
@@ -224,7 +234,17 @@ fn wanted(geometry: SetGeometry) -> Wanted {
             object_position: short(object_position),
             label: short(label),
             outline,
+            turn,
+            blend,
+            filter: short(filter),
         },
+    }
+}
+
+impl Look {
+    fn layout(self, player: u32) -> Layout {
+        let Self { width, height, object_fit, object_position, label, outline, turn, blend, filter } = self;
+        Layout { player, width, height, object_fit, object_position, label, outline, turn, blend, filter }
     }
 }
 

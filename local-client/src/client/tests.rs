@@ -353,13 +353,13 @@ fn geometry_becomes_layout_and_window_commands() {
     let area = Rect { x: 1, y: 2, width: 30, height: 40 };
     let geometry =
         SetGeometry { player: 7, seq: 1, rect: Some(area), visible: vec![area], ..SetGeometry::default() };
-    world.send(1, GEOMETRY_STREAM, ToDeviceKind::SetGeometry(geometry));
+    world.send(1, GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(geometry)));
     let layout = Layout { player, width: 30, height: 40, ..Layout::default() };
     assert_eq!(world.stage_takes(), [ToStageKind::Layout(layout.clone())]);
     assert_eq!(world.windows(), [WindowCommand::Reserve { player, width: 30, height: 40 }]);
     world.stage_says(FromStageKind::LaidOut(layout));
     let parent = ParentHint::default();
-    let place = Placement { player, parent, rect: area, visible: vec![area] };
+    let place = Placement { player, parent, rect: area, visible: vec![area], clips: Vec::new() };
     assert_eq!(world.windows(), [WindowCommand::Place(place)]);
     let (deadline, timer) = world.client.poll_timeout().unwrap();
     assert!(timer == "ping" || timer == "picture");

@@ -1,9 +1,17 @@
 //! From the page's rectangles to what a window system takes: pure arithmetic on hostile numbers.
 
-use offstage_protocol::message::Rect;
+use offstage_protocol::message::{Clip, Rect};
+
+use self::outline::Lines;
+
+mod outline;
+
+pub use self::outline::{is_too_much, move_by};
 
 /// More rectangles than that are not drawn exactly by anybody; the picture is hidden instead.
 pub const MAX_RECTANGLES: usize = 2048;
+/// As many pieces has a picture that is cut by outlines at most.
+const MAX_PIECES: usize = 16_384;
 /// Largest side of a window.
 pub const MAX_SIDE: u32 = 8192;
 /// Coordinates further out than that can't be on a screen.
@@ -29,18 +37,23 @@ pub struct Shape {
     pub pieces: Vec<Piece>,
 }
 
-/// The window for `rect`, of which `visible` is seen; `None` when nothing can be shown.
+/// The window for `rect`, of which is seen what is `visible` and inside of all `clips`; `None` when nothing can be shown.
 ///
-/// Both are moved by `(-left, -top)` first: the parent's origin in the rectangles' coordinates.
+/// All are moved by `(-left, -top)` first: the parent's origin in the rectangles' coordinates.
 #[must_use]
-pub fn shape(rect: &Rect, visible: &[Rect], left: i32, top: i32) -> Option<Shape> {
-    if visible.len() > MAX_RECTANGLES || !sensible(rect.width, rect.height) {
+pub fn shape(rect: &Rect, visible: &[Rect], clips: &[Clip], left: i32, top: i32) -> Option<Shape> {
+    if visible.len() > MAX_RECTANGLES || is_too_much(clips) || !sensible(rect.width, rect.height) {
         return None;
     }
+    let own = Span::of(rect);
     let moved = Span::of(rect).moved(left, top);
-    let pieces: Vec<Piece> =
+    let mut pieces: Vec<Piece> =
         visible.iter().filter_map(|part| Span::of(part).moved(left, top).piece_of(&moved)).collect();
-    if pieces.is_empty() {
+    if !clips.is_empty() {
+        let lines = Lines::of(clips, own.left, own.top, rect.width, rect.height);
+        pieces = lines.cut(&pieces);
+    }
+    if pieces.is_empty() || pieces.len() > MAX_PIECES {
         return None;
     }
     Some(Shape {
@@ -116,23 +129,23 @@ mod tests {
 
     #[test]
     fn moves_and_clips_the_visible_parts() {
-        let shape = shape(&rect(100, 200, 50, 40), &[rect(90, 210, 30, 100)], 10, 20).unwrap();
+        let shape = shape(&rect(100, 200, 50, 40), &[rect(90, 210, 30, 100)], &[], 10, 20).unwrap();
         assert_eq!((shape.x, shape.y, shape.width, shape.height), (90, 180, 50, 40));
         assert_eq!(shape.pieces, [Piece { x: 0, y: 10, width: 20, height: 30 }]);
     }
 
     #[test]
     fn nothing_visible_gives_no_window() {
-        assert_eq!(shape(&rect(0, 0, 10, 10), &[], 0, 0), None);
-        assert_eq!(shape(&rect(0, 0, 10, 10), &[rect(10, 0, 5, 5)], 0, 0), None);
-        assert_eq!(shape(&rect(0, 0, 0, 10), &[rect(0, 0, 5, 5)], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, 10, 10), &[], &[], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, 10, 10), &[rect(10, 0, 5, 5)], &[], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, 0, 10), &[rect(0, 0, 5, 5)], &[], 0, 0), None);
     }
 
     #[test]
     fn what_no_window_can_be_gives_no_window() {
-        assert_eq!(shape(&rect(0, 0, MAX_SIDE + 1, 10), &[rect(0, 0, 5, 5)], 0, 0), None);
-        assert_eq!(shape(&rect(i32::MAX, 0, 10, 10), &[rect(i32::MAX, 0, 5, 5)], i32::MIN, 0), None);
-        assert_eq!(shape(&rect(0, 0, 10, 10), &vec![rect(0, 0, 5, 5); MAX_RECTANGLES + 1], 0, 0), None);
+        assert_eq!(shape(&rect(0, 0, MAX_SIDE + 1, 10), &[rect(0, 0, 5, 5)], &[], 0, 0), None);
+        assert_eq!(shape(&rect(i32::MAX, 0, 10, 10), &[rect(i32::MAX, 0, 5, 5)], &[], i32::MIN, 0), None);
+        assert_eq!(shape(&rect(0, 0, 10, 10), &vec![rect(0, 0, 5, 5); MAX_RECTANGLES + 1], &[], 0, 0), None);
     }
 
     fn any_rect() -> impl Strategy<Value = Rect> {
@@ -143,11 +156,18 @@ mod tests {
         .prop_map(|(x, y, width, height)| rect(x, y, width, height))
     }
 
+    fn any_clip() -> impl Strategy<Value = Clip> {
+        let corner = prop_oneof![any::<i32>(), -1600..3200_i32];
+        (proptest::collection::vec(corner, 0..20), any::<bool>())
+            .prop_map(|(corners, even_odd)| Clip { corners, even_odd })
+    }
+
     proptest! {
         #[test]
         fn pieces_never_leave_the_window(outer in any_rect(), parts in proptest::collection::vec(any_rect(), 0..20),
+                                         clips in proptest::collection::vec(any_clip(), 0..3),
                                          left in any::<i32>(), top in -50..50_i32) {
-            if let Some(shape) = shape(&outer, &parts, left, top) {
+            if let Some(shape) = shape(&outer, &parts, &clips, left, top) {
                 prop_assert!(!shape.pieces.is_empty());
                 for piece in &shape.pieces {
                     prop_assert!(piece.x >= 0 && piece.y >= 0 && piece.width > 0 && piece.height > 0);

@@ -1,5 +1,6 @@
 //! Pictures in the page of a web client: its stage shows them over the canvas, so commands for windows become messages to it.
 
+use offstage_protocol::message::Clip;
 use offstage_protocol::message::HidePicture;
 use offstage_protocol::message::PlacePicture;
 use offstage_protocol::message::Rect;
@@ -8,6 +9,9 @@ use offstage_protocol::message::ToStageKind;
 use crate::window::Placement;
 use crate::window::WindowCommand;
 use crate::window::region;
+
+/// Outlines that the page cuts a picture by.
+const MAX_CLIPS: usize = 3;
 
 /// What the page is told; nothing of what only windows need.
 #[must_use]
@@ -33,7 +37,12 @@ pub fn message(command: WindowCommand) -> Option<ToStageKind> {
 fn place(placement: &Placement) -> Option<PlacePicture> {
     let outer = placement.parent.outer?;
     let (left, top) = (outer.x.checked_neg()?, outer.y.checked_neg()?);
-    let shape = region::shape(&placement.rect, &placement.visible, left, top)?;
+    // Smooth as the page's own; what has more of them is cut in steps, as windows are.
+    let smooth = placement.clips.len() <= MAX_CLIPS && !region::is_too_much(&placement.clips);
+    let (steps, mut clips): (&[Clip], Vec<Clip>) =
+        if smooth { (&[], placement.clips.clone()) } else { (&placement.clips, Vec::new()) };
+    let shape = region::shape(&placement.rect, &placement.visible, steps, left, top)?;
+    region::move_by(&mut clips, placement.rect.x.checked_neg()?, placement.rect.y.checked_neg()?);
     let rect =
         Rect { x: shape.x.into(), y: shape.y.into(), width: shape.width.into(), height: shape.height.into() };
     let pieces = shape.pieces.iter().map(|piece| Rect {
@@ -42,7 +51,7 @@ fn place(placement: &Placement) -> Option<PlacePicture> {
         width: piece.width.into(),
         height: piece.height.into(),
     });
-    Some(PlacePicture { player: placement.player, rect: Some(rect), visible: pieces.collect() })
+    Some(PlacePicture { player: placement.player, rect: Some(rect), visible: pieces.collect(), clips })
 }
 
 #[cfg(test)]
@@ -51,8 +60,12 @@ mod tests {
     use crate::window::ParentHint;
 
     fn placement(outer: Option<Rect>, rect: Rect, visible: Rect) -> WindowCommand {
+        cut(outer, rect, visible, Vec::new())
+    }
+
+    fn cut(outer: Option<Rect>, rect: Rect, visible: Rect, clips: Vec<Clip>) -> WindowCommand {
         let parent = ParentHint { pids: Vec::new(), outer };
-        WindowCommand::Place(Placement { player: 3, parent, rect, visible: vec![visible] })
+        WindowCommand::Place(Placement { player: 3, parent, rect, visible: vec![visible], clips })
     }
 
     fn rect(x: i32, y: i32, width: u32, height: u32) -> Rect {
@@ -67,8 +80,29 @@ mod tests {
             player: 3,
             rect: Some(rect(70, 130, 640, 360)),
             visible: vec![rect(0, 10, 640, 200)],
+            clips: Vec::new(),
         };
         assert_eq!(sent, Some(ToStageKind::PlacePicture(place)));
+    }
+
+    #[test]
+    fn outlines_are_the_page_s_to_cut_unless_there_are_many() {
+        let area = rect(10, 90, 40, 40);
+        // The left half of it.
+        let half = Clip { corners: vec![160, 1440, 480, 1440, 480, 2080, 160, 2080], even_odd: false };
+        let seen = |clips: usize| match message(cut(
+            Some(rect(0, 0, 99, 99)),
+            area,
+            area,
+            vec![half.clone(); clips],
+        )) {
+            Some(ToStageKind::PlacePicture(place)) => (place.visible, place.clips),
+            other => panic!("{other:?}"),
+        };
+        let moved = Clip { corners: vec![0, 0, 320, 0, 320, 640, 0, 640], even_odd: false };
+        assert_eq!(seen(2), (vec![rect(0, 0, 40, 40)], vec![moved; 2]));
+        let (pieces, clips) = seen(4);
+        assert!(clips.is_empty() && pieces.iter().all(|piece| piece.width == 20), "{pieces:?}");
     }
 
     #[test]

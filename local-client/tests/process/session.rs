@@ -73,7 +73,7 @@ impl Session {
             && at.elapsed() >= Duration::from_secs(1)
         {
             *at = Instant::now();
-            let kind = ToDeviceKind::SetGeometry(geometry.clone());
+            let kind = ToDeviceKind::SetGeometry(Box::new(geometry.clone()));
             self.mux.send(GEOMETRY_STREAM, ToDevice { kind: Some(kind) }.encode_to_vec()).ok();
         }
         self.transmit();
@@ -197,7 +197,7 @@ impl Session {
             ..SetGeometry::default()
         };
         self.repeated = Some((Instant::now(), geometry.clone()));
-        self.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(geometry));
+        self.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(geometry)));
     }
 
     /// Stops repeating the geometry.

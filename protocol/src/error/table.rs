@@ -297,7 +297,10 @@ table! {
         "The page's connection to the extension was cut.",
         "Nothing to do; it is opened again.";
     1411 PLACE_UNKNOWN:
-        "The video stands askew, or inside of a part of the page whose place can't be told.",
+        "The video is inside of a part of the page whose place can't be told.",
+        "Nothing to do; it plays in the session.";
+    1412 STYLE_UNMATCHED:
+        "The page shows the video in a way that can't be drawn on the device: in 3D, blended, masked or blurred.",
         "Nothing to do; it plays in the session.";
 
     // 15xx: policy and configuration.

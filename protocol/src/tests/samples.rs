@@ -166,7 +166,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             tracks: vec![TrackRef { target: 1, transceiver: "mid:0".into() }],
             sink: "a1".into(),
         }),
-        ToDeviceKind::SetGeometry(SetGeometry {
+        ToDeviceKind::SetGeometry(Box::new(SetGeometry {
             player,
             seq: 400,
             rect: Some(rect()),
@@ -180,7 +180,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             turn: Some(turn()),
             blend: Some(blend()),
             filter: "blur(2px)".into(),
-        }),
+        })),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {
             player,
@@ -294,6 +294,7 @@ fn to_stage() -> Vec<ToStageKind> {
             player: 5,
             rect: Some(Rect { x: -20, y: 160, width: 640, height: 360 }),
             visible: vec![Rect { x: 20, y: 0, width: 620, height: 300 }],
+            clips: vec![Clip { corners: vec![0, 0, 160, -8, 80, 200], even_odd: true }],
         }),
         ToStageKind::HidePicture(HidePicture { player: 5 }),
     ]

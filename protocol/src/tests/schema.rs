@@ -103,7 +103,11 @@ fn field(attribute: &str, line: &str, doc: Vec<String>, in_oneof: bool) -> Field
         let (name, rust) = line.strip_prefix("pub ").unwrap().split_once(": ").unwrap();
         (name.to_owned(), rust)
     };
-    let bare = rust.trim_start_matches("Option<").trim_start_matches("Vec<").trim_end_matches('>');
+    let bare = rust
+        .trim_start_matches("Option<")
+        .trim_start_matches("Vec<")
+        .trim_start_matches("Box<")
+        .trim_end_matches('>');
     let mut field = Field { name, doc, ..Field::default() };
     for part in inner.split(", ") {
         match part.split_once(" = ") {

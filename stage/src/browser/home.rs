@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{Document, HtmlElement, HtmlVideoElement, Window};
 
 use crate::browser::js;
+use crate::machine::limits::MAX_CLIPS;
 use crate::machine::window::Place;
 
 /// The document of every popup, next to the engine's page.
@@ -15,6 +16,9 @@ const POPUP: &str = "popup.html";
 /// How a picture's box in the layer begins. Its place is in pixels of the session; the layer is scaled as the canvas is.
 const BOX: &str =
     "position:absolute;left:0;top:0;visibility:hidden;overflow:hidden;contain:strict;transform-origin:0 0";
+
+/// How an inner box begins, which cuts what is in it once more: CSS cuts a box by one outline only.
+const CUT: &str = "position:absolute;left:0;top:0;width:100%;height:100%";
 
 /// The layer of a page that the stage is part of.
 #[derive(Clone)]
@@ -44,14 +48,22 @@ impl Layer {
         let element: HtmlElement = js::cast(document.create_element("div")?);
         element.style().set_css_text(BOX);
         self.element.append_child(&element)?;
-        Ok(Home::Layer(Boxed { layer: self.clone(), element, window, shown: Cell::new(false) }))
+        let mut boxes = vec![element];
+        while let Some(outer) = boxes.last().filter(|_| boxes.len() <= MAX_CLIPS) {
+            let inner: HtmlElement = js::cast(document.create_element("div")?);
+            inner.style().set_css_text(CUT);
+            outer.append_child(&inner)?;
+            boxes.push(inner);
+        }
+        Ok(Home::Layer(Boxed { layer: self.clone(), boxes, window, shown: Cell::new(false) }))
     }
 }
 
 /// A box in the layer.
 pub(super) struct Boxed {
     layer: Layer,
-    element: HtmlElement,
+    /// One in the other, the outermost first; the element is in the last.
+    boxes: Vec<HtmlElement>,
     window: Window,
     shown: Cell<bool>,
 }
@@ -94,7 +106,7 @@ impl Home {
             Self::Popup(window) => {
                 window.document().and_then(|document| document.body()).ok_or(JsValue::NULL)
             }
-            Self::Layer(boxed) => Ok(boxed.element.clone()),
+            Self::Layer(boxed) => boxed.boxes.last().cloned().ok_or(JsValue::NULL),
         }
     }
 
@@ -125,9 +137,12 @@ impl Home {
         if let Self::Layer(boxed) = self {
             boxed.set(&[
                 ("transform", &format!("translate({}px,{}px)", place.x, place.y)),
-                ("clip-path", &format!("path('{}')", place.path())),
                 ("visibility", "visible"),
             ]);
+            let mut paths = place.paths().into_iter();
+            for element in &boxed.boxes {
+                set(element, &[("clip-path", &paths.next().unwrap_or_default())]);
+            }
             boxed.shown.set(true);
         }
     }
@@ -152,17 +167,21 @@ impl Home {
             Self::Popup(window) => {
                 let _closed = window.close();
             }
-            Self::Layer(boxed) => boxed.element.remove(),
+            Self::Layer(boxed) => boxed.boxes.iter().take(1).for_each(|element| element.remove()),
         }
     }
 }
 
 impl Boxed {
     fn set(&self, rules: &[(&str, &str)]) {
-        for (name, value) in rules {
-            if let Err(thrown) = self.element.style().set_property(name, value) {
-                js::log(&js::exception(&thrown).message);
-            }
+        self.boxes.iter().take(1).for_each(|element| set(element, rules));
+    }
+}
+
+fn set(element: &HtmlElement, rules: &[(&str, &str)]) {
+    for (name, value) in rules {
+        if let Err(thrown) = element.style().set_property(name, value) {
+            js::log(&js::exception(&thrown).message);
         }
     }
 }

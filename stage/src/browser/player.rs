@@ -6,6 +6,7 @@ use core::cell::Cell;
 use std::rc::Rc;
 
 use gloo::events::EventListener;
+use offstage_protocol::message::{Blend, Turn};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 use web_sys::{HtmlElement, HtmlVideoElement, MediaSource, Url, Window};
@@ -132,7 +133,9 @@ impl LivePlayer {
         {
             style.set_property(name, value)?;
         }
-        for (name, value) in [("width", "100%"), ("height", "100%"), ("outline-offset", "-3px")] {
+        for (name, value) in
+            [("width", "100%"), ("height", "100%"), ("outline-offset", "-3px"), ("transform-origin", "0 0")]
+        {
             style.set_property(name, value)?;
         }
         video.set_src(&self.url);
@@ -308,6 +311,14 @@ impl LivePlayer {
         Ok(())
     }
 
+    /// The colour behind a picture that lets it through.
+    fn paint_ground(&self, colour: &str) {
+        let painted = self.home.holder().and_then(|holder| holder.style().set_property("background", colour));
+        if let Err(thrown) = painted {
+            js::log(&js::exception(&thrown).message);
+        }
+    }
+
     fn lay_out(&mut self, serial: u64, layout: &Layout) {
         let Some(video) = &self.video else {
             return;
@@ -315,12 +326,29 @@ impl LivePlayer {
         self.home.resize(layout.width, layout.height);
         let style = video.style();
         let outline = if layout.outline { OUTLINE } else { "" };
+        let [mut width, mut height] = [layout.width, layout.height].map(f64::from);
+        let mut transform = String::new();
+        if let Some(Turn { width: own_width, height: own_height, a, b, c, d, e, f }) = layout.turn {
+            (width, height) = (own_width, own_height);
+            let [a, b, c, d, e, f] = [a, b, c, d, e, f].map(js::decimal);
+            transform = format!("matrix({a},{b},{c},{d},{e},{f})");
+        }
+        let mut opacity = String::new();
+        if let Some(Blend { opacity: part, ground }) = layout.blend {
+            opacity = js::decimal(part);
+            self.paint_ground(&format!("#{:06x}", ground & 0x00ff_ffff));
+        } else {
+            self.paint_ground("");
+        }
         let rules = [
-            ("width", &*format!("{}px", layout.width)),
-            ("height", &format!("{}px", layout.height)),
+            ("width", &*format!("{}px", js::decimal(width))),
+            ("height", &format!("{}px", js::decimal(height))),
             ("object-fit", &layout.object_fit),
             ("object-position", &layout.object_position),
             ("outline", outline),
+            ("transform", &transform),
+            ("opacity", &opacity),
+            ("filter", &layout.filter),
         ];
         for (name, value) in rules {
             if let Err(thrown) = style.set_property(name, value) {

@@ -27,7 +27,11 @@ pub(super) const MAX_SIDE: u32 = 16_384;
 /// The furthest a picture may be from the upper left corner of the session's screen, in pixels.
 pub(super) const MAX_OFFSET: i32 = 65_536;
 /// Parts of a picture that are seen; with more of them it is hidden.
-pub(super) const MAX_PARTS: usize = 2048;
+pub(super) const MAX_PARTS: usize = 16_384;
+/// Outlines that cut a picture in a page.
+pub(crate) const MAX_CLIPS: usize = 3;
+/// Numbers of one of them.
+pub(super) const MAX_CORNERS: usize = 8192;
 /// Layouts of one player that have been set and not been seen on the screen.
 pub(super) const MAX_LAYOUTS: usize = 8;
 /// Buffered ranges reported. Chromium merges what touches; a thousand gaps are no video.

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 
 use offstage_protocol::Monotonic;
 use offstage_protocol::message;
-use offstage_protocol::message::Rect;
+use offstage_protocol::message::{Clip, Rect};
 
-use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, PAINT_TIMEOUT};
+use crate::machine::limits::{
+    MAX_CLIPS, MAX_CORNERS, MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, PAINT_TIMEOUT,
+};
 
 /// Where a picture is on the session's screen.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Place {
     pub y: i32,
     /// What is seen, relative to the picture.
     pub parts: Vec<Rect>,
+    /// What is seen of those, if anything cuts them.
+    pub clips: Vec<Clip>,
 }
 
 impl Place {
@@ -24,25 +28,45 @@ impl Place {
         let near = |offset: i32| (-MAX_OFFSET..=MAX_OFFSET).contains(&offset);
         let fits = |rect: &Rect| near(rect.x) && near(rect.y) && rect.width.max(rect.height) <= MAX_SIDE;
         let Rect { x, y, .. } = asked.rect.filter(fits)?;
-        let parts = asked.visible;
+        let message::PlacePicture { visible: parts, clips, .. } = asked;
         let possible = !parts.is_empty() && parts.len() <= MAX_PARTS && parts.iter().all(fits);
-        possible.then_some(Self { x, y, parts })
+        let cuts = clips.len() <= MAX_CLIPS && clips.iter().all(|clip| clip.corners.len() <= MAX_CORNERS);
+        (possible && cuts).then_some(Self { x, y, parts, clips })
     }
 
-    /// What is seen as the text of a CSS `path()`.
+    /// What is seen, and what cuts that, as CSS texts of `clip-path`.
     #[must_use]
-    pub fn path(&self) -> String {
-        let mut path = String::new();
+    pub fn paths(&self) -> Vec<String> {
+        core::iter::once(self.path()).chain(self.clips.iter().map(outline)).collect()
+    }
+
+    fn path(&self) -> String {
+        let mut path = "path('".to_owned();
         for Rect { x, y, width, height } in &self.parts {
             // Writing to a string can't fail.
             let _infallible = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
         }
-        path
+        path + "')"
     }
 }
 
+fn outline(clip: &Clip) -> String {
+    let mut path = if clip.even_odd { "path(evenodd,'" } else { "path(nonzero,'" }.to_owned();
+    let mut letter = 'M';
+    for corner in clip.corners.as_chunks::<2>().0 {
+        path.push(letter);
+        letter = 'L';
+        for side in corner {
+            // Sixteenths: at most four decimals. Rust's own way of writing fractions weighs 25 kB here.
+            let (sign, size) = (if *side < 0 { "-" } else { " " }, side.unsigned_abs());
+            let _infallible = write!(path, "{sign}{}.{:04}", size / 16, size % 16 * 625);
+        }
+    }
+    path + "z')"
+}
+
 /// How large the picture is and how the video fills it. CSS texts are the engine's to validate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     pub width: u32,
     pub height: u32,
@@ -51,6 +75,9 @@ pub struct Layout {
     /// Written over the picture.
     pub label: String,
     pub outline: bool,
+    pub turn: Option<message::Turn>,
+    pub blend: Option<message::Blend>,
+    pub filter: String,
 }
 
 impl Layout {
@@ -66,8 +93,19 @@ impl Layout {
             object_position: css(&asked.object_position, "50% 50%"),
             label: css(&asked.label, ""),
             outline: asked.outline,
+            turn: asked.turn.filter(is_drawable),
+            blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
+            filter: css(&asked.filter, ""),
         }
     }
+}
+
+fn is_drawable(turn: &message::Turn) -> bool {
+    let message::Turn { width, height, a, b, c, d, e, f } = *turn;
+    let side = 0.0..=f64::from(MAX_SIDE);
+    [a, b, c, d, e, f].iter().all(|number| number.is_finite())
+        && side.contains(&width)
+        && side.contains(&height)
 }
 
 /// The layouts of one player.

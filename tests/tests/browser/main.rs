@@ -32,6 +32,7 @@ mod readers;
 mod reversible;
 mod scene;
 mod security;
+mod shapes;
 mod shares;
 mod sites;
 mod sounds;

@@ -142,6 +142,20 @@ fn a_picture_lies_over_the_canvas_of_a_web_client_as_if_it_were_drawn_there() {
     scene.assert_absent("a hidden element");
     scene.run("video.style.visibility = ''");
     scene.assert_in_place("the element as before");
+    scene.run("video.style.borderRadius = '50px'");
+    scene.assert_screen("round corners", |screen| {
+        let expected = scene.expected();
+        // The white page is seen in the corner, the picture's border in the middle of the side.
+        let at = |x: f64, y: f64| {
+            screen.pixel(format!("{x:.0}").parse().unwrap(), format!("{y:.0}").parse().unwrap())
+        };
+        let [left, top, ..] = expected;
+        error_px(expected, screen, COLOUR).is_some_and(|error| error <= TOLERANCE)
+            && at(left + 7.0, top + 7.0).is_some_and(|pixel| pixel.iter().all(|&channel| channel > 230))
+    });
+    scene.run("video.style.borderRadius = ''; video.style.transform = 'rotate(6deg)'");
+    scene.assert_in_place("turned");
+    scene.run("video.style.transform = ''");
 
     let choose = |size: &str| {
         scene.run_in_tab(&format!("size.value = '{size}'; size.dispatchEvent(new Event('change'))"));

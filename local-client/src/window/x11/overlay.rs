@@ -438,7 +438,9 @@ impl<'c> Overlay<'c> {
         let Some(parent) = self.parent_for(player, &wanted.parent)? else {
             return self.hide(player, frame);
         };
-        let Some(shape) = region::shape(&wanted.rect, &wanted.visible, parent.left, parent.top) else {
+        let Some(shape) =
+            region::shape(&wanted.rect, &wanted.visible, &wanted.clips, parent.left, parent.top)
+        else {
             return self.hide(player, frame);
         };
         let shown = self.players.get(&player).and_then(|state| state.shown.clone());

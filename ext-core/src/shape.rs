@@ -1,0 +1,310 @@
+//! What of an element's style an upright box with square corners does not show: rounded corners, `clip-path`, 2D transforms, opacity,
+//! colour filters and what `object-fit` leaves free, for the element and all around it.
+//!
+//! The relay measures; here it becomes outlines, a matrix and a blend that the device can draw. What can't be matched there has no
+//! answer, and the video plays in the session.
+
+mod css;
+mod outline;
+
+use offstage_protocol::message::{Blend, Turn};
+use serde::Deserialize;
+
+use self::css::Linear;
+use crate::hook::Box4;
+
+/// More elements around a video than that are not looked at.
+const MOST_NODES: usize = 100;
+/// Most outlines of one picture, and most corners of all of them together.
+const MOST_CLIPS: usize = 16;
+const MOST_CORNERS: usize = 2000;
+/// Further than any page in pixels: where an element cuts in one direction only.
+const FAR: f64 = 50_000.0;
+/// A corner moves by less than a fifth of a pixel in a thousand.
+const UPRIGHT: f64 = 2e-4;
+
+/// An element with something in its style that counts: the media element first, then those around it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Node {
+    /// The upright box around its border box, in physical pixels of the viewport.
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+    /// Its border box before any transform, in CSS pixels.
+    pub own: [f64; 2],
+    /// From the border box to what it cuts off at, or to the media element's content: left, top, right, bottom, in CSS pixels.
+    pub inner: [f64; 4],
+    /// Cuts off what is beside it, and what is above and below.
+    pub cuts: [bool; 2],
+    /// Computed values; empty for the initial ones.
+    pub radius: String,
+    pub clip_path: String,
+    pub transform: String,
+    pub rotate: String,
+    pub scale: String,
+    pub filter: String,
+    pub opacity: Option<f64>,
+    /// Something else that nothing here matches: a mask, a blend mode, perspective, a motion path.
+    pub strange: bool,
+}
+
+/// No device draws it like the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unmatched;
+
+/// Closed, in pixels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outline {
+    pub corners: Vec<[f64; 2]>,
+    pub even_odd: bool,
+}
+
+/// What is to be drawn in another way than an upright, opaque box.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shape {
+    /// Only what is in all of them is seen.
+    pub clips: Vec<Outline>,
+    /// With the upright box around it.
+    pub turn: Option<(Box4, Turn)>,
+    pub blend: Option<Blend>,
+    pub filter: String,
+}
+
+/// How the video lies in its content box.
+#[derive(Debug, Clone, Copy)]
+pub struct Fit<'a> {
+    pub object_fit: &'a str,
+    pub object_position: &'a str,
+    /// The video's own size in CSS pixels; nothing before it is known.
+    pub natural: Option<[f64; 2]>,
+    /// Physical pixels of a CSS pixel, where the box stands upright.
+    pub scale: f64,
+}
+
+impl Shape {
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.clips.is_empty() && self.turn.is_none() && self.blend.is_none() && self.filter.is_empty()
+    }
+
+    /// The same, in a frame that is shown at `at`, so much larger.
+    #[must_use]
+    pub fn lifted(mut self, at: Box4, scale: f64) -> Self {
+        for corner in self.clips.iter_mut().flat_map(|clip| clip.corners.iter_mut()) {
+            *corner = [at.x + corner[0] * scale, at.y + corner[1] * scale];
+        }
+        if let Some((bounds, turn)) = &mut self.turn {
+            let Box4 { x, y, width, height } = *bounds;
+            *bounds = Box4 {
+                x: at.x + x * scale,
+                y: at.y + y * scale,
+                width: width * scale,
+                height: height * scale,
+            };
+            (turn.width, turn.height) = (turn.width * scale, turn.height * scale);
+            (turn.e, turn.f) = (turn.e * scale, turn.f * scale);
+        }
+        self
+    }
+
+    /// What a frame around it adds; the frame itself stands upright.
+    pub fn within(mut self, frame: Self) -> Result<Self, Unmatched> {
+        if frame.turn.is_some() || frame.blend.is_some() {
+            return Err(Unmatched);
+        }
+        self.clips.extend(frame.clips);
+        if !frame.filter.is_empty() {
+            if self.blend.is_some() {
+                return Err(Unmatched);
+            }
+            self.filter = format!("{} {}", self.filter, frame.filter).trim().to_owned();
+        }
+        if self.clips.len() > MOST_CLIPS { Err(Unmatched) } else { Ok(self) }
+    }
+}
+
+/// The shape of the first of the nodes. `ground` is the one colour behind it, if there is one (0xRRGGBB).
+///
+/// The video's own lie in the content box is told by [`painted`] for boxes that stand upright; a turned one gets it here.
+pub fn shape(nodes: &[Node], ground: Option<u32>, fit: Fit<'_>) -> Result<Shape, Unmatched> {
+    if nodes.len() > MOST_NODES || nodes.iter().any(|node| node.strange) {
+        return Err(Unmatched);
+    }
+    let mut shape = Shape::default();
+    // From the root inwards: what an element is turned by turns all that is in it.
+    let mut total = Linear::default();
+    let mut placed = Vec::new();
+    for node in nodes.iter().rev() {
+        total = total.then(css::linear(node).ok_or(Unmatched)?);
+        placed.push(Placed::new(node, total).ok_or(Unmatched)?);
+    }
+    placed.reverse();
+    for (index, (node, at)) in nodes.iter().zip(&placed).enumerate() {
+        let is_media = index == 0;
+        let turned = !at.linear.is_upright();
+        let radii = outline::radii(&node.radius, node.own).ok_or(Unmatched)?;
+        let rounded = radii.iter().any(|[x, y]| *x > 0.0 && *y > 0.0);
+        if is_media || (node.cuts[0] || node.cuts[1]) {
+            let [left, top, right, bottom] = node.inner;
+            let mut edges = [left, top, node.own[0] - right, node.own[1] - bottom];
+            if !is_media && !node.cuts[0] {
+                (edges[0], edges[2]) = (-FAR, FAR);
+            }
+            if !is_media && !node.cuts[1] {
+                (edges[1], edges[3]) = (-FAR, FAR);
+            }
+            if is_media && turned {
+                edges = painted_edges(edges, fit, 1.0).ok_or(Unmatched)?;
+                shape.turn = Some(at.turn(edges).ok_or(Unmatched)?);
+            }
+            if rounded {
+                shape.clips.push(at.map(outline::rounded(edges, outline::shrunk(radii, node.inner))));
+            } else if turned {
+                shape.clips.push(at.map(outline::rounded(edges, [[0.0; 2]; 4])));
+            }
+        }
+        if !node.clip_path.is_empty() {
+            shape.clips.push(at.map(outline::clip_path(&node.clip_path, node, radii).ok_or(Unmatched)?));
+        }
+    }
+    let corners: usize = shape.clips.iter().map(|clip| clip.corners.len()).sum();
+    if shape.clips.len() > MOST_CLIPS || corners > MOST_CORNERS {
+        return Err(Unmatched);
+    }
+    shape.filter = css::filters(nodes).ok_or(Unmatched)?;
+    let opacity: f64 = nodes.iter().filter_map(|node| node.opacity).product();
+    if opacity < 0.999 {
+        // Whatever is behind it in several colours is the session's alone to blend; so is what a filter makes of both together.
+        let ground = ground.filter(|_| shape.filter.is_empty()).ok_or(Unmatched)?;
+        shape.blend = Some(Blend { opacity: opacity.max(0.0), ground });
+    }
+    Ok(shape)
+}
+
+/// Where in an upright content box the video is painted, if that is not all of it (CSS Images 3, section 4.5), and whether it is to
+/// fill that box; `None` leaves it to `object-fit` on the device.
+#[must_use]
+pub fn painted(content: Box4, fit: Fit<'_>) -> Option<Box4> {
+    let Box4 { x, y, width, height } = content;
+    let [left, top, right, bottom] = painted_edges([x, y, x + width, y + height], fit, fit.scale)?;
+    let [left, top, right, bottom] = [left, top, right, bottom].map(f64::round);
+    Some(Box4 { x: left, y: top, width: right - left, height: bottom - top })
+}
+
+fn painted_edges(edges: [f64; 4], fit: Fit<'_>, scale: f64) -> Option<[f64; 4]> {
+    let [left, top, right, bottom] = edges;
+    let (width, height) = (right - left, bottom - top);
+    let Some([natural_width, natural_height]) = fit.natural else { return Some(edges) };
+    let natural = [natural_width * scale, natural_height * scale];
+    let contain = (width / natural[0]).min(height / natural[1]);
+    let factor = match fit.object_fit {
+        "fill" => return Some(edges),
+        "cover" => (width / natural[0]).max(height / natural[1]),
+        "none" => 1.0,
+        "scale-down" => contain.min(1.0),
+        _ => contain,
+    };
+    let size = natural.map(|side| side * factor);
+    if !(size[0] > 0.0 && size[1] > 0.0 && factor.is_finite()) {
+        return Some(edges);
+    }
+    let mut at = css::words(fit.object_position).map(css::length);
+    let (x, y) = (at.next()??, at.next()??);
+    let place = |length: css::Length, free: f64| length.percent / 100.0 * free + length.px * scale;
+    let (x, y) = (left + place(x, width - size[0]), top + place(y, height - size[1]));
+    Some([x, y, x + size[0], y + size[1]])
+}
+
+/// A node's own coordinates in the viewport: the centre of a box stays the centre of the upright box around it.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    centre: [f64; 2],
+    own: [f64; 2],
+    /// Physical pixels in the viewport of one CSS pixel of the node.
+    linear: Linear,
+}
+
+impl Placed {
+    fn new(node: &Node, total: Linear) -> Option<Self> {
+        let [width, height] = node.own;
+        let Linear { a, b, c, d } = total;
+        let [ax, bx, cx, dx] = [a, b, c, d].map(f64::abs);
+        let det = ax * dx - bx * cx;
+        // The box around tells the true, unrounded size; near 45° it tells the sum of the sides only.
+        let (kx, ky) = if det.abs() > 0.1 * (ax * dx + bx * cx) {
+            let own =
+                [(dx * node.width - cx * node.height) / det, (ax * node.height - bx * node.width) / det];
+            (own[0] / width, own[1] / height)
+        } else {
+            let k = node.width / (ax * width + cx * height);
+            (k, k)
+        };
+        // Of a box without width or height its other side tells how large it is drawn.
+        let (kx, ky) = match (width > 0.0, height > 0.0) {
+            (true, true) => (kx, ky),
+            (true, false) => (kx, kx),
+            (false, true) => (ky, ky),
+            (false, false) => (1.0, 1.0),
+        };
+        let linear = Linear { a: a * kx, b: b * kx, c: c * ky, d: d * ky };
+        let centre = [node.x + node.width / 2.0, node.y + node.height / 2.0];
+        let fine =
+            [linear.a, linear.b, linear.c, linear.d, centre[0], centre[1]].iter().all(|n| n.is_finite());
+        fine.then_some(Self { centre, own: node.own, linear })
+    }
+
+    fn point(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let (x, y) = (x - self.own[0] / 2.0, y - self.own[1] / 2.0);
+        let Linear { a, b, c, d } = self.linear;
+        [self.centre[0] + a * x + c * y, self.centre[1] + b * x + d * y]
+    }
+
+    fn map(&self, mut outline: Outline) -> Outline {
+        for corner in &mut outline.corners {
+            *corner = self.point(*corner);
+        }
+        outline
+    }
+
+    /// The matrix for a box of the node, and the upright box around it.
+    fn turn(&self, [left, top, right, bottom]: [f64; 4]) -> Option<(Box4, Turn)> {
+        let corners =
+            [[left, top], [right, top], [right, bottom], [left, bottom]].map(|corner| self.point(corner));
+        let least =
+            |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f64::INFINITY, f64::min).floor();
+        let most =
+            |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f64::NEG_INFINITY, f64::max).ceil();
+        let bounds = Box4 { x: least(0), y: least(1), width: most(0) - least(0), height: most(1) - least(1) };
+        let Linear { a, b, c, d } = self.linear;
+        // As large as it gets, so that the engine's picture is as sharp.
+        let k = a.hypot(b).max(c.hypot(d));
+        let turn = Turn {
+            width: (right - left) * k,
+            height: (bottom - top) * k,
+            a: a / k,
+            b: b / k,
+            c: c / k,
+            d: d / k,
+            e: corners[0][0] - bounds.x,
+            f: corners[0][1] - bounds.y,
+        };
+        let numbers = [
+            turn.width,
+            turn.height,
+            turn.a,
+            turn.b,
+            turn.c,
+            turn.d,
+            turn.e,
+            turn.f,
+            bounds.width,
+            bounds.height,
+        ];
+        (k > 0.0 && numbers.iter().all(|n| n.is_finite())).then_some((bounds, turn))
+    }
+}
+
+#[cfg(test)]
+mod tests;
