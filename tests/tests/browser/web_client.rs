@@ -36,11 +36,11 @@ fn options() -> WebDeskOptions {
 impl Scene {
     /// A session with a page that plays by Media Source Extensions.
     fn open() -> Self {
-        Self::open_page(PAGE.to_owned(), "!demo.error && video.readyState >= 3")
+        Self::open_page(PAGE.to_owned(), "!demo.error && video.readyState >= 3", "1")
     }
 
-    /// A session with this page; `ready` holds in it when its video plays.
-    fn open_page(html: String, ready: &str) -> Self {
+    /// A session with this page; `ready` holds in it when its video plays. The canvas has `size`.
+    fn open_page(html: String, ready: &str, size: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
         let server = Server::start(move |request| match request.path.strip_prefix("/clips/") {
@@ -51,7 +51,7 @@ impl Scene {
         .unwrap();
         let installation = Installation::from_env().unwrap();
         let desk = WebDesk::start(&installation, options()).unwrap();
-        desk.open_client("size=1").unwrap();
+        desk.open_client(&format!("size={size}")).unwrap();
         let page = desk.session.open(&server.url("/")).unwrap();
         let camera = desk.camera().unwrap();
         let scene = Self { desk, page, camera, _server: server };
@@ -262,7 +262,7 @@ fn a_file_of_the_session_plays_in_the_tab() {
     let page = PAGE
         .replace("<video id=\"video\" muted playsinline></video>", file)
         .replace("<script type=\"module\" src=\"player.js\"></script>", "");
-    let scene = Scene::open_page(page, "video.readyState >= 3");
+    let scene = Scene::open_page(page, "video.readyState >= 3", "fit");
     scene.wait_drawn_by_session(false);
     scene.assert_in_place("a file");
     let served = "[...document.querySelectorAll('[data-offstage] video')].some((video) => /\\/media\\/[0-9a-f]{64}\\/\\d+\\//.test(video.src))";
