@@ -240,23 +240,44 @@
   }
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
-  const outerScale = () => (window.visualViewport && innerWidth ? Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1) > 1.01 ? devicePixelRatio : 1 : 1);
+  function outerScale() {
+    const seen = Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1);
+    // The page's zoom is in devicePixelRatio as well: the factor that is a whole number of quarters leaves room for the borders alone.
+    const quarters = Math.round(seen * 4) / 4;
+    return !innerWidth || seen <= 1.01 ? 1 : Math.abs(seen / quarters - 1) < 0.03 ? quarters : devicePixelRatio;
+  }
 
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
+  /** What was last seen of the window's border and of the bars above the page, in the browser's own units; what they are at most. */
+  const bars = {};
+  const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
+
   function windowHint() {
     const scale = outerScale();
-    const width = Math.round(innerWidth * devicePixelRatio);
-    const height = Math.round(innerHeight * devicePixelRatio);
+    // innerHeight is whole; the visual viewport's isn't, but leaves out a scroll bar.
+    const exactly = (inner, seen) => (Math.abs(seen - inner) < 1 ? seen : inner);
+    const width = Math.round(exactly(innerWidth, visualViewport.width * visualViewport.scale) * devicePixelRatio);
+    const height = Math.round(exactly(innerHeight, visualViewport.height * visualViewport.scale) * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
+    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above. The browser lays them out in its own
+    // units and draws what begins within a pixel from that pixel on.
+    const units = (pixels) => Math.floor(pixels / scale + 0.01);
+    const beside = Math.max(0, Math.floor((outerWidth - units(width)) / 2));
+    // More is something docked, such as developer tools: at the right or below, so that the viewport begins where it began without.
+    if (beside <= MOST_BORDER) bars.border = beside;
+    const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
+    const above = Math.max(0, outerHeight - units(height) - border);
+    if (above <= MOST_BARS) bars.above = above;
+    const [x, y] = [Math.round(border * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
+    // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();
-    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above.
-    const border = Math.max(0, Math.round((outer.width - width) / 2));
+    const near = good && Math.abs(calibration.x - x) <= 2 * scale && Math.abs(calibration.y - y) <= 2 * scale;
     return {
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
-      viewportX: good ? calibration.x : border,
-      viewportY: good ? calibration.y : Math.max(0, outer.height - height - border),
+      viewportX: good && !near ? calibration.x : x,
+      viewportY: good && !near ? calibration.y : y,
     };
   }
 
@@ -352,11 +373,11 @@
 
   // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
   const COVERS_MS = 150;
-  /** Elements that are looked at, boxes that are cut out. */
-  const [MOST_ELEMENTS, MOST_COVERS] = [4000, 300];
+  /** Elements that are looked at, boxes that are cut out, tints that are laid over a picture. */
+  const [MOST_ELEMENTS, MOST_COVERS, MOST_VEILS] = [4000, 300, 8];
   /** Chromium's controls, in CSS pixels, and how long they stay after the pointer has moved. */
   const [CONTROLS, CONTROLS_MS] = [84, 3500];
-  /** Element → {at, boxes}, the boxes relative to its content box. */
+  /** Element → {at, boxes, veils}, relative to its content box. */
   const coversOf = new WeakMap();
   let coversDue = 0;
   const coversChange = () => { if (watched.size) coversDue ||= setTimeout(() => { coversDue = 0; send(false); }, COVERS_MS); };
@@ -370,7 +391,7 @@
   /** `seen` without what is painted over the element. */
   function uncovered(element, content, seen) {
     let known = coversOf.get(element);
-    if (!known || performance.now() - known.at > COVERS_MS) coversOf.set(element, known = { at: performance.now(), boxes: covers(element, content, seen) });
+    if (!known || performance.now() - known.at > COVERS_MS) coversOf.set(element, known = { at: performance.now(), ...covers(element, content, seen) });
     let parts = [seen];
     for (const b of known.boxes) {
       const c = box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom);
@@ -388,7 +409,7 @@
 
   function covers(element, content, seen) {
     const [width, height] = [content.right - content.left, content.bottom - content.top];
-    const boxes = captions(element, width, height);
+    const [boxes, veils] = [captions(element, width, height), []];
     const controls = element.controls && (element.paused || (pointed.element === element && performance.now() - pointed.at < CONTROLS_MS));
     if (controls) boxes.push(box(0, height - CONTROLS, width, height));
     for (const other of elementsAbove(element, seen)) {
@@ -396,21 +417,35 @@
       for (const o of [shownOf(other, s), pseudoOf(other, '::before'), pseudoOf(other, '::after')]) {
         const c = o && cut(o, content);
         if (!c || c.right <= c.left || c.bottom <= c.top) continue;
+        if (o.veil && veils.length < MOST_VEILS && element instanceof HTMLMediaElement) { veils.push({ ...relative(o, content), ...o.veil }); continue; }
         // A veil over most of the picture is left out: the picture counts more.
         if (!o.solid && (c.right - c.left) * (c.bottom - c.top) > 0.6 * width * height) continue;
-        for (const part of roundedOff(o, c)) boxes.push(box(part.left - content.left, part.top - content.top, part.right - content.left, part.bottom - content.top));
+        for (const part of roundedOff(o, c)) boxes.push(relative(part, content));
       }
     }
-    return boxes.slice(0, MOST_COVERS);
+    return { boxes: boxes.slice(0, MOST_COVERS), veils };
+  }
+
+  const relative = (b, { left, top }) => box(b.left - left, b.top - top, b.right - left, b.bottom - top);
+
+  /** What only tints what is below it: a colour or gradients, for the device to lay over the picture; null for anything else. */
+  function veilOf(other, s) {
+    const plain = { transform: 'none', rotate: 'none', scale: 'none', filter: 'none', backdropFilter: 'none', mixBlendMode: 'normal', maskImage: 'none', clipPath: 'none',
+      backgroundSize: 'auto', backgroundRepeat: 'repeat', backgroundClip: 'border-box', borderTopWidth: '0px', borderBottomWidth: '0px', borderLeftWidth: '0px' };
+    const { backgroundImage: image, backgroundColor: color } = s;
+    if (Object.entries(plain).some(([name, usual]) => s[name] !== usual) || /url|image\(|-set/.test(image) || image.length > 400) return null;
+    let opacity = 1;
+    for (let up = other; up; up = above(up)) opacity *= Number(getComputedStyle(up).opacity);
+    const k = devicePixelRatio * visualViewport.scale * scaleOf(other, other.getBoundingClientRect());
+    const scaled = (text) => text.replace(/([\d.]+)px/g, (_, length) => `${length * k}px`);
+    return { background: scaled(image === 'none' ? color : `${image}, linear-gradient(${color}, ${color})`), radius: scaled(s.borderRadius), opacity };
   }
 
   /** Where an element paints something, if it does: with its outline, without what is cut off from it. */
   function shownOf(other, s) {
     const solid = /^(img|canvas|svg|video|iframe|input|button)$/.test(other.localName) || /^rgb\(/.test(s.backgroundColor);
     const text = [...other.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    // What fades out to nothing is there to set off what lies in it, and that is found by itself.
-    const fades = /gradient/.test(s.backgroundImage) && /transparent|, 0\)/.test(s.backgroundImage) && !/url\(/.test(s.backgroundImage);
-    const paints = solid || text || (s.backgroundImage !== 'none' && !fades) || !/, 0\)$/.test(s.backgroundColor) || (s.borderTopStyle !== 'none' && parseFloat(s.borderTopWidth) > 0);
+    const paints = solid || text || s.backgroundImage !== 'none' || !/, 0\)$/.test(s.backgroundColor) || (s.borderTopStyle !== 'none' && parseFloat(s.borderTopWidth) > 0);
     if (!paints || !other.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return null;
     let { left, top, right, bottom } = other.getBoundingClientRect();
     const more = s.outlineStyle === 'none' ? 0 : Math.max(0, parseFloat(s.outlineWidth) + parseFloat(s.outlineOffset)) || 0;
@@ -426,7 +461,9 @@
       if (u.overflowX !== 'visible') [left, right] = [Math.max(left, r.left), Math.min(right, r.right)];
       if (u.overflowY !== 'visible') [top, bottom] = [Math.max(top, r.top), Math.min(bottom, r.bottom)];
     }
-    return { left, top, right, bottom, solid, radius: s.transform === 'none' && solid && !text && !more ? s.borderRadius : '' };
+    const whole = other.getBoundingClientRect();
+    const isWhole = left === whole.left && top === whole.top && right === whole.right && bottom === whole.bottom;
+    return { left, top, right, bottom, solid, veil: !solid && !text && isWhole ? veilOf(other, s) : null, radius: s.transform === 'none' && solid && !more ? s.borderRadius : '' };
   }
 
   /** A positioned `::before` or `::after`: no other part of the page tells where it is. */
@@ -568,7 +605,9 @@
       const visible = entry.shows || (element.videoWidth && !(element.poster && !element.played.length && !element.currentTime)) ? seen : [];
       const natural = element.videoWidth ? [element.videoWidth, element.videoHeight] : null;
       const css = scale * devicePixelRatio * visualViewport.scale;
-      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, ...shape, objectFit, objectPosition, natural, scale: css } });
+      const veils = (visible.length && coversOf.get(element)?.veils || []).map(({ background, radius, opacity, ...b }) =>
+        ({ background, radius, opacity, ...exact(box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom)) }));
+      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, veils, ...shape, objectFit, objectPosition, natural, scale: css } });
       else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(content), visible, ...shape });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };

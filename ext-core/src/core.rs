@@ -14,14 +14,15 @@ mod window;
 use std::collections::VecDeque;
 
 use offstage_protocol::frame::GEOMETRY_STREAM;
-use offstage_protocol::message::{Clip, Rect, SetGeometry, ToDeviceKind, Turn, WindowHint};
+use offstage_protocol::message::{Clip, Rect, SetGeometry, ToDeviceKind, Turn, Veil, WindowHint};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
 use crate::collect::{Bundle, Collector};
 use crate::config::{Config, Scripts, Sources};
 use crate::hook::{
-    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, to_i32, to_u64,
+    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, VeilReport, to_i32,
+    to_u64,
 };
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
 use crate::shape::Outline;
@@ -634,7 +635,7 @@ fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> Result<Locat
 
 fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) -> SetGeometry {
     let short = |text: &str| text.chars().take(100).collect();
-    let Located { rect: place, visible, shape, fills, window } = located;
+    let Located { rect: place, visible, shape, fills, window, lift } = located;
     let (place, turn) = match shape.turn {
         Some((bounds, turn)) => {
             let (x, y) = (bounds.x.floor(), bounds.y.floor());
@@ -667,8 +668,38 @@ fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) ->
         turn,
         blend: shape.blend,
         filter: shape.filter,
+        veils: place.map_or_else(Vec::new, |place| veils(geometry, place, lift)),
         ..SetGeometry::default()
     }
+}
+
+/// Most tints of one picture, and longest text of one.
+const MOST_VEILS: usize = 8;
+const LONGEST_VEIL: usize = 600;
+
+fn veils(geometry: &Geometry, place: Box4, lift: Option<(Box4, f64)>) -> Vec<Veil> {
+    // Lengths in their texts are the frame's: where that is drawn larger, or turned, nothing is said of them.
+    let Some((at, scale)) = lift.filter(|(_, scale)| (scale - 1.0).abs() < 1e-3) else { return Vec::new() };
+    let fits =
+        |veil: &&VeilReport| veil.background.len() <= LONGEST_VEIL && veil.radius.len() <= LONGEST_VEIL;
+    let known = geometry.veils.iter().filter(fits).take(MOST_VEILS);
+    known
+        .map(|veil| {
+            // Edges are where the browser draws them: on whole pixels of the screen.
+            let edges = |from: f64, side: f64| [from.round(), (from + side).round()];
+            let [left, right] = edges(at.x + veil.at.x * scale, veil.at.width * scale);
+            let [top, bottom] = edges(at.y + veil.at.y * scale, veil.at.height * scale);
+            Veil {
+                x: to_i32((left - place.x) * 16.0),
+                y: to_i32((top - place.y) * 16.0),
+                width: to_u32((right - left) * 16.0),
+                height: to_u32((bottom - top) * 16.0),
+                background: veil.background.clone(),
+                radius: veil.radius.clone(),
+                opacity: veil.opacity,
+            }
+        })
+        .collect()
 }
 
 /// Rounded, so that what is only moved is not laid out anew.

@@ -436,6 +436,19 @@ pub struct Geometry {
     /// Physical pixels of one of the element's CSS pixels.
     #[serde(default)]
     pub scale: f64,
+    /// What tints it.
+    #[serde(default)]
+    pub veils: Vec<VeilReport>,
+}
+
+/// A translucent part of the page above an element.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct VeilReport {
+    #[serde(flatten)]
+    pub at: Box4,
+    pub background: String,
+    pub radius: String,
+    pub opacity: f64,
 }
 
 impl Geometry {

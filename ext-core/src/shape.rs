@@ -109,9 +109,44 @@ impl Shape {
         self
     }
 
-    /// What a frame around it adds; the frame itself stands upright.
+    /// The same, in a frame that is turned: `frame` tells how, `inside` how wide the frame's own viewport is. `rect` is the picture's
+    /// upright box in it, `visible` what is seen of that.
+    pub fn turned(
+        mut self,
+        frame: &(Box4, Turn),
+        inside: f64,
+        rect: Box4,
+        visible: &[Box4],
+    ) -> Result<Self, Unmatched> {
+        let (at, around) = frame;
+        let k = around.width / inside;
+        let linear = Linear { a: around.a * k, b: around.b * k, c: around.c * k, d: around.d * k };
+        let point = |[x, y]: [f64; 2]| {
+            let (left, top) = (at.x + around.e, at.y + around.f);
+            [left + linear.a * x + linear.c * y, top + linear.b * x + linear.d * y]
+        };
+        for corner in self.clips.iter_mut().flat_map(|clip| clip.corners.iter_mut()) {
+            *corner = point(*corner);
+        }
+        let mut seen = outline::joined(visible);
+        for corner in &mut seen.corners {
+            *corner = point(*corner);
+        }
+        self.clips.push(seen);
+        let (bounds, own) = self.turn.unwrap_or((
+            rect,
+            Turn { width: rect.width, height: rect.height, a: 1.0, b: 0.0, c: 0.0, d: 1.0, e: 0.0, f: 0.0 },
+        ));
+        let total = linear.then(Linear { a: own.a, b: own.b, c: own.c, d: own.d });
+        let [left, top] = point([bounds.x + own.e, bounds.y + own.f]);
+        let from_its_corner = Placed { centre: [left, top], own: [0.0, 0.0], linear: total };
+        self.turn = Some(from_its_corner.turn([0.0, 0.0, own.width, own.height]).ok_or(Unmatched)?);
+        Ok(self)
+    }
+
+    /// What a frame around it adds.
     pub fn within(mut self, frame: Self) -> Result<Self, Unmatched> {
-        if frame.turn.is_some() || frame.blend.is_some() {
+        if frame.blend.is_some() {
             return Err(Unmatched);
         }
         self.clips.extend(frame.clips);

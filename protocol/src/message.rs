@@ -678,6 +678,9 @@ pub struct Layout {
     /// As in [`SetGeometry::filter`].
     #[prost(string, tag = "10")]
     pub filter: String,
+    /// As in [`SetGeometry::veils`].
+    #[prost(message, repeated, tag = "11")]
+    pub veils: Vec<Veil>,
 }
 
 #[derive(Clone, PartialEq, Message)]

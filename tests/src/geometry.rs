@@ -10,6 +10,7 @@ mod scroll;
 mod stage;
 mod windows;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -19,8 +20,9 @@ pub use self::cases::{Case, Place, cases};
 pub use self::compare::{Difference, compare, damaged, is_picture};
 pub use self::cost::{Cost, costs};
 pub use self::scroll::{Blinked, Scrolled, blinks, scrolls};
-pub use self::stage::{Side, Stage};
+pub use self::stage::{Side, Stage, serve};
 pub use self::windows::{WINDOWS, WindowCase, run_window};
+use crate::session::Installation;
 
 /// The device scale factors of the session's browser; the device's engine is always at 1.
 pub const SCALES: [f64; 5] = [1.0, 1.25, 1.5, 1.75, 2.0];
@@ -82,6 +84,27 @@ pub fn run(stage: &mut Stage, case: &Case) -> Row {
         placed,
         seconds,
     }
+}
+
+/// What is looked at with the developer tools docked in the window, which leave the page a part of it.
+pub const WITH_TOOLS: [&str; 3] = ["plain", "border and padding", "control bar"];
+
+/// Looks at a few cases with the developer tools docked.
+pub fn run_with_tools(
+    installation: &Installation,
+    keep: Option<&Path>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Row>> {
+    let named = |case: &Case| format!("developer tools: {}", case.name);
+    let chosen: Vec<Case> =
+        cases().into_iter().filter(|case| WITH_TOOLS.contains(&case.name) && wanted(&named(case))).collect();
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut stage = Stage::open_with(installation, 1.0, keep, &["--auto-open-devtools-for-tabs"])?;
+    let rows = chosen.iter().map(|case| Row { name: named(case), ..run(&mut stage, case) }).collect();
+    stage.session.close();
+    Ok(rows)
 }
 
 /// The worst of all scroll positions of a case, and where it was played.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use x11rb::connection::Connection as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, MapState, WindowClass};
 use x11rb::rust_connection::RustConnection;
 
 pub use self::picture::Picture;
@@ -132,6 +132,65 @@ impl Camera {
             open.extend(tree.children);
         }
         Ok(count)
+    }
+
+    /// What a task bar lists: the classes of the windows that the window manager manages (EWMH, `_NET_CLIENT_LIST`).
+    pub fn listed(&self) -> Result<Vec<String>> {
+        self.clients()?
+            .into_iter()
+            .map(|window| {
+                let class = self.connection.get_property(
+                    false,
+                    window,
+                    AtomEnum::WM_CLASS,
+                    AtomEnum::STRING,
+                    0,
+                    64,
+                )?;
+                Ok(String::from_utf8_lossy(&class.reply()?.value).replace('\0', " ").trim().to_owned())
+            })
+            .collect()
+    }
+
+    /// Windows on the screen that the window manager has nothing to do with, such as menus: left, top, width, height.
+    pub fn loose(&self) -> Result<Vec<[i64; 4]>> {
+        let clients = self.clients()?;
+        let mut found = Vec::new();
+        for window in self.connection.query_tree(self.root)?.reply()?.children {
+            // One may close while it is looked at.
+            let Ok(attributes) = self.connection.get_window_attributes(window)?.reply() else { continue };
+            let Ok(at) = self.connection.get_geometry(window)?.reply() else { continue };
+            let on_screen = i32::from(at.x) + i32::from(at.width) > 1
+                && i32::from(at.y) + i32::from(at.height) > 1
+                && i32::from(at.x) < i32::from(self.size.0)
+                && i32::from(at.y) < i32::from(self.size.1);
+            let drawn =
+                attributes.map_state == MapState::VIEWABLE && attributes.class == WindowClass::INPUT_OUTPUT;
+            if drawn && on_screen && !self.contains_one(window, &clients)? {
+                found.push([at.x.into(), at.y.into(), at.width.into(), at.height.into()]);
+            }
+        }
+        Ok(found)
+    }
+
+    fn clients(&self) -> Result<Vec<u32>> {
+        let list = self.connection.intern_atom(false, b"_NET_CLIENT_LIST")?.reply()?.atom;
+        let property =
+            self.connection.get_property(false, self.root, list, AtomEnum::WINDOW, 0, 4096)?.reply()?;
+        Ok(property.value32().into_iter().flatten().collect())
+    }
+
+    fn contains_one(&self, window: u32, of: &[u32]) -> Result<bool> {
+        let mut open = vec![window];
+        while let Some(window) = open.pop() {
+            if of.contains(&window) {
+                return Ok(true);
+            }
+            if let Ok(tree) = self.connection.query_tree(window)?.reply() {
+                open.extend(tree.children);
+            }
+        }
+        Ok(false)
     }
 
     /// A part of the screen; an error if it is not inside.

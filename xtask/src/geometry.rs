@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use offstage_tests::geometry::{
-    Row, SCALES, Stage, WINDOWS, blinks, cases, costs, run as look, run_window, scrolls,
+    Row, SCALES, Stage, WINDOWS, blinks, cases, costs, run as look, run_window, run_with_tools, scrolls,
 };
 use offstage_tests::session::Installation;
 use serde_json::{Value, json};
@@ -74,6 +74,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             rows.push(row);
         }
         stage.session.close();
+    }
+    for row in run_with_tools(&installation, options.keep.as_deref(), wanted)? {
+        print(line(&row));
+        rows.push(row);
     }
     let mut figures = serde_json::Map::new();
     if ["scroll", "blink", "cost"].into_iter().any(wanted) {

@@ -13,6 +13,7 @@ use super::Output;
 use crate::hook::{Box4, Child, FrameReport, Geometry, Place, RelayCommand, WindowReport};
 use crate::shape::{self, Node, Shape, Unmatched};
 
+const NOTHING: Box4 = Box4 { x: 0.0, y: 0.0, width: 0.0, height: 0.0 };
 /// Longest chain of frames and most frames of one report that are looked at.
 const MOST_DEEP: usize = 32;
 const MOST_CHILDREN: usize = 100;
@@ -48,6 +49,8 @@ pub(super) struct Located {
     /// The rectangle is the video's own, which it fills.
     pub(super) fills: bool,
     pub(super) window: Option<WindowReport>,
+    /// Where its own frame's viewport is and how much larger it is drawn; none if that is turned.
+    pub(super) lift: Option<(Box4, f64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,16 +120,26 @@ impl Frames {
             if visible.is_empty() {
                 at.visible.clear();
             } else {
-                let content = rect.ok_or(Nowhere::Unknown)?;
-                let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
-                at.rect = at.rect.map(|b| lift(b, content, scale));
-                at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
-                at.visible = cut(&at.visible, visible);
-                at.shape = at.shape.lifted(content, scale).within(shape_of(
-                    nodes,
-                    *ground,
-                    &Geometry::default(),
-                )?)?;
+                let frame = shape_of(nodes, *ground, &Geometry::default())?;
+                if let Some(turn) = &frame.turn {
+                    let own = at.rect.ok_or(Nowhere::Unknown)?;
+                    at.shape = at.shape.turned(turn, inside.width, own, &at.visible)?;
+                    at.rect = at.shape.turn.map(|(bounds, _)| bounds);
+                    at.visible.clone_from(visible);
+                    at.lift = None;
+                } else {
+                    let content = rect.ok_or(Nowhere::Unknown)?;
+                    let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
+                    at.rect = at.rect.map(|b| lift(b, content, scale));
+                    at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
+                    at.visible = cut(&at.visible, visible);
+                    at.shape = at.shape.lifted(content, scale);
+                    at.lift = at.lift.map(|(inner, k)| {
+                        let (x, y) = (content.x + inner.x * scale, content.y + inner.y * scale);
+                        (Box4 { x, y, ..NOTHING }, k * scale)
+                    });
+                }
+                at.shape = at.shape.within(frame)?;
             }
             inner = outer;
         }
@@ -183,13 +196,8 @@ impl Frames {
 /// Where a media element is in its own frame.
 fn own(geometry: &Geometry) -> Result<Located, Nowhere> {
     let Place { rect, visible, nodes, ground } = &geometry.place;
-    let mut at = Located {
-        rect: *rect,
-        visible: visible.clone(),
-        shape: Shape::default(),
-        fills: false,
-        window: None,
-    };
+    let mut at =
+        Located { rect: *rect, visible: visible.clone(), lift: Some((NOTHING, 1.0)), ..Located::default() };
     if visible.is_empty() {
         return Ok(at);
     }
@@ -224,7 +232,7 @@ fn shape_of(nodes: &[Node], ground: Option<[u8; 3]>, geometry: &Geometry) -> Res
 }
 
 fn rounded(b: Box4) -> Box4 {
-    lift(b, Box4 { x: 0.0, y: 0.0, width: 0.0, height: 0.0 }, 1.0)
+    lift(b, NOTHING, 1.0)
 }
 
 /// How much larger the frame above draws this one; the same in both directions, or nobody knows where things are.
@@ -338,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_askew_or_is_stretched_is_nowhere() {
+    fn what_is_stretched_is_nowhere_and_what_stands_askew_is_turned() {
         let (straight, video) = (seen(b(0.0, 0.0, 400.0, 300.0)), shown(seen(b(0.0, 0.0, 10.0, 10.0))));
         let node = Node {
             rotate: "5deg".into(),
@@ -348,7 +356,8 @@ mod tests {
             ..Node::default()
         };
         let turned = Place { nodes: vec![node], ..seen(b(0.0, 0.0, 200.0, 100.0)) };
-        assert_eq!(nested(straight.clone(), turned.clone()).locate(NOW, 3, &video), Err(Nowhere::Unmatched));
+        let askew = nested(straight.clone(), turned.clone()).locate(NOW, 3, &video).unwrap();
+        assert!(askew.shape.turn.is_some_and(|(_, turn)| turn.b > 0.08), "{askew:?}");
         let stretched = seen(b(0.0, 0.0, 200.0, 300.0));
         assert_eq!(nested(straight.clone(), stretched).locate(NOW, 3, &video), Err(Nowhere::Unknown));
         let frames = nested(straight, seen(b(0.0, 0.0, 200.0, 100.0)));

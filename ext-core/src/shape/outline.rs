@@ -2,6 +2,7 @@
 
 use super::css::{self, Length, parts, words};
 use super::{Node, Outline};
+use crate::hook::Box4;
 
 type Radii = [[f64; 2]; 4];
 /// Left, top, right, bottom.
@@ -54,6 +55,18 @@ pub(super) fn rounded([left, top, right, bottom]: Edges, [a, b, c, d]: Radii) ->
     quarter(&mut corners, [right - b[0], top + b[1]], b, 3.0);
     quarter(&mut corners, [right - c[0], bottom - c[1]], c, 0.0);
     quarter(&mut corners, [left + d[0], bottom - d[1]], d, 1.0);
+    Outline { corners, even_odd: false }
+}
+
+/// Boxes that don't overlap as one outline: the lines between them are drawn there and back, and hold nothing.
+pub(super) fn joined(boxes: &[Box4]) -> Outline {
+    let mut corners = Vec::new();
+    let first = boxes.first().map(|b| [b.x, b.y]);
+    for Box4 { x, y, width, height } in boxes {
+        let (right, bottom) = (x + width, y + height);
+        corners.extend([[*x, *y], [right, *y], [right, bottom], [*x, bottom], [*x, *y]]);
+        corners.extend(first);
+    }
     Outline { corners, even_odd: false }
 }
 

@@ -145,9 +145,25 @@ fn what_leaves_the_plane_or_is_strange_is_the_sessions() {
     assert_eq!(shape(&[strange], None, FIT), Err(Unmatched));
     let mut frame =
         shape(&[Node { rotate: "90deg".into(), ..node(0.0, 0.0, 10.0, 10.0) }], None, FIT).unwrap();
+    frame.blend = Some(Blend { opacity: 0.5, ground: 0 });
     assert_eq!(Shape::default().within(frame.clone()), Err(Unmatched));
-    frame.turn = None;
+    frame.blend = None;
     assert_eq!(Shape::default().within(frame).unwrap().clips.len(), 1);
+}
+
+#[test]
+fn a_picture_in_a_frame_that_is_turned_is_turned_with_what_is_seen_of_it() {
+    // A frame of 100 × 50 at 10, 20 that lies on its side and is drawn twice as large as it says.
+    let frame = Node { own: [200.0, 100.0], rotate: "90deg".into(), ..node(10.0, 20.0, 100.0, 200.0) };
+    let turn = shape(&[frame], None, FIT).unwrap().turn.unwrap();
+    let video = Box4 { x: 10.0, y: 5.0, width: 40.0, height: 20.0 };
+    let seen = [Box4 { width: 10.0, ..video }, Box4 { x: 30.0, width: 20.0, ..video }];
+    let turned = Shape::default().turned(&turn, 100.0, video, &seen).unwrap();
+    let (bounds, turn) = turned.turn.unwrap();
+    assert_eq!(bounds, Box4 { x: 60.0, y: 40.0, width: 40.0, height: 80.0 });
+    assert_eq!((turn.width, turn.height, turn.b, turn.c, turn.e), (80.0, 40.0, 1.0, -1.0, 40.0));
+    assert_eq!(corners(&turned)[..4], [[100, 40], [100, 60], [60, 60], [60, 40]]);
+    assert_eq!(corners(&turned)[6..10], [[100, 80], [100, 120], [60, 120], [60, 80]]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use offstage_protocol::Monotonic;
-use offstage_protocol::message::{Blend, Clip, Layout, Rect, SetGeometry, Turn};
+use offstage_protocol::message::{Blend, Clip, Layout, Rect, SetGeometry, Turn, Veil};
 
 use crate::window::region;
 
@@ -17,6 +17,9 @@ pub(crate) const STALE_AFTER: Duration = Duration::from_secs(3);
 pub(crate) const LAYOUT_LIMIT: Duration = Duration::from_millis(500);
 /// CSS texts longer than that are not what a page's style computes to.
 const MAX_TEXT: usize = 256;
+/// Tints of one picture, and bytes of one text of them.
+const MAX_VEILS: usize = 8;
+const MAX_VEIL: usize = 1024;
 
 /// A step to be taken.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +56,7 @@ struct Look {
     turn: Option<Turn>,
     blend: Option<Blend>,
     filter: String,
+    veils: Vec<Veil>,
 }
 
 #[derive(Debug, Clone)]
@@ -212,6 +216,7 @@ fn wanted(geometry: SetGeometry) -> Wanted {
         turn,
         blend,
         filter,
+        mut veils,
         player: _,
         seq: _,
     } = geometry;
@@ -224,6 +229,8 @@ fn wanted(geometry: SetGeometry) -> Wanted {
         clips.clear();
     }
     region::move_by(&mut clips, left, top);
+    veils.truncate(MAX_VEILS);
+    veils.retain(|veil| veil.background.len() <= MAX_VEIL && veil.radius.len() <= MAX_VEIL);
     let short = |text: String| if text.len() > MAX_TEXT { String::new() } else { text };
     Wanted {
         place: Place { rect: moved(rect), visible, clips, outer: window.and_then(|window| window.outer) },
@@ -237,14 +244,28 @@ fn wanted(geometry: SetGeometry) -> Wanted {
             turn,
             blend,
             filter: short(filter),
+            veils,
         },
     }
 }
 
 impl Look {
     fn layout(self, player: u32) -> Layout {
-        let Self { width, height, object_fit, object_position, label, outline, turn, blend, filter } = self;
-        Layout { player, width, height, object_fit, object_position, label, outline, turn, blend, filter }
+        let Self { width, height, object_fit, object_position, label, outline, turn, blend, filter, veils } =
+            self;
+        Layout {
+            player,
+            width,
+            height,
+            object_fit,
+            object_position,
+            label,
+            outline,
+            turn,
+            blend,
+            filter,
+            veils,
+        }
     }
 }
 

@@ -46,6 +46,32 @@ pub struct SetGeometry {
     /// `filter` as CSS text, of functions only; lengths in it are in the pixels of the element. Empty for none.
     #[prost(string, tag = "13")]
     pub filter: String,
+    /// What tints the picture, from below to above.
+    #[prost(message, repeated, tag = "14")]
+    pub veils: Vec<Veil>,
+}
+
+/// Something of the page above a picture that lets it through: a colour or gradients.
+#[derive(Clone, PartialEq, Message)]
+pub struct Veil {
+    /// Relative to the upper left corner of the picture's `rect`, in sixteenths of a pixel.
+    #[prost(sint32, tag = "1")]
+    pub x: i32,
+    #[prost(sint32, tag = "2")]
+    pub y: i32,
+    #[prost(uint32, tag = "3")]
+    pub width: u32,
+    #[prost(uint32, tag = "4")]
+    pub height: u32,
+    /// `background` as CSS text: colours and gradients only.
+    #[prost(string, tag = "5")]
+    pub background: String,
+    /// `border-radius` as CSS text, in pixels of the screen.
+    #[prost(string, tag = "6")]
+    pub radius: String,
+    /// From 0 to 1.
+    #[prost(double, tag = "7")]
+    pub opacity: f64,
 }
 
 /// A closed outline of straight lines.

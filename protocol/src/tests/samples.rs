@@ -10,7 +10,7 @@ use crate::message::{
     FromStageKind, Hello, HidePicture, Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile,
     OpenPlayer, Ping, PlacePicture, PlayTracks, PlayerFailed, PlayerState, Pong, Rect, Remove,
     RemoveSourceBuffer, SessionInfo, SessionWindow, SessionWindows, SetDuration, SetGeometry, SetPlayback,
-    StageCall, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks, Turn,
+    StageCall, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks, Turn, Veil,
     WatchFrames, WatchWindows, WindowAsked, WindowHint,
 };
 
@@ -180,6 +180,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             turn: Some(turn()),
             blend: Some(blend()),
             filter: "blur(2px)".into(),
+            veils: vec![veil()],
         })),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {
@@ -314,11 +315,17 @@ fn layout() -> Layout {
         turn: Some(turn()),
         blend: Some(blend()),
         filter: "blur(2px)".into(),
+        veils: vec![veil()],
     }
 }
 
 fn turn() -> Turn {
     Turn { width: 640.0, height: 360.5, a: 0.0, b: 1.0, c: -1.0, d: 0.0, e: 360.5, f: 0.0 }
+}
+
+fn veil() -> Veil {
+    let (background, radius) = ("linear-gradient(rgba(0, 0, 0, 0), rgb(0, 0, 0))".into(), "4px".into());
+    Veil { x: -16, y: 800, width: 10_240, height: 960, background, radius, opacity: 0.75 }
 }
 
 fn blend() -> Blend {

@@ -39,6 +39,7 @@ pub(super) struct LivePlayer {
     buffers: Table<u32, LiveBuffer>,
     video: Option<HtmlVideoElement>,
     label: Option<HtmlElement>,
+    veils: Vec<HtmlElement>,
     frames: Option<FrameWatch>,
     /// Dropped before a popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
@@ -98,6 +99,7 @@ impl LivePlayer {
             buffers: Table::default(),
             video: None,
             label: None,
+            veils: Vec::new(),
             frames: None,
             listeners: loaded.into_iter().chain([opened]).collect(),
             plays: Rc::default(),
@@ -311,6 +313,33 @@ impl LivePlayer {
         Ok(())
     }
 
+    /// What tints the picture, as the page has it above its video.
+    fn lay_veils(&mut self, layout: &Layout) -> Result<(), JsValue> {
+        while self.veils.len() > layout.veils.len() {
+            if let Some(gone) = self.veils.pop() {
+                gone.remove();
+            }
+        }
+        while self.veils.len() < layout.veils.len() {
+            let veil: HtmlElement = js::cast(self.home.document()?.create_element("div")?);
+            self.home.holder()?.append_child(&veil)?;
+            self.veils.push(veil);
+        }
+        for (element, veil) in self.veils.iter().zip(&layout.veils) {
+            let px = |sixteenths: f64| js::decimal(sixteenths / 16.0);
+            let [x, y] = [veil.x, veil.y].map(|at| px(f64::from(at)));
+            let [width, height] = [veil.width, veil.height].map(|side| px(f64::from(side)));
+            let opacity = js::decimal(veil.opacity);
+            let style = format!(
+                "position:absolute;left:{x}px;top:{y}px;width:{width}px;height:{height}px;opacity:{opacity};\
+                 background:{};border-radius:{}",
+                veil.background, veil.radius
+            );
+            element.style().set_css_text(&style);
+        }
+        Ok(())
+    }
+
     /// The colour behind a picture that lets it through.
     fn paint_ground(&self, colour: &str) {
         let painted = self.home.holder().and_then(|holder| holder.style().set_property("background", colour));
@@ -354,6 +383,9 @@ impl LivePlayer {
             if let Err(thrown) = style.set_property(name, value) {
                 js::log(&js::exception(&thrown).message);
             }
+        }
+        if let Err(thrown) = self.lay_veils(layout) {
+            js::log(&js::exception(&thrown).message);
         }
         if let Err(thrown) = self.write_label(layout) {
             js::log(&js::exception(&thrown).message);

@@ -22,6 +22,9 @@ pub(super) const MAX_MIME: usize = 512;
 pub(super) const MAX_EXTENSION: usize = 8;
 /// The longest `object-fit` or `object-position` taken.
 pub(super) const MAX_CSS: usize = 128;
+/// Tints over one picture, and the longest text of one.
+pub(super) const MAX_VEILS: usize = 8;
+pub(super) const MAX_VEIL: usize = 1024;
 /// The longest side of a picture, in CSS pixels.
 pub(super) const MAX_SIDE: u32 = 16_384;
 /// The furthest a picture may be from the upper left corner of the session's screen, in pixels.

@@ -8,7 +8,8 @@ use offstage_protocol::message;
 use offstage_protocol::message::{Clip, Rect};
 
 use crate::machine::limits::{
-    MAX_CLIPS, MAX_CORNERS, MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, PAINT_TIMEOUT,
+    MAX_CLIPS, MAX_CORNERS, MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, MAX_VEIL, MAX_VEILS,
+    PAINT_TIMEOUT,
 };
 
 /// Where a picture is on the session's screen.
@@ -78,6 +79,7 @@ pub struct Layout {
     pub turn: Option<message::Turn>,
     pub blend: Option<message::Blend>,
     pub filter: String,
+    pub veils: Vec<message::Veil>,
 }
 
 impl Layout {
@@ -95,9 +97,49 @@ impl Layout {
             outline: asked.outline,
             turn: asked.turn.filter(is_drawable),
             blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
-            filter: css(&asked.filter, ""),
+            filter: if is_local(&asked.filter) { css(&asked.filter, "") } else { String::new() },
+            veils: asked.veils.iter().filter(|veil| is_tint(veil)).take(MAX_VEILS).cloned().collect(),
         }
     }
+}
+
+/// Functions of CSS that make colours of nothing but numbers; all others could fetch something.
+const COLOURS: [&str; 15] = [
+    "linear-gradient",
+    "radial-gradient",
+    "conic-gradient",
+    "repeating-linear-gradient",
+    "repeating-radial-gradient",
+    "repeating-conic-gradient",
+    "rgb",
+    "rgba",
+    "hsl",
+    "hwb",
+    "lab",
+    "lch",
+    "oklab",
+    "oklch",
+    "color",
+];
+
+/// Names nothing to fetch: not plainly, not by an escape.
+fn is_local(filter: &str) -> bool {
+    !filter.contains('\\') && !filter.to_ascii_lowercase().contains("url")
+}
+
+fn is_tint(veil: &message::Veil) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || " ,.%()#+-/".contains(letter);
+    let is_function = |before: &str| {
+        let name = before.rsplit(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).next();
+        name.is_some_and(|name| COLOURS.contains(&name))
+    };
+    let functions = veil.background.matches('(').count();
+    let known = veil.background.split('(').take(functions).filter(|before| is_function(before)).count();
+    veil.background.chars().all(plain)
+        && veil.radius.chars().all(plain)
+        && known == functions
+        && veil.background.len() + veil.radius.len() <= MAX_VEIL
+        && (0.0..=1.0).contains(&veil.opacity)
 }
 
 fn is_drawable(turn: &message::Turn) -> bool {
@@ -159,5 +201,40 @@ impl Layouts {
     /// The newest layout whose time is over.
     pub(crate) fn overdue(&self, now: Monotonic) -> Option<u64> {
         self.unseen.iter().take_while(|(_, _, until)| *until <= now).last().map(|(serial, _, _)| *serial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_fetches_nothing() {
+        assert!(is_local("blur(2px) grayscale(0.5)"));
+        assert!(!is_local("URL(https://example.com/f.svg#a)") && !is_local("\\75rl(#a)"));
+    }
+
+    #[test]
+    fn tints_are_colours_and_gradients_and_nothing_that_fetches() {
+        let is_tint = |background: &str| {
+            is_tint(&message::Veil {
+                background: background.into(),
+                opacity: 0.5,
+                ..message::Veil::default()
+            })
+        };
+        assert!(is_tint("rgba(0, 0, 0, 0.5)"));
+        assert!(is_tint("linear-gradient(to right bottom, rgba(0, 0, 0, 0), rgb(1, 2, 3) 50%), transparent"));
+        for other in [
+            "url(http://a.example/x)",
+            "linear-gradient(red, blue), URL(x)",
+            "image-set(x)",
+            "rgb(0, 0, 0); background-image: none",
+            "paint(x)",
+            "(x)",
+            "linear-gradient(\\75rl(x))",
+        ] {
+            assert!(!is_tint(other), "{other}");
+        }
     }
 }

@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(6);
 /// How long a page is left alone after its video was paused.
 const CALM: Duration = Duration::from_secs(2);
 /// How long a page is busy so that its process is known by it.
-const BUSY_MS: u32 = 400;
+const BUSY_MS: u32 = 1500;
 
 /// Shares of a core.
 #[derive(Clone, Copy, Debug, Serialize)]

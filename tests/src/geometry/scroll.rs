@@ -314,12 +314,21 @@ fn judge(how: &str, frames: &[Picture]) -> Result<Scrolled> {
         };
         // At or between the places of the page in two frames that follow each other.
         let between = |first: usize, second: usize| match (markers.get(first), markers.get(second)) {
-            (Some(Some(one)), Some(Some(other))) => (one.min(other) - 1..=one.max(other) + 1).contains(&&at),
+            (Some(Some(one)), Some(Some(other))) => (one.min(other) - 1..=one.max(other) + 1).contains(&at),
             (Some(_) | None, _) => false,
         };
-        let behind =
-            |back: usize| index > back && between(index - back, index - back - usize::from(back > 0));
-        let ahead = |on: usize| between(index + on, index + on - 1);
+        // The page may have been in places that the camera has missed.
+        let behind = |back: usize| index >= back && between(index - back, (index + 1 - back).min(index));
+        let ahead = |on: usize| {
+            // The camera may take the same frame of the page twice.
+            let later = markers[index..].iter().flatten().copied();
+            let mut places = later.collect::<Vec<i64>>();
+            places.dedup();
+            places
+                .get(on)
+                .zip(places.get(on - 1))
+                .is_some_and(|(one, other)| (*one.min(other) - 1..=*one.max(other) + 1).contains(&at))
+        };
         // The nearest counts; what could be either is behind.
         let distance = (0..LOOK_BACK).find(|frames| behind(*frames) || (*frames > 0 && ahead(*frames)));
         let is_ahead = distance.is_some_and(|frames| !behind(frames));

@@ -57,20 +57,33 @@ pub struct Stage {
 impl Stage {
     /// Starts everything and waits until the chart plays in both windows; screenshots are kept in `keep`.
     pub fn open(installation: &Installation, scale: f64, keep: Option<&Path>) -> Result<Self> {
+        Self::open_with(installation, scale, keep, &[])
+    }
+
+    /// With more arguments for the session's browser.
+    pub fn open_with(
+        installation: &Installation,
+        scale: f64,
+        keep: Option<&Path>,
+        more: &[&str],
+    ) -> Result<Self> {
         let server = serve()?;
         let [width, height] = WINDOW.map(|side| pixels(side * scale));
         let options = SessionOptions {
             headless: false,
             screen: Some((u16::try_from(width * 2)?.max(1280) + 40, u16::try_from(height)?.max(1000) + 40)),
             sites: Some(COVERED.iter().map(|host| format!("http://{host}/*")).collect()),
-            browser_args: vec![
+            browser_args: [
                 format!("--force-device-scale-factor={scale}"),
                 "--window-position=0,0".to_owned(),
                 format!("--window-size={},{}", WINDOW[0], WINDOW[1]),
                 // A window behind another one is still drawn, and its video still plays.
                 "--disable-backgrounding-occluded-windows".to_owned(),
                 "--autoplay-policy=no-user-gesture-required".to_owned(),
-            ],
+            ]
+            .into_iter()
+            .chain(more.iter().map(|argument| (*argument).to_owned()))
+            .collect(),
             client_args: StageProbe::client_args(),
             ..SessionOptions::default()
         };
@@ -368,7 +381,7 @@ impl Side {
 }
 
 /// The tests' pages and clips.
-pub(super) fn serve() -> Result<Server> {
+pub fn serve() -> Result<Server> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (pages, clips) = (root.join("tests/pages"), root.join("clips"));
     Server::start(move |request| {

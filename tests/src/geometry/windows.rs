@@ -14,7 +14,12 @@ use crate::process::{Process, command};
 use crate::xvfb::{Picture, xdotool};
 
 /// How long a window may take until it is as it should be.
-const SETTLE: Duration = Duration::from_secs(8);
+const SETTLE: Duration = Duration::from_secs(12);
+/// How long nothing may have changed: a window manager's and a browser's animations have pauses, the window manager says for a second
+/// which workspace it is, and the browser for some how full screen is left.
+const HOLD: Duration = Duration::from_millis(700);
+const HOLD_WORKSPACE: Duration = Duration::from_millis(2200);
+const HOLD_FULL: Duration = Duration::from_millis(5500);
 /// The browser says for a while how full screen is left.
 const STILL: Duration = Duration::from_secs(20);
 const STEADY: usize = 3;
@@ -87,7 +92,10 @@ fn in_turn(
 ) -> Result<Difference> {
     stage.raise(&stage.native)?;
     act(stage, &stage.native)?;
-    let native = steady(stage, |screen| area(stage, &stage.native, screen))?;
+    let is_full =
+        !stage.native.page.evaluate("document.fullscreenElement === null")?.as_bool().unwrap_or(true);
+    let hold = if is_full { HOLD_FULL } else { HOLD };
+    let native = steady(stage, hold, |screen| area(stage, &stage.native, screen))?;
     undo(stage, &stage.native)?;
     stage.raise(&stage.covered)?;
     act(stage, &stage.covered)?;
@@ -98,7 +106,7 @@ fn in_turn(
 }
 
 /// The area once it has stood still.
-fn steady(stage: &Stage, area: impl Fn(&Picture) -> Result<Picture>) -> Result<Picture> {
+fn steady(stage: &Stage, hold: Duration, area: impl Fn(&Picture) -> Result<Picture>) -> Result<Picture> {
     let end = Instant::now() + STILL;
     let mut last = area(&stage.screen()?)?;
     let (mut same, mut since) = (0, Instant::now());
@@ -110,8 +118,7 @@ fn steady(stage: &Stage, area: impl Fn(&Picture) -> Result<Picture>) -> Result<P
             (same, since) = (0, Instant::now());
         }
         last = now;
-        // A window manager's and a browser's animations have pauses.
-        if same >= STEADY && since.elapsed() > Duration::from_millis(700) {
+        if same >= STEADY && since.elapsed() > hold {
             return Ok(last);
         }
         if Instant::now() >= end {
@@ -348,7 +355,7 @@ fn workspace(stage: &mut Stage, name: &str) -> Result<Difference> {
     until_gone(stage, "on another workspace", |screen| Ok(screen.clone()))?;
     xdotool(&display, &["set_desktop", "0"])?;
     // The native window comes back at the time that it takes.
-    let native = steady(stage, |screen| stage.native.cut(screen))?;
+    let native = steady(stage, HOLD_WORKSPACE, |screen| stage.native.cut(screen))?;
     until_same(stage, name, &native, &[], |screen| stage.covered.cut(screen))
 }
 

@@ -139,9 +139,9 @@ fn check_places(top: &str, hosts: &str) {
     }
     scene.set_window(json!({ "left": 120, "top": 90, "width": 900, "height": 700 }));
     scene.assert_in_place("the window moved");
-    // A frame that stands askew: the session plays.
-    scene.run("run(0, `inner.style.transform = 'rotate(5deg)'`)");
-    wait_status(&scene.session, "redirected", 0, "a turned frame");
+    // A frame that leaves the plane: the session plays.
+    scene.run("run(0, `inner.style.transform = 'perspective(500px) rotateY(25deg)'`)");
+    wait_status(&scene.session, "redirected", 0, "a frame in 3D");
     scene.session.close();
 }
 

@@ -239,11 +239,6 @@ pub(crate) fn whole(value: usize) -> i64 {
     i64::try_from(value).unwrap()
 }
 
-/// Whether a pixel has the colour of the clips' border.
-pub(crate) fn is_picture(rgb: [u8; 3]) -> bool {
-    rgb.iter().zip(frame_number::BORDER).all(|(channel, wanted)| channel.abs_diff(wanted) <= TOLERANCE)
-}
-
 pub(crate) fn picture_on(screen: &Picture) -> Option<Bounds> {
     screen.bounds_of(frame_number::BORDER, TOLERANCE).map(|bounds| bounds.map(whole))
 }
