@@ -51,6 +51,7 @@ chrome.runtime.onMessage.addListener(({ call, args }, { id, url }, answer) => {
 });
 chrome.tabs.onUpdated.addListener((tabId, change, tab) => {
   if (change.url || change.status) tell('tab_changed', tabId, tab.url ?? '');
+  tell('tab_titled', tabId, tab.title ?? '');
   if (change.mutedInfo) tell('tab_muted', tabId, change.mutedInfo.muted);
 });
 chrome.tabs.onRemoved.addListener((tabId) => tell('tab_closed', tabId));
@@ -189,6 +190,7 @@ const shell = {
   async tabs() {
     for (const tab of await chrome.tabs.query({})) {
       tell('tab_changed', tab.id, tab.url ?? '');
+      tell('tab_titled', tab.id, tab.title ?? '');
       tell('tab_muted', tab.id, tab.mutedInfo?.muted ?? false);
     }
   },

@@ -197,6 +197,10 @@ impl Brain {
         self.with(|state, _, _| state.core.handle_tab(tab, url));
     }
 
+    pub fn tab_titled(&self, tab: i32, title: &str) {
+        self.with(|state, _, _| state.core.handle_tab_title(tab, title));
+    }
+
     pub fn tab_muted(&self, tab: i32, muted: bool) {
         self.with(|state, now, wall| state.core.handle_tab_muted(now, wall, tab, muted));
     }

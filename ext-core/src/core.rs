@@ -5,35 +5,35 @@
 mod calls;
 mod files;
 mod frames;
+mod geometry;
 mod meter;
 mod players;
 mod readers;
+mod session_windows;
 mod tabs;
 mod window;
 
 use std::collections::VecDeque;
 
 use offstage_protocol::frame::GEOMETRY_STREAM;
-use offstage_protocol::message::{Clip, Rect, SetGeometry, ToDeviceKind, Turn, Veil, WindowHint};
+use offstage_protocol::message::{SetGeometry, ToDeviceKind};
 use offstage_protocol::{ErrorCode, Monotonic, SortedMap};
 use serde::Serialize;
 
 use crate::collect::{Bundle, Collector};
 use crate::config::{Config, Scripts, Sources};
-use crate::hook::{
-    Box4, FetchedEvent, Geometry, HookCommand, HookEvent, RelayCommand, RelayEvent, VeilReport, to_i32,
-    to_u64,
-};
+use crate::hook::{FetchedEvent, HookCommand, HookEvent, RelayCommand, RelayEvent, to_u64};
 use crate::link::{DeviceLink, LinkAction, LinkEvent};
-use crate::shape::Outline;
 use offstage_settings::{Effective, Problem, Settings};
 
 use self::calls::Calls;
 use self::calls::Coverage;
 pub use self::files::FilePlayer;
-use self::frames::{Frames, Located, Nowhere};
+use self::frames::{Frames, Nowhere};
+use self::geometry::{matched, set_geometry};
 use self::meter::Meter;
 use self::players::{Document, Players};
+use self::session_windows::Fate;
 pub use self::tabs::IconState;
 use self::tabs::Tabs;
 
@@ -341,6 +341,7 @@ impl Core {
         let Some(geometry) = &player.geometry else { return };
         let located = matched(self.frames.locate(now, relay, geometry), &self.link);
         player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
+        let lost = player.lost;
         let is_seen = !geometry.place.visible.is_empty();
         let code = match &located {
             Err(Nowhere::Unknown) if is_seen => Some(ErrorCode::PLACE_UNKNOWN),
@@ -354,6 +355,10 @@ impl Core {
         message.outline = self.config.settings().is_on("outline");
         if self.config.settings().is_on("overlay") {
             message.label = player.label(&self.words);
+        }
+        let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
+        if self.link.is_remote_window() && is_lost_among_windows(&mut message, title, &self.link) {
+            player.lost = Some((lost.map_or(now, |(since, _)| since), ErrorCode::PLACE_UNKNOWN));
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
@@ -371,8 +376,25 @@ impl Core {
             located = self.frames.locate(now, relay, &plain);
         }
         screen.geometry_seq += 1;
-        let message = set_geometry(screen.id, screen.geometry_seq, geometry, located.unwrap_or_default());
+        let mut message = set_geometry(screen.id, screen.geometry_seq, geometry, located.unwrap_or_default());
+        if self.link.is_remote_window() {
+            let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
+            is_lost_among_windows(&mut message, title, &self.link);
+        }
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
+    }
+
+    /// Tells the device where everything is, now that the session's windows are elsewhere.
+    fn place_all(&mut self, now: Monotonic) {
+        let relays: Vec<u32> = self.relays.keys().copied().collect();
+        for relay in relays {
+            for ms in self.players.numbers_of(relay) {
+                self.place(now, relay, ms);
+            }
+            for ms in self.calls.screens_of(relay) {
+                self.place_screen(now, relay, ms);
+            }
+        }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not about calls is the players' business")]
@@ -431,6 +453,11 @@ impl Core {
     pub fn handle_tab(&mut self, tab: i32, url: &str) {
         self.tabs.set_page(tab, url, &self.config);
         self.settle();
+    }
+
+    /// What the tab is called: it tells windows apart that lie over each other.
+    pub fn handle_tab_title(&mut self, tab: i32, title: &str) {
+        self.tabs.set_title(tab, title);
     }
 
     pub fn handle_tab_closed(&mut self, tab: i32) {
@@ -566,6 +593,7 @@ impl Core {
                         self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
                     }
                 }
+                LinkEvent::WindowsChanged => self.place_all(now),
                 LinkEvent::Log { level, text } => {
                     let level = match level.as_str() {
                         "error" => "error",
@@ -592,6 +620,7 @@ impl Core {
         let mut placed = self.players.placed();
         placed.extend(self.calls.placed());
         self.frames.settle(self.link.is_ready(), &placed, &mut self.outputs);
+        self.link.watch_windows(!placed.is_empty());
         let relays = &self.relays;
         let playing: Vec<i32> =
             self.players.redirected().filter_map(|relay| relays.get(&relay)).map(|relay| relay.tab).collect();
@@ -626,104 +655,11 @@ impl Core {
     }
 }
 
-/// A device that knows no shapes can't show them.
-fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> Result<Located, Nowhere> {
-    located.and_then(|at| {
-        if at.shape.is_plain() || link.knows_shapes() { Ok(at) } else { Err(Nowhere::Unmatched) }
-    })
-}
-
-fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) -> SetGeometry {
-    let short = |text: &str| text.chars().take(100).collect();
-    let Located { rect: place, visible, shape, fills, window, lift } = located;
-    let (place, turn) = match shape.turn {
-        Some((bounds, turn)) => {
-            let (x, y) = (bounds.x.floor(), bounds.y.floor());
-            let width = (bounds.x + bounds.width).ceil() - x;
-            let height = (bounds.y + bounds.height).ceil() - y;
-            let turn = steady(Turn { e: turn.e + bounds.x - x, f: turn.f + bounds.y - y, ..turn });
-            (Some(Box4 { x, y, width, height }), Some(turn))
-        }
-        None => (place, None),
-    };
-    let (fit, position) =
-        if fills { ("fill", "") } else { (&*geometry.object_fit, &*geometry.object_position) };
-    SetGeometry {
-        player,
-        seq,
-        rect: place.map(rect),
-        visible: visible.iter().take(MOST_RECTS).map(|b| rect(*b)).collect(),
-        window: window.map(|w| WindowHint {
-            outer: Some(rect(w.outer)),
-            viewport_x: to_i32(w.viewport_x),
-            viewport_y: to_i32(w.viewport_y),
-            viewport_width: to_u32(w.viewport_width),
-            viewport_height: to_u32(w.viewport_height),
-            calibrated: w.calibrated,
-            screen: None,
-        }),
-        object_fit: short(fit),
-        object_position: short(position),
-        clips: shape.clips.iter().map(clip).collect(),
-        turn,
-        blend: shape.blend,
-        filter: shape.filter,
-        veils: place.map_or_else(Vec::new, |place| veils(geometry, place, lift)),
-        ..SetGeometry::default()
-    }
-}
-
-/// Most tints of one picture, and longest text of one.
-const MOST_VEILS: usize = 8;
-const LONGEST_VEIL: usize = 600;
-
-fn veils(geometry: &Geometry, place: Box4, lift: Option<(Box4, f64)>) -> Vec<Veil> {
-    // Lengths in their texts are the frame's: where that is drawn larger, or turned, nothing is said of them.
-    let Some((at, scale)) = lift.filter(|(_, scale)| (scale - 1.0).abs() < 1e-3) else { return Vec::new() };
-    let fits =
-        |veil: &&VeilReport| veil.background.len() <= LONGEST_VEIL && veil.radius.len() <= LONGEST_VEIL;
-    let known = geometry.veils.iter().filter(fits).take(MOST_VEILS);
-    known
-        .map(|veil| {
-            // Edges are where the browser draws them: on whole pixels of the screen.
-            let edges = |from: f64, side: f64| [from.round(), (from + side).round()];
-            let [left, right] = edges(at.x + veil.at.x * scale, veil.at.width * scale);
-            let [top, bottom] = edges(at.y + veil.at.y * scale, veil.at.height * scale);
-            Veil {
-                x: to_i32((left - place.x) * 16.0),
-                y: to_i32((top - place.y) * 16.0),
-                width: to_u32((right - left) * 16.0),
-                height: to_u32((bottom - top) * 16.0),
-                background: veil.background.clone(),
-                radius: veil.radius.clone(),
-                opacity: veil.opacity,
-            }
-        })
-        .collect()
-}
-
-/// Rounded, so that what is only moved is not laid out anew.
-fn steady(turn: Turn) -> Turn {
-    let [pixels, part] = [64.0, 1e6].map(|steps| move |value: f64| (value * steps).round() / steps);
-    Turn {
-        width: pixels(turn.width),
-        height: pixels(turn.height),
-        a: part(turn.a),
-        b: part(turn.b),
-        c: part(turn.c),
-        d: part(turn.d),
-        e: pixels(turn.e),
-        f: pixels(turn.f),
-    }
-}
-
-fn clip(outline: &Outline) -> Clip {
-    let sixteenths = |at: &f64| to_i32((at * 16.0).round());
-    Clip { corners: outline.corners.iter().flatten().map(sixteenths).collect(), even_odd: outline.even_odd }
-}
-
-fn rect(b: Box4) -> Rect {
-    Rect { x: to_i32(b.x), y: to_i32(b.y), width: to_u32(b.width), height: to_u32(b.height) }
+/// Puts the place right by what the bridge sees of the session's windows; true if there is no window that it can be in.
+fn is_lost_among_windows(message: &mut SetGeometry, title: &str, link: &DeviceLink) -> bool {
+    let was_seen = !message.visible.is_empty();
+    let fate = session_windows::bind(message, title, link.windows());
+    was_seen && (fate == Fate::Lost || !link.can_watch_windows())
 }
 
 fn to_u32(value: f64) -> u32 {

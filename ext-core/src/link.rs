@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use offstage_protocol::frame::{BRIDGE_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
-    BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, LogChunk, LogControl, Metrics, ToDevice,
-    ToDeviceKind,
+    BridgeKind, BridgeMessage, FromDevice, FromDeviceKind, Hello, LogChunk, LogControl, Metrics,
+    SessionWindows, ToDevice, ToDeviceKind, WatchWindows,
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
-    ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, FEATURE_SHAPES, Frame, FrameReader, Monotonic,
-    Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
+    ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, FEATURE_REMOTE_WINDOW, FEATURE_SHAPES,
+    FEATURE_WINDOWS, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
 };
 
 use crate::collect::Part;
@@ -49,6 +49,8 @@ pub enum LinkEvent {
         text: String,
     },
     Collected(Part, LogChunk),
+    /// The session's windows have changed.
+    WindowsChanged,
 }
 
 /// See the module.
@@ -67,6 +69,9 @@ pub struct DeviceLink {
     client_features: Vec<String>,
     bridge_features: Vec<String>,
     log_control: LogControl,
+    /// The bridge has been asked for the session's windows, and what it has told since.
+    watches: bool,
+    windows: Option<SessionWindows>,
     /// Bytes of frames to and from the bridge.
     pub sent: u64,
     pub received: u64,
@@ -94,6 +99,8 @@ impl DeviceLink {
             client_features: Vec::new(),
             bridge_features: Vec::new(),
             log_control: LogControl::default(),
+            watches: false,
+            windows: None,
             sent: 0,
             received: 0,
             engine: String::new(),
@@ -169,6 +176,34 @@ impl DeviceLink {
         if self.port_open {
             self.tell_bridge(BridgeKind::Metrics(metrics));
         }
+    }
+
+    /// The client shows all of the session's screen: what covers the browser there has to be known.
+    #[must_use]
+    pub fn is_remote_window(&self) -> bool {
+        self.ready && self.peer_knows(FEATURE_REMOTE_WINDOW)
+    }
+
+    /// The bridge sees the session's windows.
+    #[must_use]
+    pub fn can_watch_windows(&self) -> bool {
+        self.bridge_features.iter().any(|known| known == FEATURE_WINDOWS)
+    }
+
+    /// Has the bridge watch the session's windows, as long as the client needs that and something is placed.
+    pub fn watch_windows(&mut self, placed: bool) {
+        let on = placed && self.can_watch_windows() && self.port_open && self.is_remote_window();
+        if self.watches != on {
+            self.watches = on;
+            self.windows = None;
+            self.tell_bridge(BridgeKind::WatchWindows(WatchWindows { on }));
+        }
+    }
+
+    /// What the bridge has told last, while it watches.
+    #[must_use]
+    pub fn windows(&self) -> Option<&SessionWindows> {
+        self.windows.as_ref()
     }
 
     /// The device's wall clock minus this machine's, in microseconds.
@@ -324,6 +359,7 @@ impl DeviceLink {
     fn connect(&mut self) {
         self.reader = FrameReader::new();
         self.bridge_sequence = 0;
+        (self.watches, self.windows) = (false, None);
         self.port_open = true;
         self.actions.push_back(LinkAction::Connect);
         self.tell_bridge(BridgeKind::Hello(Hello {
@@ -375,8 +411,14 @@ impl DeviceLink {
             BridgeKind::Session(_)
             | BridgeKind::LogControl(_)
             | BridgeKind::Metrics(_)
-            | BridgeKind::WatchWindows(_)
-            | BridgeKind::Windows(_) => {}
+            | BridgeKind::WatchWindows(_) => {}
+            BridgeKind::Windows(windows) => {
+                // One that was on its way when the watch ended says nothing any more.
+                if self.watches {
+                    self.windows = Some(windows);
+                    self.events.push_back(LinkEvent::WindowsChanged);
+                }
+            }
         }
     }
 

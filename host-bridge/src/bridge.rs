@@ -30,6 +30,7 @@ use offstage_protocol::message::LogControl;
 use offstage_protocol::message::LogLine;
 use offstage_protocol::message::Metrics;
 use offstage_protocol::message::SessionInfo;
+use offstage_protocol::message::SessionWindows;
 use offstage_protocol::prost::Message as _;
 
 use crate::batches::Batches;
@@ -85,6 +86,8 @@ pub enum Command {
     CloseChannel,
     /// Log like this; what was collected is reported by [`Bridge::handle_collected`].
     Log(LogControl),
+    /// Watch the session's windows and report them by [`Bridge::handle_windows`], or do so no longer.
+    Watch(bool),
     /// Show these to the machine's monitoring.
     Show(Box<Metrics>),
     /// Give the browser what waits for it, then end the process.
@@ -107,6 +110,9 @@ pub struct Bridge {
     /// Bytes of the batch that the caller is writing to the channel.
     writing: usize,
     own_sequence: u32,
+    /// The extension wants to know the session's windows.
+    watches: bool,
+    windows_seq: u32,
     told_down: Option<ChannelDown>,
     dropped_lines: u32,
     commands: VecDeque<Command>,
@@ -159,6 +165,8 @@ impl Bridge {
             to_channel: Batches::new(CHANNEL_BATCH),
             writing: 0,
             own_sequence: 0,
+            watches: false,
+            windows_seq: 0,
             told_down: None,
             dropped_lines: 0,
             commands: VecDeque::new(),
@@ -279,6 +287,20 @@ impl Bridge {
         self.say(BridgeKind::LogChunk(chunk));
     }
 
+    /// False while the browser is behind: the newest state can wait, and older ones need not be told.
+    #[must_use]
+    pub fn wants_windows(&self) -> bool {
+        self.watches && self.to_browser.len() < QUEUE_MARK
+    }
+
+    /// The session's windows as [`Command::Watch`] has found them.
+    pub fn handle_windows(&mut self, windows: SessionWindows) {
+        if self.watches {
+            self.windows_seq = self.windows_seq.wrapping_add(1);
+            self.say(BridgeKind::Windows(SessionWindows { seq: self.windows_seq, ..windows }));
+        }
+    }
+
     /// The time of [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Monotonic) {
         if let Extension::Awaited { deadline } = self.extension
@@ -394,10 +416,10 @@ impl Bridge {
             Some(BridgeKind::Hello(hello)) => self.handle_hello(now, &hello),
             Some(BridgeKind::LogControl(control)) => self.order(Command::Log(control)),
             Some(BridgeKind::Metrics(metrics)) => self.order(Command::Show(Box::new(metrics))),
+            Some(BridgeKind::WatchWindows(watch)) => self.watch(watch.on),
             // What only a bridge says, and what a later extension may say.
             Some(BridgeKind::ChannelUp(_) | BridgeKind::ChannelDown(_) | BridgeKind::Session(_))
             | Some(BridgeKind::Log(_) | BridgeKind::LogChunk(_) | BridgeKind::Windows(_))
-            | Some(BridgeKind::WatchWindows(_))
             | None => {}
         }
     }
@@ -406,6 +428,13 @@ impl Bridge {
     fn order(&mut self, command: Command) {
         if self.extension == Extension::Known {
             self.commands.push_back(command);
+        }
+    }
+
+    fn watch(&mut self, on: bool) {
+        if self.extension == Extension::Known && self.watches != on {
+            self.watches = on;
+            self.commands.push_back(Command::Watch(on));
         }
     }
 

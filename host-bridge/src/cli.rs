@@ -13,6 +13,7 @@ use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
 use offstage_protocol::FEATURE_LOGS;
+use offstage_protocol::FEATURE_WINDOWS;
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
 use offstage_protocol::message::Hello;
@@ -239,16 +240,21 @@ fn run(socket: Option<OsString>) -> Result<bool, CommandError> {
     let lines = crate::io::logs::LogLines::default();
     let logs = offstage_support::logs::start("bridge", true, lines.clone());
     let channel = UnixChannel::new(path_from_environment(socket.as_deref()));
+    let session = crate::session::session_info();
+    let mut features = vec![FEATURE_LOGS.to_owned()];
+    if crate::windows::is_there(session.browser_pid) {
+        features.push(FEATURE_WINDOWS.to_owned());
+    }
     let config = BridgeConfig {
         hello: Hello {
             component: "bridge".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol_min: PROTOCOL_MIN,
             protocol_max: PROTOCOL_MAX,
-            features: vec![FEATURE_LOGS.to_owned()],
+            features,
             ..Hello::default()
         },
-        session: crate::session::session_info(),
+        session,
         channel_kind: channel.kind(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -24,6 +24,8 @@ use crate::io::logs::LogLines;
 use crate::io::shown::Shown;
 use crate::io::stdio::Inbound;
 use crate::io::stdio::Stdio;
+use crate::windows;
+use crate::windows::Watch;
 
 /// How long a browser may take to read the bridge's last words.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ pub async fn run<C: Channel>(
     logs: &Logs,
 ) -> bool {
     let mut shown = Shown::new();
+    let browser = config.session.browser_pid;
+    let mut watch = None;
     let clock = Clock { origin: Instant::now() };
     let mut bridge = Bridge::new(clock.now(), config);
     let mut link = LinkState::Off;
@@ -54,6 +58,11 @@ pub async fn run<C: Channel>(
                 Command::Log(control) => {
                     logs.control(&control).into_iter().for_each(|chunk| bridge.handle_collected(chunk));
                 }
+                Command::Watch(false) => watch = None,
+                Command::Watch(true) => match Watch::start(browser) {
+                    Ok(started) => watch = Some(started),
+                    Err(error) => tracing::warn!(%error, "windows can't be watched"),
+                },
                 Command::Show(metrics) => shown.show(&metrics),
                 Command::Exit { clean } => {
                     say_farewell(&mut bridge, stdio, now).await;
@@ -87,6 +96,7 @@ pub async fn run<C: Channel>(
                 handle_link_event(&mut bridge, clock.now(), epoch, event);
             }
             (level, text) = lines.next() => bridge.handle_log_line(level, &text),
+            windows = windows::next_of(&mut watch), if bridge.wants_windows() => bridge.handle_windows(windows),
             () = sleep_until(clock.instant(bridge.poll_timeout())), if bridge.poll_timeout().is_some() => {}
         }
     }

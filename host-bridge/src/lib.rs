@@ -1,6 +1,7 @@
 //! The session's native end: the native messaging host between the browser's extension and the channel to the device.
 //!
-//! [`bridge`] decides, [`io`] carries out, [`channel`] is the way to the client, [`install`] makes the browsers know the
+//! [`bridge`] decides, [`io`] carries out, [`channel`] is the way to the client, [`windows`] sees
+//! what lies over the browser, [`install`] makes the browsers know the
 //! host, [`doctor`] says why something doesn't work, [`cli`] is the command line.
 
 pub mod batches;
@@ -12,3 +13,4 @@ pub mod install;
 pub mod io;
 pub mod native_message;
 pub mod session;
+pub mod windows;

@@ -29,6 +29,7 @@ use crate::run::Windows;
 use crate::stage_server::web::WebAddress;
 use crate::stage_server::web::WebConfig;
 use crate::stage_server::web::WebOrigin;
+use crate::window::RemoteWindow;
 use crate::window::x11::X11Config;
 
 /// Plays the videos of your remote sessions on this device, exactly where the session shows them.
@@ -53,7 +54,7 @@ enum Command {
     /// The log's own files (JSON a line, no addresses or names in it, at most 2 MB a run and seven runs) are in OFFSTAGE_LOG_DIR
     /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
     /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check settings, engine and its codecs, display, socket, stage and folders, and say what to do about what is wrong.
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
@@ -82,7 +83,7 @@ struct RunArgs {
     /// Runs beside the web client's gateway and needs no browser and no display. Prints a line `WEB {"url":…,"token":…}` on stdout
     /// for the gateway, which gives both to the page of the person whose session this is. The newest page that shows the
     /// token has the pictures; READY is printed when it has connected. See docs/web-clients.md.
-    #[arg(long, value_name = "[ADDRESS:]PORT", requires = "web_origin", conflicts_with_all = ["windows", "parent_window"])]
+    #[arg(long, value_name = "[ADDRESS:]PORT", requires = "web_origin", conflicts_with_all = ["windows", "parent_window", "remote_window"])]
     web: Option<WebAddress>,
     /// An origin whose pages may connect to --web, such as https://desktops.example; may be repeated.
     #[arg(long, value_name = "ORIGIN", requires = "web")]
@@ -104,8 +105,18 @@ struct RunArgs {
     /// One more argument for the engine; may be repeated.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     engine_arg: Vec<OsString>,
-    /// Lay all pictures into this X window, whichever session asks: for a remote-desktop client whose
-    /// window is known, and for tests without a browser. Decimal or 0x… hexadecimal.
+    /// Lay all pictures into this window of a remote-desktop client, which shows all of the session's screen, at its own size or
+    /// scaled to the window's (xfreerdp /smart-sizing).
+    ///
+    /// WHICH is an X11 window's number (0x… as xwininfo shows it), class:NAME (one of the two names of its WM_CLASS, as in
+    /// class:xfreerdp), or title:TEXT (a part of its title). The largest such window counts. It is waited for, followed when it is
+    /// moved, resized, minimised or covered, and waited for again when it has gone. The session's end must be able to see the
+    /// session's windows (an X11 display, for xrdp and the like), else video plays in the session. Start one client with a socket
+    /// of its own for each remote desktop.
+    #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOW", conflicts_with = "parent_window")]
+    remote_window: Option<RemoteWindow>,
+    /// Lay all pictures into this X window, by the places that the sessions tell of the browser's: for tests without a browser.
+    /// Decimal or 0x… hexadecimal.
     #[arg(long, value_name = "XID", value_parser = window_id, hide = true)]
     parent_window: Option<u32>,
 }
@@ -224,9 +235,11 @@ impl RunArgs {
         let web = self.web.map(|address| WebConfig { address, origins: self.web_origin, secret });
         let windows = match (web, self.windows) {
             (Some(web), _) => Windows::Web(web),
-            (None, WindowsArg::Auto | WindowsArg::X11) => {
-                Windows::X11(X11Config { display: None, fixed_parent: self.parent_window })
-            }
+            (None, WindowsArg::Auto | WindowsArg::X11) => Windows::X11(X11Config {
+                display: None,
+                fixed_parent: self.parent_window,
+                remote: self.remote_window,
+            }),
             (None, WindowsArg::None) => Windows::None,
         };
         let texts = |list: Vec<String>| Value::List(list.into_iter().map(Value::Text).collect());

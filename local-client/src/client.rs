@@ -12,6 +12,7 @@ mod devices;
 mod fetches;
 mod files;
 mod picture;
+mod remote;
 mod session;
 mod shown;
 mod stage_queue;
@@ -68,6 +69,7 @@ pub use self::fetches::OwnCommand;
 pub use self::fetches::OwnFetch;
 use self::picture::Picture;
 use self::picture::Step;
+use self::remote::Surface;
 use self::session::Session;
 use self::shown::Collecting;
 pub use self::shown::Counts;
@@ -99,6 +101,7 @@ pub struct Client {
     /// its first frame.
     spare: Option<u32>,
     device: Device,
+    surface: Surface,
     policy: Policy,
     stage: StageQueue,
     windows: WindowQueue,
@@ -170,6 +173,9 @@ impl Client {
             offstage_protocol::FEATURE_SHAPES,
         ];
         config.hello.features.extend(features.map(str::to_owned));
+        if self.surface != Surface::Browser {
+            config.hello.features.push(offstage_protocol::FEATURE_REMOTE_WINDOW.to_owned());
+        }
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
             mux.close(ErrorCode::CLIENT_BUSY, "too many sessions");
@@ -301,6 +307,8 @@ impl Client {
                 self.device.windows_failed(reason, detail);
                 self.announce();
             }
+            WindowEvent::Bound { width, height } => self.bound(now, Some((width, height))),
+            WindowEvent::Unbound => self.bound(now, None),
             WindowEvent::Adopted { player } => tracing::debug!(player, "the picture has its window"),
             WindowEvent::Lost { player } if self.spare == Some(player) => self.drop_spare(),
             WindowEvent::Lost { player } => {
@@ -553,7 +561,10 @@ impl Client {
         }
         self.counts.players_opened += 1;
         let buffers = BTreeMap::new();
-        self.players.insert(player, Player { session, name, origin, buffers, picture: Picture::new(player) });
+        self.players.insert(
+            player,
+            Player { session, name, origin, buffers, picture: Picture::new(player, self.surface) },
+        );
     }
 
     /// Has the stage open a player of a new id.

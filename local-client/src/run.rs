@@ -163,6 +163,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
 
     let mut client = Client::new();
     client.set_secret(&secret);
+    if matches!(&config.windows, Windows::X11(X11Config { remote: Some(_), .. })) {
+        client.show_in_remote_window();
+    }
     let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let (answers, mut answered) = mpsc::channel(QUEUED_EVENTS);
@@ -423,7 +426,10 @@ impl Driver {
                 tracing::warn!(detail, "no windows can be shown");
                 Some(false)
             }
-            WindowEvent::Adopted { .. } | WindowEvent::Lost { .. } => None,
+            WindowEvent::Bound { .. }
+            | WindowEvent::Unbound
+            | WindowEvent::Adopted { .. }
+            | WindowEvent::Lost { .. } => None,
         };
         let now = self.now();
         self.client.window_event(now, event);

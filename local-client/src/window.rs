@@ -3,8 +3,11 @@
 use offstage_protocol::message::{Clip, Rect};
 
 pub mod region;
+pub mod remote;
 pub mod web;
 pub mod x11;
+
+pub use self::remote::RemoteWindow;
 
 /// What the client asks of the windows. Players are named by their ids on this device.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +71,10 @@ pub enum WindowEvent {
     Ready,
     /// There is no display, it lacks something, or it has gone; it is tried again by itself.
     Failed { reason: DisplayFailure, detail: String },
+    /// The remote desktop's window has come, or has another size: the size of what it shows the desktop in.
+    Bound { width: u32, height: u32 },
+    /// The remote desktop's window has gone; it is waited for.
+    Unbound,
     /// The player's window is in our hands.
     Adopted { player: u32 },
     /// The player's window has gone, e.g. with the window that it lay in.

@@ -45,3 +45,6 @@ pub const FEATURE_CALLS: &str = "calls";
 pub const FEATURE_SHAPES: &str = "shapes";
 /// The feature of a bridge that watches the session's windows.
 pub const FEATURE_WINDOWS: &str = "windows";
+/// The feature of a device whose pictures lie in a remote desktop's window, which shows all of the session's screen: it needs
+/// [`message::WindowHint::screen`], and what other windows of the session cover is to be left out of what is seen.
+pub const FEATURE_REMOTE_WINDOW: &str = "remote-window";

@@ -460,7 +460,7 @@ impl Stage {
         if let Some((serial, layout)) =
             self.players.get_mut(player).and_then(|state| state.layouts.apply(now))
         {
-            self.run(Command::Layout { player, serial, layout });
+            self.run(Command::Layout { player, serial, layout: Box::new(layout) });
         }
     }
 

@@ -53,6 +53,8 @@ pub struct SessionOptions {
     pub environment: Vec<(String, String)>,
     /// More variables for the client.
     pub client_environment: Vec<(String, String)>,
+    /// Another display for the client than the browser's: the device's own.
+    pub client_display: Option<String>,
     /// More arguments for the client, such as `--engine-arg`.
     pub client_args: Vec<String>,
     /// The bridge reaches the client over a line that a test can break: [`Session::link`].
@@ -75,6 +77,7 @@ impl Default for SessionOptions {
             browser_args: Vec::new(),
             environment: Vec::new(),
             client_environment: Vec::new(),
+            client_display: None,
             client_args: Vec::new(),
             faulty_link: false,
         }
@@ -461,7 +464,7 @@ fn start_client(
         .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"))
         .env("XDG_CONFIG_HOME", folder.join("config"))
         .stderr(log_file(folder, "client.log")?);
-    if let Some(display) = display.filter(|_| !web) {
+    if let Some(display) = options.client_display.as_deref().or(display).filter(|_| !web) {
         client.env("DISPLAY", display);
     }
     let mut process = Process::spawn("offstage-client", &mut client)?;

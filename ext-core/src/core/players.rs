@@ -348,7 +348,9 @@ impl Players {
             FromDeviceKind::PlayerFailed(failed) => {
                 let Some(key) = self.by_id.get(&failed.player).copied() else { return };
                 let code = ErrorCode::from_u32(failed.code).unwrap_or(ErrorCode::DECODE_ERROR);
-                self.revert(key, code, false, link, out);
+                // A remote desktop's window takes the pictures in it with it when it is closed; nothing is wrong with them.
+                let retry = code == ErrorCode::WINDOW_LOST && link.is_remote_window();
+                self.revert(key, code, retry, link, out);
             }
             FromDeviceKind::BufferChanged(changed) => {
                 let key = self.by_id.get(&changed.player).copied();

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use offstage_protocol::{ErrorCode, SortedMap};
 
 use super::Output;
+use super::session_windows::MOST_TITLE;
 use crate::config::Config;
 use crate::link::DeviceLink;
 
@@ -51,6 +52,7 @@ pub(super) struct Tab {
     /// Its calls go to the device.
     pub(super) redirected_calls: bool,
     pub(super) shown: Option<(IconState, Option<ErrorCode>)>,
+    title: String,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +70,19 @@ impl Tabs {
         let url: String = url.chars().take(MOST_URL).collect();
         let (covered, calls) = (config.covers(&url), config.is_call_site(&url));
         let redirected_calls = config.covers_calls(&url);
-        self.tabs.insert(tab, Tab { covered, calls, redirected_calls, url, shown: None });
+        let title = String::new();
+        self.tabs.insert(tab, Tab { covered, calls, redirected_calls, url, shown: None, title });
+    }
+
+    pub(super) fn set_title(&mut self, tab: i32, title: &str) {
+        if let Some(tab) = self.tabs.get_mut(&tab) {
+            tab.title = title.trim().chars().take(MOST_TITLE).collect();
+        }
+    }
+
+    /// Empty where it isn't known.
+    pub(super) fn title(&self, tab: i32) -> &str {
+        self.tabs.get(&tab).map_or("", |tab| &tab.title)
     }
 
     pub(super) fn get(&self, tab: i32) -> Option<&Tab> {

@@ -19,6 +19,7 @@ use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 mod calls;
 mod files;
 mod sites;
+mod windows;
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {
@@ -736,9 +737,8 @@ impl World {
                             device.handle_frame(self.now, self.now.0, frame.as_frame()).unwrap();
                         }
                     }
-                } else {
-                    self.log.push(output);
                 }
+                self.log.push(output);
             }
             let Some(device) = self.device.as_mut().filter(|_| !self.deaf) else { break };
             while let Some(event) = device.poll_event() {

@@ -54,6 +54,30 @@ fn logs_and_counters_are_the_callers_and_only_an_extensions_that_has_said_hello(
 }
 
 #[test]
+fn windows_are_told_only_while_the_extension_asks() {
+    let mut test = Test::known();
+    test.commands();
+    test.said();
+    let ask = |test: &mut Test, on, sequence| {
+        let kind = Some(BridgeKind::WatchWindows(offstage_protocol::message::WatchWindows { on }));
+        let payload = BridgeMessage { kind }.encode_to_vec();
+        test.hear_browser(&Frame::whole(BRIDGE_STREAM, sequence, &payload).encode());
+    };
+    test.bridge.handle_windows(SessionWindows::default());
+    assert_eq!((test.said(), test.bridge.wants_windows()), (vec![], false));
+    ask(&mut test, true, 1);
+    ask(&mut test, true, 2);
+    assert_eq!(test.commands(), [Command::Watch(true)], "once");
+    test.bridge.handle_windows(SessionWindows::default());
+    test.bridge.handle_windows(SessionWindows::default());
+    assert_eq!(test.said(), ["windows 1", "windows 2"]);
+    ask(&mut test, false, 3);
+    assert_eq!(test.commands(), [Command::Watch(false)]);
+    test.bridge.handle_windows(SessionWindows::default());
+    assert_eq!(test.said(), [""; 0]);
+}
+
+#[test]
 fn a_version_that_nobody_shares_is_told_and_nothing_is_opened() {
     let mut test = Test::new();
     test.said();
@@ -449,10 +473,10 @@ impl Test {
                 BridgeKind::ChannelDown(down) => format!("down OFS-{} {}", down.code, down.retry_ms),
                 BridgeKind::Log(line) => format!("{} {}", line.level, line.text),
                 BridgeKind::LogChunk(chunk) => format!("collected {} {:?}", chunk.correlation, chunk.lines),
-                said @ (BridgeKind::LogControl(_)
-                | BridgeKind::Metrics(_)
-                | BridgeKind::WatchWindows(_)
-                | BridgeKind::Windows(_)) => format!("never {said:?}"),
+                BridgeKind::Windows(windows) => format!("windows {}", windows.seq),
+                said @ (BridgeKind::LogControl(_) | BridgeKind::Metrics(_) | BridgeKind::WatchWindows(_)) => {
+                    format!("never {said:?}")
+                }
             });
         }
         said

@@ -9,6 +9,7 @@ use std::time::Duration;
 use offstage_protocol::Monotonic;
 use offstage_protocol::message::{Blend, Clip, Layout, Rect, SetGeometry, Turn, Veil};
 
+use crate::client::remote::Surface;
 use crate::window::region;
 
 /// The page's side repeats its geometry every second; without three of them it is not to be trusted.
@@ -76,8 +77,11 @@ struct Asked {
 pub(crate) struct Picture {
     /// The player's id on this device.
     player: u32,
+    surface: Surface,
     seq: Option<u32>,
     heard: Monotonic,
+    /// As the session has told it last.
+    told: Option<SetGeometry>,
     newest: Option<Wanted>,
     asked: Option<Asked>,
     laid_out: Option<Look>,
@@ -86,11 +90,13 @@ pub(crate) struct Picture {
 
 impl Picture {
     #[must_use]
-    pub(crate) fn new(player: u32) -> Self {
+    pub(crate) fn new(player: u32, surface: Surface) -> Self {
         Self {
             player,
+            surface,
             seq: None,
             heard: Monotonic::default(),
+            told: None,
             newest: None,
             asked: None,
             laid_out: None,
@@ -105,8 +111,23 @@ impl Picture {
         }
         self.seq = Some(geometry.seq);
         self.heard = now;
-        self.newest = Some(wanted(geometry));
+        self.newest = self.surface.place(&geometry).map(wanted);
+        self.told = Some(geometry);
         self.steps(now)
+    }
+
+    /// What the picture lies on has changed its size, has come or gone.
+    pub(crate) fn handle_surface(&mut self, now: Monotonic, surface: Surface) -> Vec<Step> {
+        self.surface = surface;
+        self.newest = self.told.as_ref().and_then(|told| surface.place(told)).map(wanted);
+        // What is shown is meant for the surface as it was, and so is a layout that is on its way: nobody knows whether it is done.
+        if self.asked.take().is_some() {
+            self.laid_out = None;
+        }
+        let mut steps = Vec::new();
+        self.hide(&mut steps);
+        steps.extend(self.steps(now));
+        steps
     }
 
     /// The stage's layout has reached the screen.
@@ -121,7 +142,7 @@ impl Picture {
         self.laid_out = Some(asked.wanted.look.clone());
         let same = self.newest.as_ref().is_some_and(|newest| newest.look == asked.wanted.look);
         let mut steps = Vec::new();
-        if !same && !self.is_stale(now) {
+        if self.newest.is_some() && !same && !self.is_stale(now) {
             // It is behind already, but nearer than what is shown.
             self.place(&asked.wanted.place, &mut steps);
         }
@@ -156,6 +177,7 @@ impl Picture {
     fn steps(&mut self, now: Monotonic) -> Vec<Step> {
         let mut steps = Vec::new();
         let Some(newest) = self.newest.clone() else {
+            self.hide(&mut steps);
             return steps;
         };
         let possible = region::sensible(newest.look.width, newest.look.height);
@@ -319,7 +341,7 @@ mod tests {
 
     /// A picture of 100x50 that is shown.
     fn placed() -> Picture {
-        let mut picture = Picture::new(7);
+        let mut picture = Picture::new(7, Surface::Browser);
         let area = rect(5, 6, 100, 50);
         let steps = picture.handle_geometry(START, geometry(1, area, &[area]));
         assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50"]);
@@ -333,6 +355,30 @@ mod tests {
         let area = rect(50, 60, 100, 50);
         let steps = placed().handle_geometry(START, geometry(2, area, &[area]));
         assert_eq!(shown(&steps), ["place 100x50 at 60,160"]);
+    }
+
+    #[test]
+    fn in_a_remote_desktops_window_a_picture_is_scaled_and_hidden_while_that_changes() {
+        let mut picture = Picture::new(7, Surface::Remote(None));
+        let screen = Some(rect(0, 0, 1000, 800));
+        let area = rect(10, 100, 100, 50);
+        let mut told = geometry(1, area, &[area]);
+        told.window = told.window.map(|hint| WindowHint { screen, ..hint });
+        assert!(picture.handle_geometry(START, told).is_empty());
+        let steps = picture.handle_surface(START, Surface::Remote(Some((1000, 800))));
+        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50"]);
+        let steps = picture.handle_laid_out(START, &laid_out(100, 50));
+        assert_eq!(shown(&steps), ["place 100x50 at 20,200"]);
+        let steps = picture.handle_surface(START, Surface::Remote(Some((500, 800))));
+        assert_eq!(shown(&steps), ["hide", "reserve 50x50", "lay out 50x50"]);
+        assert_eq!(shown(&picture.handle_surface(START, Surface::Remote(None))), [""; 0]);
+        assert!(picture.handle_laid_out(START, &laid_out(50, 50)).is_empty(), "too late");
+        let steps = picture.handle_surface(START, Surface::Remote(Some((1000, 800))));
+        assert_eq!(
+            shown(&steps),
+            ["reserve 100x50", "lay out 100x50"],
+            "the stage may have done the other one"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use x11rb::connection::Connection as _;
 
 use crate::window::DisplayFailure;
+use crate::window::RemoteWindow;
 use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::x11::overlay::Overlay;
@@ -25,6 +26,7 @@ use crate::window::x11::overlay::Overlay;
 pub mod above;
 pub mod overlay;
 pub mod parent;
+pub mod remote;
 pub mod taking;
 
 /// Commands that wait for the thread; the client's own queue comes before them.
@@ -38,8 +40,10 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct X11Config {
     /// The display's name; `None` means the environment's.
     pub display: Option<String>,
-    /// Lies in this window, whoever asks: for remote-desktop clients whose window is known, and for tests.
+    /// All pictures lie in this window, by the places that the sessions tell: for tests.
     pub fixed_parent: Option<u32>,
+    /// All pictures lie in this window, which shows the sessions' screen.
+    pub remote: Option<RemoteWindow>,
 }
 
 /// The display can't be used any more; reported with its reason.
@@ -134,7 +138,7 @@ async fn session(
 ) -> Result<(), DisplayError> {
     let (conn, screen) = x11rb::connect(config.display.as_deref())
         .map_err(|error| DisplayError { reason: DisplayFailure::Missing, detail: error.to_string() })?;
-    let mut overlay = Overlay::new(&conn, screen, config.fixed_parent)?;
+    let mut overlay = Overlay::new(&conn, screen, config)?;
     conn.flush()?;
     // A second descriptor of the display's socket, for nothing but its readiness.
     let readiness = conn.stream().as_fd().try_clone_to_owned()?;
@@ -142,6 +146,7 @@ async fn session(
     if events.send(WindowEvent::Ready).await.is_err() {
         return Ok(());
     }
+    overlay.look_for_remote()?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -183,6 +183,10 @@ pub struct SessionWindow {
     /// What other windows cover of it; at most 256 rectangles, else it counts as covered whole.
     #[prost(message, repeated, tag = "4")]
     pub covered: Vec<Rect>,
+    /// As the window manager shows it, the browser's own name at its end; at most 256 bytes. It tells apart windows that lie exactly over
+    /// each other, and never leaves the session.
+    #[prost(string, tag = "5")]
+    pub title: String,
 }
 
 /// The extension: whether it wants [`SessionWindows`].

@@ -77,6 +77,7 @@ fn bridge() -> Vec<BridgeKind> {
                 outer: Some(rect()),
                 shown: true,
                 covered: vec![rect()],
+                title: "Film".into(),
             }],
         }),
         BridgeKind::Metrics(Metrics {

@@ -165,7 +165,7 @@ pub enum Command {
     /// Close the popup and free everything of the player. Not answered.
     CloseWindow { player: u32 },
     /// Give the element its size. Answered by `Painted`.
-    Layout { player: u32, serial: u64, layout: Layout },
+    Layout { player: u32, serial: u64, layout: Box<Layout> },
     /// Show the picture there in the page that the stage is part of. Not answered.
     Place { player: u32, place: Place },
     /// Show nothing of it. Not answered.

@@ -85,12 +85,13 @@ pub fn damaged(native: &Picture, own: &Picture, seen: &Picture, overlays: &[[f64
         let [left, top, right, bottom] = inner(overlay);
         (top..bottom).any(|y| {
             (left..right).any(|x| {
-                let (Some(is), Some(own), Some(native)) =
-                    (seen.pixel(x, y), own.pixel(x, y), native.pixel(x, y))
-                else {
-                    return false;
+                // A picture that is a pixel off changes the soft edges of what lies on it.
+                let has = |picture: &Picture, is: [u8; 3]| {
+                    (y - 1..=y + 1).any(|y| {
+                        (x - 1..=x + 1).any(|x| picture.pixel(x, y).is_some_and(|pixel| !differs(is, pixel)))
+                    })
                 };
-                differs(is, own) && differs(is, native)
+                seen.pixel(x, y).is_some_and(|is| !has(own, is) && !has(native, is))
             })
         })
     };
@@ -106,8 +107,8 @@ fn differs(one: [u8; 3], other: [u8; 3]) -> bool {
 fn inner(overlay: &[f64; 4]) -> [usize; 4] {
     let at = |side: f64| side.clamp(0.0, 20_000.0) as usize;
     [
-        at(overlay[0].ceil() + 1.0),
-        at(overlay[1].ceil() + 1.0),
+        at(overlay[0].ceil() + 1.0).max(1),
+        at(overlay[1].ceil() + 1.0).max(1),
         at(overlay[2].floor() - 1.0),
         at(overlay[3].floor() - 1.0),
     ]

@@ -31,6 +31,7 @@ mod policy;
 mod popup;
 mod protected;
 mod readers;
+mod remote_desktop;
 mod reversible;
 mod scene;
 mod security;

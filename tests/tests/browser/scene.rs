@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How many screenshots in a row have to show the same.
-const STEADY: usize = 3;
+pub(crate) const STEADY: usize = 3;
 
 /// How far a channel of a colour may be off after compression of the clip.
-const TOLERANCE: u8 = 40;
+pub(crate) const TOLERANCE: u8 = 40;
 
 /// The colour of the page's mark in the viewport's top left corner: tells where on the screen the page is.
-const MARK: [u8; 3] = [255, 0, 255];
+pub(crate) const MARK: [u8; 3] = [255, 0, 255];
 
 /// A page that plays a clip as the demo does, with nothing in the clip's or the mark's colours.
 pub(crate) const PAGE: &str = r#"<!doctype html><title>overlay</title>
@@ -61,6 +61,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// Plays `query`'s clip (see the demo's player) until the session's browser says that it plays.
     pub(crate) fn open(query: &str) -> Self {
+        Self::open_with(query, |_options| {})
+    }
+
+    /// The same in a session that is another than usual.
+    pub(crate) fn open_with(query: &str, adjust: impl FnOnce(&mut SessionOptions)) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let (pages, clips) = (root.join("www/demo"), root.join("tests/clips"));
         let server = Server::start(move |request| match request.path.strip_prefix("/clips/") {
@@ -70,12 +75,21 @@ impl Scene {
         })
         .unwrap();
         let url = server.url(&format!("/?{query}"));
-        Self::open_page(server, &url, "!demo.error && video.readyState >= 3")
+        Self::open_page_with(server, &url, "!demo.error && video.readyState >= 3", adjust)
     }
 
     /// Opens a page with the mark, a `video` that has a box and a `clip()`, and waits until `ready` holds in it.
     pub(crate) fn open_page(server: Server, url: &str, ready: &str) -> Self {
-        let options = SessionOptions {
+        Self::open_page_with(server, url, ready, |_options| {})
+    }
+
+    fn open_page_with(
+        server: Server,
+        url: &str,
+        ready: &str,
+        adjust: impl FnOnce(&mut SessionOptions),
+    ) -> Self {
+        let mut options = SessionOptions {
             headless: false,
             screen: Some((1280, 1024)),
             sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
@@ -83,6 +97,7 @@ impl Scene {
             client_args: StageProbe::client_args(),
             ..SessionOptions::default()
         };
+        adjust(&mut options);
         let session = Session::start(&Installation::from_env().unwrap(), options).unwrap();
         session.wait_connected(PATIENCE).unwrap();
         let camera = session.screen().unwrap().camera().unwrap();
@@ -119,6 +134,19 @@ impl Scene {
         let answer = self.page.call("Browser.getWindowForTarget", json!({})).unwrap();
         let bounds = json!({ "windowId": answer["windowId"], "bounds": bounds });
         self.page.call("Browser.setWindowBounds", bounds).unwrap();
+    }
+
+    /// Opens another window of the session's browser exactly over this one.
+    pub(crate) fn cover_with_another_window(&self) {
+        let new = json!({ "url": "data:text/html,<title>Another</title>", "newWindow": true });
+        let opened = self.session.cdp().call("Target.createTarget", new).unwrap();
+        let other = Page::attach(self.session.cdp(), opened["targetId"].as_str().unwrap()).unwrap();
+        let window = |page: &Page| page.call("Browser.getWindowForTarget", json!({})).unwrap();
+        let mut bounds = window(&self.page)["bounds"].clone();
+        // Only one of both may be told.
+        bounds.as_object_mut().unwrap().remove("windowState");
+        let bounds = json!({ "windowId": window(&other)["windowId"], "bounds": bounds });
+        other.call("Browser.setWindowBounds", bounds).unwrap();
     }
 
     /// Where the viewport begins on the screen, by the page's own mark.
@@ -243,12 +271,12 @@ pub(crate) fn picture_on(screen: &Picture) -> Option<Bounds> {
     screen.bounds_of(frame_number::BORDER, TOLERANCE).map(|bounds| bounds.map(whole))
 }
 
-fn error(expected: Bounds, seen: Bounds) -> i64 {
+pub(crate) fn error(expected: Bounds, seen: Bounds) -> i64 {
     expected.iter().zip(seen).map(|(expected, seen)| (expected - seen).abs()).max().unwrap()
 }
 
 /// Keeps the screenshot of a failure.
-fn keep(screen: &Picture) -> PathBuf {
+pub(crate) fn keep(screen: &Picture) -> PathBuf {
     let file = std::env::temp_dir().join(format!("offstage-overlay-{}.png", std::process::id()));
     screen.write_png(&file).unwrap();
     file

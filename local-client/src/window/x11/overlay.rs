@@ -38,10 +38,12 @@ use crate::window::WindowEvent;
 use crate::window::region;
 use crate::window::region::Shape;
 use crate::window::x11::DisplayError;
+use crate::window::x11::X11Config;
 use crate::window::x11::gone_is_none;
 use crate::window::x11::parent;
 use crate::window::x11::parent::ExtentAtoms;
 use crate::window::x11::parent::Parent;
+use crate::window::x11::remote::Remote;
 use crate::window::x11::taking::Matching;
 use crate::window::x11::taking::Role;
 use crate::window::x11::taking::Watch;
@@ -63,6 +65,7 @@ pub struct Overlay<'c> {
     /// Never mapped; holds the frames that nobody is to see.
     park: Window,
     fixed_parent: Option<Window>,
+    remote: Option<Remote>,
     atoms: ExtentAtoms,
     watch: Watch,
     matching: Matching,
@@ -101,11 +104,7 @@ struct ChosenParent {
 
 impl<'c> Overlay<'c> {
     /// Prepares the display; fails if it lacks what the overlay needs.
-    pub fn new(
-        conn: &'c RustConnection,
-        screen: usize,
-        fixed_parent: Option<Window>,
-    ) -> Result<Self, DisplayError> {
+    pub fn new(conn: &'c RustConnection, screen: usize, config: &X11Config) -> Result<Self, DisplayError> {
         for (name, extension) in [
             ("SHAPE", shape::X11_EXTENSION_NAME),
             ("Composite", composite::X11_EXTENSION_NAME),
@@ -144,7 +143,8 @@ impl<'c> Overlay<'c> {
             conn,
             root,
             park,
-            fixed_parent,
+            fixed_parent: config.fixed_parent,
+            remote: config.remote.clone().map(|which| Remote::new(conn, which)).transpose()?,
             atoms: ExtentAtoms::new(conn)?,
             watch: Watch::default(),
             matching: Matching::default(),
@@ -285,6 +285,25 @@ impl<'c> Overlay<'c> {
         } else if let Event::Error(error) = event {
             tracing::trace!(?error, "a request came too late");
         }
+        if self.remote.as_ref().is_some_and(|remote| remote.concerns(event)) {
+            self.look_for_remote()?;
+        }
+        Ok(())
+    }
+
+    /// Looks where the remote desktop's window is, if the pictures lie in one, and tells what has changed.
+    pub fn look_for_remote(&mut self) -> Result<(), DisplayError> {
+        let Some(remote) = &mut self.remote else { return Ok(()) };
+        let Some(event) = remote.look(self.conn, self.root)? else { return Ok(()) };
+        self.events.push(event);
+        // What was asked for was meant for the window as it was: nothing is shown until the client has said where that is now.
+        let players: Vec<u32> = self.players.keys().copied().collect();
+        for player in players {
+            if let Some(state) = self.players.get_mut(&player) {
+                state.wanted = None;
+            }
+            self.show(player)?;
+        }
         Ok(())
     }
 
@@ -294,6 +313,7 @@ impl<'c> Overlay<'c> {
             tracing::debug!(player, "the engine made no window");
             self.events.push(WindowEvent::Lost { player });
         }
+        self.look_for_remote()?;
         if self.choosing
             && let Some(taken) = self.taken.values().find(|taken| taken.role == Role::Engine)
         {
@@ -507,6 +527,10 @@ impl<'c> Overlay<'c> {
     /// The window that the player's picture lies in; looked for again when the hint has changed or
     /// the known one does not fit.
     fn parent_for(&mut self, player: u32, hint: &ParentHint) -> Result<Option<Parent>, DisplayError> {
+        if let Some(remote) = &self.remote {
+            let parent = remote.content().map(|window| Parent { window, left: 0, top: 0, misfit: 0 });
+            return self.remember_parent(player, hint, parent);
+        }
         if let Some(window) = self.fixed_parent {
             let parent = parent::judge(self.conn, self.root, &self.atoms, window, None)?;
             return self.remember_parent(player, hint, parent);

@@ -1,0 +1,101 @@
+//! Which window is the remote desktop's.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest name that is compared.
+const MAX_NAME: usize = 256;
+
+/// How the window of a remote-desktop client is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteWindow {
+    /// By its number.
+    Id(u32),
+    /// By one of the two names of its `WM_CLASS`.
+    Class(String),
+    /// By a part of its title.
+    Title(String),
+}
+
+/// The text names no window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a window's number (0x…), nor class:NAME, nor title:TEXT")]
+pub struct NotAWindow;
+
+impl RemoteWindow {
+    /// Whether a window of these names is meant; a number says so without them.
+    #[must_use]
+    pub fn matches(&self, window: u32, classes: &[&str], title: &str) -> bool {
+        match self {
+            Self::Id(id) => *id == window,
+            Self::Class(name) => classes.contains(&name.as_str()),
+            Self::Title(part) => title.contains(part.as_str()),
+        }
+    }
+}
+
+impl FromStr for RemoteWindow {
+    type Err = NotAWindow;
+
+    fn from_str(text: &str) -> Result<Self, NotAWindow> {
+        let name = |name: &str| (!name.is_empty() && name.len() <= MAX_NAME).then(|| name.to_owned());
+        if let Some(class) = text.strip_prefix("class:") {
+            return name(class).map(Self::Class).ok_or(NotAWindow);
+        }
+        if let Some(title) = text.strip_prefix("title:") {
+            return name(title).map(Self::Title).ok_or(NotAWindow);
+        }
+        let parsed = match text.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => text.parse(),
+        };
+        parsed.ok().filter(|id| *id != 0).map(Self::Id).ok_or(NotAWindow)
+    }
+}
+
+impl fmt::Display for RemoteWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id:#x}"),
+            Self::Class(name) => write!(f, "class:{name}"),
+            Self::Title(text) => write!(f, "title:{text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_named_by_number_class_or_title() {
+        let check = |text: &str, expected: Option<RemoteWindow>| {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+            if let Some(expected) = expected {
+                assert_eq!(expected.to_string().parse(), Ok(expected));
+            }
+        };
+        check("0x1a", Some(RemoteWindow::Id(26)));
+        check("26", Some(RemoteWindow::Id(26)));
+        check("class:xfreerdp", Some(RemoteWindow::Class("xfreerdp".to_owned())));
+        check("title:my office", Some(RemoteWindow::Title("my office".to_owned())));
+        for wrong in ["", "0", "0x", "class:", "title:", "xfreerdp", "0x1ffffffff"] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn a_class_is_meant_whole_and_a_title_in_part() {
+        let classes = ["xfreerdp", "FreeRDP"];
+        let check = |which: &str, expected| {
+            let which: RemoteWindow = which.parse().unwrap();
+            assert_eq!(which.matches(26, &classes, "FreeRDP: office.example"), expected, "{which}");
+        };
+        check("0x1a", true);
+        check("27", false);
+        check("class:FreeRDP", true);
+        check("class:freerdp", false);
+        check("title:office", true);
+        check("title:home", false);
+    }
+}
