@@ -26,6 +26,9 @@ use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
 use crate::run::Windows;
+use crate::stage_server::web::WebAddress;
+use crate::stage_server::web::WebConfig;
+use crate::stage_server::web::WebOrigin;
 use crate::window::RemoteWindow;
 use crate::window::x11::X11Config;
 
@@ -51,7 +54,7 @@ enum Command {
     /// The log's own files (JSON a line, no addresses or names in it, at most 2 MB a run and seven runs) are in OFFSTAGE_LOG_DIR
     /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
     /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check settings, engine and its codecs, display, socket, stage and folders, and say what to do about what is wrong.
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
@@ -74,6 +77,20 @@ struct RunArgs {
     /// Where pictures are drawn. `none` runs the engine without a head and draws nowhere.
     #[arg(long, value_enum, default_value_t = WindowsArg::Auto)]
     windows: WindowsArg,
+    /// Show pictures in the page of a web client for remote desktops, such as noVNC or Guacamole, instead of windows: serve
+    /// its stage at this port of the loopback, or at ADDRESS:PORT (without TLS: that is the web server's in front of it).
+    ///
+    /// Runs beside the web client's gateway and needs no browser and no display. Prints a line `WEB {"url":…,"token":…}` on stdout
+    /// for the gateway, which gives both to the page of the person whose session this is. The newest page that shows the
+    /// token has the pictures; READY is printed when it has connected. See docs/web-clients.md.
+    #[arg(long, value_name = "[ADDRESS:]PORT", requires = "web_origin", conflicts_with_all = ["windows", "parent_window", "remote_window"])]
+    web: Option<WebAddress>,
+    /// An origin whose pages may connect to --web, such as https://desktops.example; may be repeated.
+    #[arg(long, value_name = "ORIGIN", requires = "web")]
+    web_origin: Vec<WebOrigin>,
+    /// Read the token of --web from this file (at least 32 letters and digits); without it a new one is made in each run.
+    #[arg(long, value_name = "FILE", requires = "web")]
+    web_token_file: Option<PathBuf>,
     /// Who fetches the files of videos. `device` lets this device fetch them from the public internet where the policy of the
     /// session's browser wants it; `session` never does.
     /// [default: what the files of settings say, else session]
@@ -214,13 +231,16 @@ pub fn main() -> anyhow::Result<()> {
 
 impl RunArgs {
     fn config(self, logs: Logs) -> RunConfig {
-        let windows = match self.windows {
-            WindowsArg::Auto | WindowsArg::X11 => Windows::X11(X11Config {
+        let secret = self.web_token_file;
+        let web = self.web.map(|address| WebConfig { address, origins: self.web_origin, secret });
+        let windows = match (web, self.windows) {
+            (Some(web), _) => Windows::Web(web),
+            (None, WindowsArg::Auto | WindowsArg::X11) => Windows::X11(X11Config {
                 display: None,
                 fixed_parent: self.parent_window,
                 remote: self.remote_window,
             }),
-            WindowsArg::None => Windows::None,
+            (None, WindowsArg::None) => Windows::None,
         };
         let texts = |list: Vec<String>| Value::List(list.into_iter().map(Value::Text).collect());
         let ports = self.fetch_port.iter().map(|port| Value::Number(f64::from(*port))).collect();
@@ -241,7 +261,7 @@ impl RunArgs {
             engine: EngineConfig {
                 program: self.places.engine(),
                 profile: self.profile.unwrap_or_else(default_profile),
-                headless: matches!(windows, Windows::None),
+                headless: !matches!(windows, Windows::X11(_)),
                 extra_arguments: self.engine_arg,
             },
             windows,
@@ -290,6 +310,22 @@ mod tests {
             panic!("not run");
         };
         assert_eq!(args.engine_arg, ["--mute-audio", "--x"]);
+    }
+
+    #[test]
+    fn a_stage_for_web_clients_is_for_pages_of_named_origins() {
+        let web = |more: &[&str]| {
+            let cli = Cli::try_parse_from(["offstage-client", "run"].iter().chain(more)).ok()?;
+            let Command::Run(args) = cli.command else { return None };
+            match args.config(Logs::default()).windows {
+                Windows::Web(web) => Some(web.address.0.to_string()),
+                Windows::X11(_) | Windows::None => None,
+            }
+        };
+        assert_eq!(web(&["--web=8090", "--web-origin=https://a.example"]), Some("127.0.0.1:8090".to_owned()));
+        assert_eq!(web(&["--web=8090"]), None);
+        assert_eq!(web(&["--web=8090", "--web-origin=*"]), None);
+        assert_eq!(web(&["--web=8090", "--web-origin=https://a.example", "--windows=x11"]), None);
     }
 
     #[test]

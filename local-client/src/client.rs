@@ -16,6 +16,7 @@ mod remote;
 mod session;
 mod shown;
 mod stage_queue;
+mod web;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -203,7 +203,7 @@ fn socket_finding(path: &Path) -> Finding {
 }
 
 fn stage_finding(folder: &Path) -> Finding {
-    let missing: Vec<&str> = ["engine.html", "engine.js", "stage.js", "stage_bg.wasm"]
+    let missing: Vec<&str> = ["engine.html", "engine.js", "offstage-stage.js", "stage.js", "stage_bg.wasm"]
         .into_iter()
         .filter(|name| !folder.join(name).is_file())
         .collect();

@@ -45,7 +45,9 @@ use crate::questions::Indicator;
 use crate::questions::Questions;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
+use crate::stage_server::StartError;
 use crate::stage_server::checks::Refusal;
+use crate::stage_server::web::WebConfig;
 use crate::window::WindowCommand;
 use crate::window::WindowEvent;
 use crate::window::x11;
@@ -64,6 +66,8 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub enum Windows {
     X11(X11Config),
+    /// In pages of web clients, which also take the engine's place.
+    Web(WebConfig),
     /// Nowhere: the engine runs without a head.
     None,
 }
@@ -72,7 +76,15 @@ impl Windows {
     fn name(&self) -> &'static str {
         match self {
             Self::X11(_) => "x11",
+            Self::Web(_) => "web",
             Self::None => "none",
+        }
+    }
+
+    fn web(&self) -> Option<&WebConfig> {
+        match self {
+            Self::Web(web) => Some(web),
+            Self::X11(_) | Self::None => None,
         }
     }
 }
@@ -94,10 +106,10 @@ pub struct RunConfig {
 pub enum RunError {
     #[error("{}: can't listen on {}: {source}", code_of(source), path.display())]
     Listen { path: PathBuf, source: ListenError },
-    #[error("{}: {} has no engine.html", ErrorCode::STAGE_FILES_MISSING, _0.display())]
+    #[error("{}: {} is not there", ErrorCode::STAGE_FILES_MISSING, _0.display())]
     StageFiles(PathBuf),
     #[error("can't serve the stage: {0}")]
-    StageServer(std::io::Error),
+    StageServer(StartError),
     #[error("can't listen to signals: {0}")]
     Signal(std::io::Error),
     #[error("can't start the windows' thread: {0}")]
@@ -114,15 +126,17 @@ fn code_of(error: &ListenError) -> ErrorCode {
 
 /// Runs until `end` completes; then says goodbye, ends the engine and removes the socket.
 pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(), RunError> {
-    if !config.stage_folder.join("engine.html").is_file() {
-        return Err(RunError::StageFiles(config.stage_folder));
+    let web = config.windows.web();
+    let page = config.stage_folder.join(if web.is_some() { "offstage-stage.js" } else { "engine.html" });
+    if !page.is_file() {
+        return Err(RunError::StageFiles(page));
     }
     let listener = Listener::bind(&config.socket)
         .map_err(|source| RunError::Listen { path: config.socket.clone(), source })?;
     tracing::info!(socket = %config.socket.display(), "listening");
     let drained = Arc::new(Notify::new());
     let (stage_sender, mut stage_events) = mpsc::channel(QUEUED_EVENTS);
-    let server = StageServer::start(&config.stage_folder, stage_sender, Arc::clone(&drained))
+    let server = StageServer::start(&config.stage_folder, stage_sender, Arc::clone(&drained), web)
         .await
         .map_err(RunError::StageServer)?;
     let (window_sender, mut window_events) = mpsc::channel(QUEUED_EVENTS);
@@ -132,7 +146,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
                 .map_err(RunError::Thread)?;
             (Some(commands), Some(thread))
         }
-        Windows::None => {
+        Windows::Web(_) | Windows::None => {
             window_sender.try_send(WindowEvent::Ready).ok();
             (None, None)
         }
@@ -141,8 +155,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let (engine_sender, mut engine_events) = mpsc::channel(QUEUED_EVENTS);
     let secret = crate::secret::of_folder(&config.engine.profile);
     let question_engine = config.engine.clone();
-    let engine =
-        tokio::spawn(supervisor::supervise(config.engine, server.clone(), wishes_seen, engine_sender));
+    let engine = web.is_none().then(|| {
+        tokio::spawn(supervisor::supervise(config.engine, server.clone(), wishes_seen, engine_sender))
+    });
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
 
@@ -165,6 +180,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         origin: Instant::now(),
         policy: config.policy,
         outputs: BTreeMap::new(),
+        web: web.is_some(),
         stage: None,
         fetches: BTreeMap::new(),
         windows: window_commands,
@@ -181,6 +197,13 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         },
     };
     driver.read_policy();
+    if let Some((url, token)) = server.web() {
+        driver.engine(EngineEvent::Changed(no_page()));
+        if config.windows.web().is_some_and(|web| !web.address.0.ip().is_loopback()) {
+            tracing::warn!(url, "other machines reach the stage, without TLS");
+        }
+        say("WEB", &json!({ "url": url, "token": token }));
+    }
     tokio::pin!(end);
     let mut shows = tokio::time::interval(SHOW_INTERVAL);
     loop {
@@ -216,7 +239,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     driver.outputs.clear();
     driver.stage = None;
     driver.windows = None;
-    timeout(END_LIMIT, engine).await.ok();
+    if let Some(engine) = engine {
+        timeout(END_LIMIT, engine).await.ok();
+    }
     // The listener, and with it the socket's file, is gone when its task is.
     channel.await.ok();
     if let Some(thread) = window_thread {
@@ -233,6 +258,8 @@ struct Driver {
     origin: Instant,
     policy: Sources,
     outputs: BTreeMap<u64, mpsc::Sender<Vec<u8>>>,
+    /// The stage is part of a web client's page, or there is none now.
+    web: bool,
     stage: Option<StageOutput>,
     /// Who waits for bytes of a session's file.
     fetches: BTreeMap<u64, oneshot::Sender<Fetched>>,
@@ -329,6 +356,9 @@ impl Driver {
             self.own.carry_out(command);
         }
         while let Some(stage) = &self.stage {
+            if self.web {
+                self.client.pass_windows_to_stage();
+            }
             let Ok(permit) = stage.sender.try_reserve() else {
                 break;
             };
@@ -346,7 +376,7 @@ impl Driver {
             };
             permit.send(command);
         }
-        if self.windows.is_none() {
+        if self.windows.is_none() && (!self.web || self.stage.is_none()) {
             while self.client.poll_window().is_some() {}
         }
         let client = &mut self.client;
@@ -413,6 +443,10 @@ impl Driver {
         let now = self.now();
         match event {
             StageEvent::Connected { connection, sender } => {
+                if self.stage.is_some() {
+                    tracing::info!("another page takes over");
+                    self.stage_lost(now);
+                }
                 self.stage = Some(StageOutput { connection, sender });
                 self.client.stage_opened();
             }
@@ -423,8 +457,13 @@ impl Driver {
                 match self.client.stage_message(now, &bytes) {
                     Ok(()) => {
                         let stage = self.client.has_stage();
-                        self.wishes
+                        let changed = self
+                            .wishes
                             .send_if_modified(|wishes| std::mem::replace(&mut wishes.stage, stage) != stage);
+                        if changed && stage && self.web {
+                            let version = "web client".to_owned();
+                            self.engine(EngineEvent::Changed(EngineState::Running { version }));
+                        }
                         self.report_if_ready();
                     }
                     Err(code) => {
@@ -466,6 +505,9 @@ impl Driver {
         self.report.done = false;
         self.client.stage_gone(now);
         self.wishes.send_modify(|wishes| wishes.stage = false);
+        if self.web {
+            self.engine(EngineEvent::Changed(no_page()));
+        }
     }
 
     fn channel(&mut self, event: ChannelEvent) {
@@ -501,10 +543,20 @@ impl Driver {
             "windows": self.report.windows,
             "stage_port": self.report.port,
         });
-        let mut out = std::io::stdout().lock();
-        // Nobody may be listening; that is no reason to stop.
-        writeln!(out, "READY {report}").and_then(|()| out.flush()).ok();
+        say("READY", &report);
     }
+}
+
+/// A line for whoever has started the client.
+fn say(word: &str, what: &serde_json::Value) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be listening; that is no reason to stop.
+    writeln!(out, "{word} {what}").and_then(|()| out.flush()).ok();
+}
+
+/// The state without a page of a web client.
+fn no_page() -> EngineState {
+    EngineState::Failed { code: ErrorCode::WEB_PAGE_MISSING, detail: String::new() }
 }
 
 impl OwnFetches {

@@ -4,6 +4,7 @@ use offstage_protocol::message::{Clip, Rect};
 
 pub mod region;
 pub mod remote;
+pub mod web;
 pub mod x11;
 
 pub use self::remote::RemoteWindow;

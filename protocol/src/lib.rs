@@ -31,6 +31,8 @@ pub use crate::time::Monotonic;
 pub const PROTOCOL_MIN: u32 = 1;
 /// Highest protocol version that this crate speaks.
 pub const PROTOCOL_MAX: u32 = 1;
+/// How the client closes the socket of a web client's page whose place another page has taken (RFC 6455, section 7.4.2: private use).
+pub const CLOSE_TAKEN_OVER: u16 = 4001;
 /// The feature of an end that knows `OpenFile` and what belongs to it.
 pub const FEATURE_FILES: &str = "files";
 /// The feature of a device that understands `FetchedRange.location`; whether it follows one is its own policy's business.

@@ -602,7 +602,7 @@ pub struct FetchCancelled {
 /// From the client to the stage.
 #[derive(Clone, PartialEq, Message)]
 pub struct ToStage {
-    #[prost(oneof = "ToStageKind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "ToStageKind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<ToStageKind>,
 }
 
@@ -623,6 +623,33 @@ pub enum ToStageKind {
     /// The session of this call is gone, or the device doesn't allow it any more.
     #[prost(message, tag = "5")]
     EndCall(CloseCall),
+    /// Where the picture is, for a stage that is part of a web client's page; again at least every second while it is shown.
+    #[prost(message, tag = "6")]
+    PlacePicture(PlacePicture),
+    /// Nothing of the picture is seen.
+    #[prost(message, tag = "7")]
+    HidePicture(HidePicture),
+}
+
+/// A picture's place on the session's screen, in its pixels.
+#[derive(Clone, PartialEq, Message)]
+pub struct PlacePicture {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
+    #[prost(message, optional, tag = "2")]
+    pub rect: Option<Rect>,
+    /// The parts that are seen, relative to the upper left corner of `rect`; never empty.
+    #[prost(message, repeated, tag = "3")]
+    pub visible: Vec<Rect>,
+    /// Only what lies inside of all of them is seen; relative to the same corner, at most three.
+    #[prost(message, repeated, tag = "4")]
+    pub clips: Vec<Clip>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct HidePicture {
+    #[prost(uint32, tag = "1")]
+    pub player: u32,
 }
 
 /// How large the picture is inside its window; the window itself is the client's matter.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod element;
+mod home;
 mod js;
 mod player;
 mod probe;
@@ -14,9 +15,12 @@ use std::collections::VecDeque;
 
 use gloo::timers::callback::Timeout;
 use offstage_protocol::Monotonic;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::HtmlElement;
 
 use crate::browser::calls::LiveCall;
+use crate::browser::home::Layer;
 use crate::browser::player::LivePlayer;
 use crate::browser::probe::LiveProbe;
 use crate::browser::socket::Socket;
@@ -27,7 +31,10 @@ use crate::table::Table;
 /// What the queue holds.
 enum Input {
     Connected,
-    Disconnected,
+    /// `taken`: another page has taken this one's place.
+    Disconnected {
+        taken: bool,
+    },
     Message(Vec<u8>),
     Happened(Event),
     TimeOver,
@@ -37,6 +44,10 @@ enum Input {
 struct Shell {
     stage: Stage,
     socket: Socket,
+    /// Where pictures are shown if the stage is part of a page; else they have popups.
+    layer: Option<Layer>,
+    /// How many pictures the layer shows, as it was told last.
+    shown: usize,
     players: Table<u32, LivePlayer>,
     probes: Table<u64, LiveProbe>,
     calls: Table<u32, LiveCall>,
@@ -53,10 +64,42 @@ thread_local! {
 #[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
 #[wasm_bindgen]
 pub fn start(url: String, token: String) {
-    let socket = Socket::new(url, &token);
+    begin(Socket::new(url, &token), None);
+}
+
+/// Begins as a part of a web client's page: the client's server is at `base`, pictures are shown in `layer`, and `told` hears a word
+/// and a value of what the page may want to know.
+#[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
+#[wasm_bindgen]
+pub fn attach(base: String, token: String, layer: HtmlElement, told: js_sys::Function) {
+    // Addresses are written into logs on their way, so the token is not in them: this opens no socket.
+    let media = format!("{base}media/{}/", crate::names::keyed(&token, "media"));
+    let url = format!("{}ws", base.replacen("http", "ws", 1));
+    begin(Socket::new(url, &token), Some(Layer::new(layer, media, told)));
+}
+
+/// Ends what [`attach`] has begun.
+#[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
+#[wasm_bindgen]
+pub fn detach() {
+    let ended = SHELL.with(|shell| shell.try_borrow_mut().ok().and_then(|mut shell| shell.take()));
+    drop(ended);
+    QUEUE.take();
+}
+
+/// The person has done something in the page: sound may begin.
+#[expect(unreachable_pub, reason = "wasm-bindgen exports public functions only")]
+#[wasm_bindgen]
+pub fn touched() {
+    with_shell(|shell| shell.players.values().for_each(LivePlayer::end_silence));
+}
+
+fn begin(socket: Socket, layer: Option<Layer>) {
     let shell = Shell {
         stage: Stage::default(),
         socket,
+        layer,
+        shown: 0,
         players: Table::default(),
         probes: Table::default(),
         calls: Table::default(),
@@ -103,10 +146,19 @@ impl Shell {
     fn take(&mut self, input: Input) {
         let now = now();
         match input {
-            Input::Connected => self.stage.handle_connected(),
-            Input::Disconnected => {
+            Input::Connected => {
+                self.stage.handle_connected();
+                self.tell("connected", true);
+            }
+            Input::Disconnected { taken } => {
                 self.stage.handle_disconnected(now);
-                self.socket.connect_later();
+                if taken {
+                    self.socket.close();
+                    self.tell("taken", true);
+                } else {
+                    self.socket.connect_later();
+                    self.tell("connected", false);
+                }
             }
             Input::Message(bytes) => {
                 if let Err(error) = self.stage.handle_message(now, &bytes) {
@@ -125,12 +177,22 @@ impl Shell {
                 Output::Do(command) => self.run(command),
             }
         }
+        let shown = self.players.values().filter(|live| live.is_shown()).count();
+        if std::mem::replace(&mut self.shown, shown) != shown {
+            self.tell("shown", u32::try_from(shown).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn tell(&self, what: &str, value: impl Into<JsValue>) {
+        if let Some(layer) = &self.layer {
+            layer.tell(what, value);
+        }
     }
 
     fn run(&mut self, command: Command) {
         match command {
             Command::OpenWindow { player, width, height } => {
-                if let Some(live) = LivePlayer::open(player, width, height) {
+                if let Some(live) = LivePlayer::open(self.layer.as_ref(), player, width, height) {
                     self.players.insert(player, live);
                 }
             }
@@ -175,6 +237,8 @@ impl Shell {
                 player.sound_at(live.salt().to_owned(), play.sink);
             }
             Command::Layout { player, .. }
+            | Command::Place { player, .. }
+            | Command::Hide { player }
             | Command::AddBuffer { player, .. }
             | Command::RemoveBuffer { player, .. }
             | Command::Append { player, .. }

@@ -4,7 +4,7 @@ mod buffer;
 pub mod calls;
 mod container;
 pub mod event;
-mod limits;
+pub(crate) mod limits;
 mod playback;
 mod player;
 mod probe;
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use offstage_protocol::message::{
     AddSourceBuffer, BufferChanged, FromDevice, FromDeviceKind, FromStage, FromStageKind, Hello,
-    PlayerFailed, ToDevice, ToDeviceKind, ToStage, ToStageKind, WindowAsked,
+    PlacePicture, PlayerFailed, ToDevice, ToDeviceKind, ToStage, ToStageKind, WindowAsked,
 };
 use offstage_protocol::prost::{DecodeError, Message as _};
 use offstage_protocol::{ErrorCode, Monotonic, PROTOCOL_MAX, PROTOCOL_MIN};
@@ -27,10 +27,11 @@ use crate::machine::calls::Calls;
 use crate::machine::event::{Command, Event, Exception, Output, ProbeResult, VideoMoment, VideoSnapshot};
 use crate::machine::limits::{
     MAX_BUFFERS, MAX_EXTENSION, MAX_MIME, MAX_OPS, MAX_PLAYER_BYTES, MAX_PLAYERS, MAX_SOURCE_OPS,
-    MAX_TOTAL_BYTES, WINDOW_TIMEOUT,
+    MAX_TOTAL_BYTES, PLACE_TIMEOUT, WINDOW_TIMEOUT,
 };
 use crate::machine::player::{File, Phase, Player, PlayerStep, SourceOp, media_error};
 use crate::machine::probe::{Asked, Probes};
+use crate::machine::window::Place;
 use crate::table::Table;
 
 /// Why a message was not taken.
@@ -98,6 +99,8 @@ impl Stage {
             }
             Some(ToStageKind::Call(open)) => self.open_call(open),
             Some(ToStageKind::EndCall(end)) => self.end_call(end.call),
+            Some(ToStageKind::PlacePicture(place)) => self.place(now, place),
+            Some(ToStageKind::HidePicture(hide)) => self.hide(hide.player),
             // A kind that a newer client knows.
             Some(ToStageKind::Device(ToDevice { kind: None })) | None => {}
         }
@@ -203,6 +206,10 @@ impl Stage {
             let look = player.file.as_mut().is_some_and(|file| file.take_look_due(now));
             let sample = player.playback.take_sample_due(now) || look;
             let painted = player.layouts.overdue(now);
+            let stale = player.placed_until.is_some_and(|until| until <= now);
+            if stale {
+                self.hide(id);
+            }
             if sample {
                 self.run(Command::Sample { player: id });
             }
@@ -224,7 +231,8 @@ impl Stage {
             let playback = player.playback.deadline().map(|at| (at, "playback"));
             let layout = player.layouts.deadline().map(|at| (at, "layout"));
             let file = player.file.as_ref().and_then(File::deadline).map(|at| (at, "file"));
-            [window, playback, layout, file]
+            let place = player.placed_until.map(|until| (until, "place"));
+            [window, playback, layout, file, place]
         });
         players.flatten().chain(self.probes.deadline().map(|at| (at, "probe"))).min()
     }
@@ -459,6 +467,27 @@ impl Stage {
     fn painted(&mut self, player: u32, serial: u64) {
         if let Some(layout) = self.players.get_mut(player).and_then(|state| state.layouts.painted(serial)) {
             self.send(FromStageKind::LaidOut(layout));
+        }
+    }
+
+    /// Shows a picture in the page that the stage is part of; what can't be a place hides it.
+    fn place(&mut self, now: Monotonic, asked: PlacePicture) {
+        let Some(state) = self.players.get_mut(asked.player) else {
+            return;
+        };
+        let (player, place) = (asked.player, Place::checked(asked));
+        match place.filter(|_| matches!(state.phase, Phase::Attaching | Phase::Open)) {
+            Some(place) => {
+                state.placed_until = Some(now.after(PLACE_TIMEOUT));
+                self.run(Command::Place { player, place });
+            }
+            None => self.hide(player),
+        }
+    }
+
+    fn hide(&mut self, player: u32) {
+        if self.players.get_mut(player).is_some_and(|state| state.placed_until.take().is_some()) {
+            self.run(Command::Hide { player });
         }
     }
 

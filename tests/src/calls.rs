@@ -196,11 +196,13 @@ pub fn caller(installation: &Installation, screen: Option<(u16, u16)>) -> Result
 
 /// The same with other settings of the administrator's.
 pub fn caller_by(installation: &Installation, screen: Option<(u16, u16)>, managed: Value) -> Result<Session> {
-    let devices = DEVICES.iter().map(|argument| (*argument).to_owned()).chain([microphone()?]);
     let options = SessionOptions {
         headless: screen.is_none(),
         screen,
-        client_args: devices.flat_map(|argument| ["--engine-arg".to_owned(), argument]).collect(),
+        client_args: fake_devices()?
+            .into_iter()
+            .flat_map(|argument| ["--engine-arg".to_owned(), argument])
+            .collect(),
         ..calling(managed)
     };
     begin(installation, options)
@@ -240,13 +242,15 @@ fn begin(installation: &Installation, options: SessionOptions) -> Result<Session
     Ok(session)
 }
 
+/// Arguments of a browser that give it fake devices, for which it asks nobody.
+pub fn fake_devices() -> Result<Vec<String>> {
+    Ok(DEVICES.iter().map(|argument| (*argument).to_owned()).chain([microphone()?]).collect())
+}
+
 /// A plain browser with fake devices.
 pub fn callee(installation: &Installation) -> Result<Session> {
-    let options = SessionOptions {
-        redirect: false,
-        browser_args: DEVICES.iter().map(|argument| (*argument).to_owned()).chain([microphone()?]).collect(),
-        ..SessionOptions::default()
-    };
+    let options =
+        SessionOptions { redirect: false, browser_args: fake_devices()?, ..SessionOptions::default() };
     Session::start(installation, options)
 }
 

@@ -17,4 +17,5 @@ pub mod session;
 pub mod sites;
 pub mod sounds;
 pub mod stage_probe;
+pub mod web_client;
 pub mod xvfb;

@@ -35,6 +35,10 @@ pub struct SessionOptions {
     pub headless: bool,
     /// An own Xvfb even if there is a display, of this size.
     pub screen: Option<(u16, u16)>,
+    /// The own screen is that of a VNC server.
+    pub vnc: bool,
+    /// The client's pictures are in pages of web clients, which have these origins; it is ready when there is one.
+    pub web_origins: Vec<String>,
     /// False: a plain browser, without extension and client.
     pub redirect: bool,
     /// Match patterns in place of the extension's own list.
@@ -64,6 +68,8 @@ impl Default for SessionOptions {
             port: None,
             headless: true,
             screen: None,
+            vnc: false,
+            web_origins: Vec::new(),
             redirect: true,
             sites: None,
             managed: None,
@@ -239,7 +245,7 @@ impl Session {
         &self.folder
     }
 
-    /// What the client printed after READY: engine_pid, versions, …; null without a client.
+    /// What the client printed after READY: engine_pid, versions, …, or with `web_origins` after WEB: url, token; null without a client.
     #[must_use]
     pub fn client_ready(&self) -> &Value {
         self.client.as_ref().map_or(&Value::Null, |client| &client.ready)
@@ -421,6 +427,7 @@ impl Session {
 
 fn start_screen(options: &SessionOptions) -> Result<Option<Screen>> {
     match options.screen {
+        Some((width, height)) if options.vnc => Screen::start_vnc(width, height).map(Some),
         Some((width, height)) => Screen::start(width, height).map(Some),
         None if options.headless || std::env::var_os("DISPLAY").is_some() => Ok(None),
         None => Screen::start(1280, 1024).map(Some),
@@ -434,9 +441,15 @@ fn start_client(
     socket: &Path,
     display: Option<&str>,
 ) -> Result<Client> {
+    let web = !options.web_origins.is_empty();
     let mut client = command(&installation.client);
+    client.arg("run");
+    if web {
+        client.arg("--web=0").args(options.web_origins.iter().map(|origin| format!("--web-origin={origin}")));
+    } else {
+        client.args(["--windows", if options.headless { "none" } else { "x11" }]);
+    }
     client
-        .args(["run", "--windows", if options.headless { "none" } else { "x11" }])
         .arg("--socket")
         .arg(socket)
         .arg("--profile")
@@ -451,12 +464,12 @@ fn start_client(
         .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"))
         .env("XDG_CONFIG_HOME", folder.join("config"))
         .stderr(log_file(folder, "client.log")?);
-    if let Some(display) = options.client_display.as_deref().or(display) {
+    if let Some(display) = options.client_display.as_deref().or(display).filter(|_| !web) {
         client.env("DISPLAY", display);
     }
     let mut process = Process::spawn("offstage-client", &mut client)?;
     let ready = process
-        .wait_line("READY", START_TIMEOUT)
+        .wait_line(if web { "WEB" } else { "READY" }, START_TIMEOUT)
         .with_context(|| format!("see {}", folder.join("client.log").display()))?;
     Ok(Client {
         process,

@@ -12,12 +12,14 @@ use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, ImageFormat, MapStat
 use x11rb::rust_connection::RustConnection;
 
 pub use self::picture::Picture;
+use crate::cdp::free_port;
 use crate::process::{Process, command};
 
-/// An Xvfb server with openbox on a display number of its own choice; gone when dropped.
+/// An Xvfb or VNC server with openbox on a display number of its own choice; gone when dropped.
 #[derive(Debug)]
 pub struct Screen {
     display: String,
+    vnc: Option<u16>,
     // Dropped in this order: the window manager first.
     _window_manager: Process,
     _server: Process,
@@ -34,19 +36,52 @@ impl Screen {
         let mut server =
             Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
         let number = server.wait_line("", Duration::from_secs(20))?;
+        Self::with_window_manager(server, &number, None)
+    }
+
+    /// Starts a screen that a VNC server shows, at a port of the loopback and to everybody there.
+    pub fn start_vnc(width: u16, height: u16) -> Result<Self> {
+        let port = free_port()?;
+        let mut vnc = command("Xtigervnc");
+        vnc.args([
+            "-displayfd",
+            "1",
+            "-localhost",
+            "-SecurityTypes",
+            "None",
+            "-AlwaysShared",
+            "-depth",
+            "24",
+        ])
+        .args(["-nolisten", "tcp", "-dpi", "96", "-desktop", "Offstage", "-AcceptSetDesktopSize=0"])
+        .args(["-geometry", &format!("{width}x{height}"), "-rfbport", &port.to_string()])
+        .stderr(Stdio::null());
+        let mut server = Process::spawn("Xtigervnc", &mut vnc)
+            .context("is tigervnc-standalone-server installed? `cargo xtask setup` does it")?;
+        let number = server.wait_line("", Duration::from_secs(20))?;
+        Self::with_window_manager(server, &number, Some(port))
+    }
+
+    fn with_window_manager(server: Process, number: &str, vnc: Option<u16>) -> Result<Self> {
         let display = format!(":{number}");
         let mut openbox = command("openbox");
         openbox.env("DISPLAY", &display).stderr(Stdio::null());
         // Without this a person's own openbox settings would decide what tests see.
         openbox.args(["--config-file", "/dev/null", "--sm-disable"]);
         let window_manager = Process::spawn("openbox", &mut openbox).context("is openbox installed?")?;
-        Ok(Self { display, _window_manager: window_manager, _server: server })
+        Ok(Self { display, vnc, _window_manager: window_manager, _server: server })
     }
 
     /// The display's name for the environment variable DISPLAY, such as `:1`.
     #[must_use]
     pub fn display(&self) -> &str {
         &self.display
+    }
+
+    /// The port of its VNC server, if it has one.
+    #[must_use]
+    pub fn vnc_port(&self) -> Option<u16> {
+        self.vnc
     }
 
     /// A camera on this screen.

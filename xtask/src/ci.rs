@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
-use crate::{build, calls, differential, package, setup, size, sound_server, tidy};
+use crate::{build, calls, differential, package, setup, size, sound_server, tidy, web};
 
 /// Runs every check, in the order of their cost, and stops at the first that fails.
 ///
@@ -205,6 +205,7 @@ fn level(workspace: &Workspace, name: &str, filter: Option<&str>) -> Result<()> 
     command.args(["test", "--locked", "--workspace", "--test", name, "--"]).args(filter);
     if name == "browser" {
         calls::clients(workspace)?;
+        web::packages(workspace)?;
         sound_server::unpack(workspace)?;
         // Each test has a browser and an engine of its own; more of them at once only starve each other and time out.
         command.arg("--test-threads=1");

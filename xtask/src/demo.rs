@@ -48,7 +48,7 @@ pub(crate) struct Options {
 }
 
 /// The sites that the demo's session covers: its own page.
-const SITES: &str = "http://127.0.0.1/*";
+pub(crate) const SITES: &str = "http://127.0.0.1/*";
 
 /// The screen of a headless run, and the browser window on it.
 const SCREEN: (u16, u16) = (1280, 1024);

@@ -20,6 +20,7 @@ mod size;
 mod soak;
 mod sound_server;
 mod tidy;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Task {
     Setup(setup::Options),
     Build(build::Options),
     Demo(demo::Options),
+    Web(web::Options),
     Browser(browser::Options),
     Test(ci::TestOptions),
     Ci(ci::Options),
@@ -75,13 +77,14 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     // What a newcomer runs first installs what it needs, and asks if somebody is there.
-    if matches!(task, Task::Demo(_) | Task::Test(_) | Task::Bench(_)) {
+    if matches!(task, Task::Demo(_) | Task::Web(_) | Task::Test(_) | Task::Bench(_)) {
         setup::run(&workspace, &setup::Options::asking())?;
     }
     match task {
         Task::Setup(options) => setup::run(&workspace, &options),
         Task::Build(options) => build::run(&workspace, &options).map(drop),
         Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Web(options) => web::run(&workspace, &options),
         Task::Browser(options) => browser::run(&workspace, options),
         Task::Test(options) => ci::test(&workspace, &options),
         Task::Ci(options) => ci::run(&workspace, &options),

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use offstage_tests::services;
+use offstage_tests::{services, web_client};
 
 use crate::run::{check, is_on_path, is_root, output, say};
 use crate::workspace::Workspace;
@@ -65,8 +65,12 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let packages: Vec<_> =
-        PACKAGES.iter().chain(&services::PACKAGES).filter(|(name, _)| !is_installed(name)).collect();
+    let packages: Vec<_> = PACKAGES
+        .iter()
+        .chain(&services::PACKAGES)
+        .chain(&web_client::PACKAGES)
+        .filter(|(name, _)| !is_installed(name))
+        .collect();
     let components = missing_toolchain_parts(workspace);
     if packages.is_empty() && components.is_empty() {
         say("setup: everything is there.");

@@ -172,6 +172,8 @@ impl World {
                 | ToStageKind::Layout(_)
                 | ToStageKind::Call(_)
                 | ToStageKind::EndCall(_)
+                | ToStageKind::PlacePicture(_)
+                | ToStageKind::HidePicture(_)
                 | ToStageKind::CloseAll(_) => None,
             })
             .collect()
@@ -562,7 +564,11 @@ fn told_of_calls(world: &mut World) -> Vec<String> {
         ToStageKind::Device(ToDevice { kind: Some(ToDeviceKind::CallRequest(asked)) }) => {
             Some(format!("{} of {}", asked.verb, asked.call))
         }
-        ToStageKind::Device(_) | ToStageKind::Layout(_) | ToStageKind::CloseAll(_) => None,
+        ToStageKind::Device(_)
+        | ToStageKind::Layout(_)
+        | ToStageKind::PlacePicture(_)
+        | ToStageKind::HidePicture(_)
+        | ToStageKind::CloseAll(_) => None,
     };
     world.stage_takes().into_iter().filter_map(of_call).collect()
 }

@@ -79,13 +79,22 @@ impl Secrets {
 
     /// Takes the token if the request shows it; gives the subprotocol to answer with.
     pub fn take_token(&mut self, headers: &HeaderMap) -> Result<String, Refusal> {
-        let offered = only(headers, &header::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default();
-        let shown = offered.trim().strip_prefix(PROTOCOL_PREFIX).ok_or(Refusal::Token)?;
+        let shown = offered_token(headers).ok_or(Refusal::Token)?;
         match self.token.take_if(|token| same(shown, token)) {
-            Some(token) => Ok(format!("{PROTOCOL_PREFIX}{token}")),
+            Some(token) => Ok(subprotocol(&token)),
             None => Err(Refusal::Token),
         }
     }
+}
+
+/// The token that a request for the socket shows.
+pub(super) fn offered_token(headers: &HeaderMap) -> Option<&str> {
+    only(headers, &header::SEC_WEBSOCKET_PROTOCOL)?.trim().strip_prefix(PROTOCOL_PREFIX)
+}
+
+/// The subprotocol of a socket whose token was right.
+pub(super) fn subprotocol(token: &str) -> String {
+    format!("{PROTOCOL_PREFIX}{token}")
 }
 
 /// The MIME type of a file of the stage; `None` for a name that can't be one.
@@ -105,14 +114,14 @@ pub fn content_type(name: &str) -> Option<&'static str> {
 }
 
 /// The header's value if it is there exactly once.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+pub(super) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
 /// Compares in a time that depends on the lengths only.
-fn same(left: &str, right: &str) -> bool {
+pub(super) fn same(left: &str, right: &str) -> bool {
     left.len() == right.len()
         && left
             .bytes()
@@ -121,7 +130,7 @@ fn same(left: &str, right: &str) -> bool {
             == 0
 }
 
-fn random_hex() -> io::Result<String> {
+pub(super) fn random_hex() -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let mut hex = String::with_capacity(64);

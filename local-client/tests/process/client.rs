@@ -84,9 +84,14 @@ impl Client {
         self.folder.path().join("run/client.sock")
     }
 
+    /// The next line that it prints.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(LIMIT).expect("the client prints a line")
+    }
+
     /// Waits for the next `READY` line.
     pub(crate) fn ready(&self) -> Value {
-        let line = self.lines.recv_timeout(LIMIT).expect("the client gets ready");
+        let line = self.line();
         serde_json::from_str(line.strip_prefix("READY ").expect("a READY line")).unwrap()
     }
 

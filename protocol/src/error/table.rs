@@ -154,6 +154,9 @@ table! {
     1221 DEVICE_NOT_READY:
         "The client on your device is still starting.",
         "Wait a few seconds.";
+    1222 WEB_PAGE_MISSING:
+        "No page of the web client shows this session.",
+        "Open the session in the web client, or reload its page.";
 
     // 13xx: media.
     1301 UNSUPPORTED_TYPE:

@@ -7,11 +7,11 @@ use crate::message::{
     CallAnswer, CallEvent, CallFailed, CallRequest, ChangeType, ChannelDown, ChannelUp, Clip, Close,
     CloseAll, CloseCall, ClosePlayer, CodeCount, Control, ControlKind, Credit, DeviceChanged, EndOfStream,
     FetchCancelled, FetchRange, FetchedRange, FramePresented, FromDevice, FromDeviceKind, FromStage,
-    FromStageKind, Hello, Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile, OpenPlayer,
-    Ping, PlayTracks, PlayerFailed, PlayerState, Pong, Rect, Remove, RemoveSourceBuffer, SessionInfo,
-    SessionWindow, SessionWindows, SetDuration, SetGeometry, SetPlayback, StageCall, StreamClosed, ToDevice,
-    ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks, Turn, Veil, WatchFrames, WatchWindows, WindowAsked,
-    WindowHint,
+    FromStageKind, Hello, HidePicture, Layout, LogChunk, LogControl, LogLine, Metrics, OpenCall, OpenFile,
+    OpenPlayer, Ping, PlacePicture, PlayTracks, PlayerFailed, PlayerState, Pong, Rect, Remove,
+    RemoveSourceBuffer, SessionInfo, SessionWindow, SessionWindows, SetDuration, SetGeometry, SetPlayback,
+    StageCall, StreamClosed, ToDevice, ToDeviceKind, ToStage, ToStageKind, TrackRef, Tracks, Turn, Veil,
+    WatchFrames, WatchWindows, WindowAsked, WindowHint,
 };
 
 /// Whether bytes read as the sample.
@@ -292,6 +292,13 @@ fn to_stage() -> Vec<ToStageKind> {
         ToStageKind::CloseAll(CloseAll { players: vec![5, 6, 300] }),
         ToStageKind::Call(StageCall { call: 6, salt: "5a".into(), permitted: true }),
         ToStageKind::EndCall(CloseCall { call: 6 }),
+        ToStageKind::PlacePicture(PlacePicture {
+            player: 5,
+            rect: Some(Rect { x: -20, y: 160, width: 640, height: 360 }),
+            visible: vec![Rect { x: 20, y: 0, width: 620, height: 300 }],
+            clips: vec![Clip { corners: vec![0, 0, 160, -8, 80, 200], even_odd: true }],
+        }),
+        ToStageKind::HidePicture(HidePicture { player: 5 }),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What is live of a player: its popup, the element in it and the MediaSource in this page.
+//! What is live of a player: its popup or its box in a web client's page, the element in it and the MediaSource in this page.
 
 mod source;
 
@@ -12,8 +12,9 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{HtmlElement, HtmlVideoElement, MediaSource, Url, Window};
 
 use crate::browser::element::FrameWatch;
+use crate::browser::home::{Home, Layer, Silence};
 use crate::browser::player::source::LiveBuffer;
-use crate::browser::{element, happened, js, with_shell};
+use crate::browser::{element, happened, home, js, with_shell};
 use crate::machine::event::{Command, Event, Exception, PlaySettings};
 use crate::machine::window::Layout;
 use crate::table::Table;
@@ -28,13 +29,11 @@ const OUTLINE: &str = "3px solid #00c853";
 const LABEL: &str = "position:absolute;left:0;top:0;box-sizing:border-box;padding:.3em .7em;overflow:hidden;white-space:nowrap;\
     text-overflow:ellipsis;font-family:sans-serif;color:#fff;background:#000c;border-bottom-right-radius:.4em";
 
-/// The document of every popup, next to the engine's page.
-const POPUP: &str = "popup.html";
-
-/// The live half of a player. Dropping it closes the popup and frees the media.
+/// The live half of a player. Dropping it closes the popup or box and frees the media.
 pub(super) struct LivePlayer {
     player: u32,
-    popup: Window,
+    home: Home,
+    silence: Rc<Silence>,
     source: MediaSource,
     url: String,
     buffers: Table<u32, LiveBuffer>,
@@ -42,7 +41,7 @@ pub(super) struct LivePlayer {
     label: Option<HtmlElement>,
     veils: Vec<HtmlElement>,
     frames: Option<FrameWatch>,
-    /// Dropped before the popup is closed, so that our own closing is no news.
+    /// Dropped before a popup is closed, so that our own closing is no news.
     listeners: Vec<EventListener>,
     /// Counts the calls of `play()`; only the newest one's result is told.
     plays: Rc<Cell<u32>>,
@@ -57,8 +56,8 @@ pub(super) fn check_type(player: u32, buffer: u32, mime: &str) {
 }
 
 impl LivePlayer {
-    /// Asks for the popup. The element follows when its document has loaded.
-    pub(super) fn open(player: u32, width: u32, height: u32) -> Option<Self> {
+    /// Asks for the popup, or makes a box in the layer. The element follows when a popup's document has loaded.
+    pub(super) fn open(layer: Option<&Layer>, player: u32, width: u32, height: u32) -> Option<Self> {
         let gone = |detail: String| {
             happened(Event::WindowGone { player, detail });
             None
@@ -71,17 +70,17 @@ impl LivePlayer {
             Ok(prepared) => prepared,
             Err(thrown) => return gone(js::exception(&thrown).message),
         };
-        let features = format!("popup,width={width},height={height}");
-        let name = format!("offstage-{player}");
-        let opened = web_sys::window().and_then(|window| {
-            window.open_with_url_and_target_and_features(POPUP, &name, &features).ok().flatten()
-        });
-        let Some(popup) = opened else {
-            return gone("window.open was refused".to_owned());
+        let home = match Home::make(layer, player, width, height) {
+            Ok(home) => home,
+            Err(detail) => return gone(detail),
         };
-        let loaded = EventListener::new(&popup, "load", move |_| {
-            with_shell_later(player);
-        });
+        let loaded = match &home {
+            Home::Popup(popup) => Some(EventListener::new(popup, "load", move |_| with_shell_later(player))),
+            Home::Layer(_) => {
+                with_shell_later(player);
+                None
+            }
+        };
         let opened = EventListener::once(&source, "sourceopen", {
             let source = source.clone();
             move |_| {
@@ -93,7 +92,8 @@ impl LivePlayer {
         });
         Some(Self {
             player,
-            popup,
+            home,
+            silence: Rc::default(),
             source,
             url,
             buffers: Table::default(),
@@ -101,12 +101,12 @@ impl LivePlayer {
             label: None,
             veils: Vec::new(),
             frames: None,
-            listeners: vec![loaded, opened],
+            listeners: loaded.into_iter().chain([opened]).collect(),
             plays: Rc::default(),
         })
     }
 
-    /// The popup's document is there: puts the element into it.
+    /// What holds the element is there: puts the element into it.
     fn furnish(&mut self) {
         if self.video.is_some() {
             return;
@@ -115,10 +115,12 @@ impl LivePlayer {
         match self.make_video() {
             Ok(video) => {
                 self.listeners.extend(element::watch(player, &video));
-                self.listeners.push(EventListener::once(&self.popup, "pagehide", move |_| {
-                    happened(Event::WindowGone { player, detail: "the popup was closed".to_owned() });
-                }));
-                self.frames = Some(FrameWatch::new(player, &video, &self.popup));
+                if let Home::Popup(popup) = &self.home {
+                    self.listeners.push(EventListener::once(popup, "pagehide", move |_| {
+                        happened(Event::WindowGone { player, detail: "the popup was closed".to_owned() });
+                    }));
+                }
+                self.frames = Some(FrameWatch::new(player, &video, self.home.window()));
                 self.video = Some(video);
                 happened(Event::WindowReady { player });
             }
@@ -127,9 +129,7 @@ impl LivePlayer {
     }
 
     fn make_video(&self) -> Result<HtmlVideoElement, JsValue> {
-        let document = self.popup.document().ok_or(JsValue::NULL)?;
-        let body = document.body().ok_or(JsValue::NULL)?;
-        let video: HtmlVideoElement = js::cast(document.create_element("video")?);
+        let video: HtmlVideoElement = js::cast(self.home.document()?.create_element("video")?);
         let style = video.style();
         for (name, value) in [("position", "absolute"), ("left", "0"), ("top", "0"), ("background", "black")]
         {
@@ -141,13 +141,15 @@ impl LivePlayer {
             style.set_property(name, value)?;
         }
         video.set_src(&self.url);
-        body.append_child(&video)?;
+        self.home.holder()?.append_child(&video)?;
         Ok(video)
     }
 
     pub(super) fn run(&mut self, command: Command) {
         match command {
             Command::Layout { serial, layout, .. } => self.lay_out(serial, &layout),
+            Command::Place { place, .. } => self.home.place(&place),
+            Command::Hide { .. } => self.home.hide(),
             Command::Adjust { settings, .. } => self.adjust(settings),
             Command::Seek { to, .. } => self.write("currentTime", to),
             Command::Play { .. } => self.play(),
@@ -176,9 +178,8 @@ impl LivePlayer {
             }
             Command::OpenFile { resource, extension, .. } => {
                 if let Some(video) = &self.video {
-                    // Beside the popup's own document; the client's server asks the session for the bytes.
                     let dot = if extension.is_empty() { "" } else { "." };
-                    video.set_src(&format!("media/{}/{resource}{dot}{extension}", self.player));
+                    video.set_src(&self.home.file(&format!("{}/{resource}{dot}{extension}", self.player)));
                 }
             }
             Command::EndOfStream { player } => happened(match self.source.end_of_stream() {
@@ -256,7 +257,7 @@ impl LivePlayer {
         self.write("defaultPlaybackRate", settings.rate);
         self.write("playbackRate", settings.rate);
         self.write("volume", settings.volume);
-        self.write("muted", settings.muted);
+        self.write("muted", self.silence.muted(settings.muted));
     }
 
     fn play(&self) {
@@ -267,18 +268,27 @@ impl LivePlayer {
         let mine = self.plays.get().wrapping_add(1);
         self.plays.set(mine);
         let plays = Rc::clone(&self.plays);
-        match video.play() {
-            Ok(promise) => wasm_bindgen_futures::spawn_local(async move {
-                let result = wasm_bindgen_futures::JsFuture::from(promise).await;
-                if plays.get() == mine {
-                    happened(match result {
-                        Ok(_) => Event::PlayStarted { player },
-                        Err(thrown) => Event::PlayRefused { player, exception: js::exception(&thrown) },
-                    });
-                }
-            }),
-            Err(thrown) => happened(Event::PlayRefused { player, exception: js::exception(&thrown) }),
+        let playing = home::play(video.clone(), Rc::clone(&self.silence), self.home.layer().cloned());
+        wasm_bindgen_futures::spawn_local(async move {
+            let result = playing.await;
+            if plays.get() == mine {
+                happened(match result {
+                    Ok(()) => Event::PlayStarted { player },
+                    Err(thrown) => Event::PlayRefused { player, exception: js::exception(&thrown) },
+                });
+            }
+        });
+    }
+
+    /// The person has done something in the tab: sound may begin.
+    pub(super) fn end_silence(&self) {
+        if let Some(video) = &self.video {
+            self.silence.end(video);
         }
+    }
+
+    pub(super) fn is_shown(&self) -> bool {
+        self.home.is_shown()
     }
 
     /// Words over the picture's upper edge; whoever wants none pays for none.
@@ -289,9 +299,8 @@ impl LivePlayer {
         let label = match self.label.take() {
             Some(label) => label,
             None => {
-                let document = self.popup.document().ok_or(JsValue::NULL)?;
-                let label: HtmlElement = js::cast(document.create_element("div")?);
-                document.body().ok_or(JsValue::NULL)?.append_child(&label)?;
+                let label: HtmlElement = js::cast(self.home.document()?.create_element("div")?);
+                self.home.holder()?.append_child(&label)?;
                 label
             }
         };
@@ -312,9 +321,8 @@ impl LivePlayer {
             }
         }
         while self.veils.len() < layout.veils.len() {
-            let document = self.popup.document().ok_or(JsValue::NULL)?;
-            let veil: HtmlElement = js::cast(document.create_element("div")?);
-            document.body().ok_or(JsValue::NULL)?.append_child(&veil)?;
+            let veil: HtmlElement = js::cast(self.home.document()?.create_element("div")?);
+            self.home.holder()?.append_child(&veil)?;
             self.veils.push(veil);
         }
         for (element, veil) in self.veils.iter().zip(&layout.veils) {
@@ -334,9 +342,8 @@ impl LivePlayer {
 
     /// The colour behind a picture that lets it through.
     fn paint_ground(&self, colour: &str) {
-        if let Some(body) = self.popup.document().and_then(|document| document.body())
-            && let Err(thrown) = body.style().set_property("background", colour)
-        {
+        let painted = self.home.holder().and_then(|holder| holder.style().set_property("background", colour));
+        if let Err(thrown) = painted {
             js::log(&js::exception(&thrown).message);
         }
     }
@@ -345,6 +352,7 @@ impl LivePlayer {
         let Some(video) = &self.video else {
             return;
         };
+        self.home.resize(layout.width, layout.height);
         let style = video.style();
         let outline = if layout.outline { OUTLINE } else { "" };
         let [mut width, mut height] = [layout.width, layout.height].map(f64::from);
@@ -383,21 +391,21 @@ impl LivePlayer {
             js::log(&js::exception(&thrown).message);
         }
         let player = self.player;
-        after_frame(&self.popup.clone(), {
-            let popup = self.popup.clone();
-            move || after_frame(&popup, move || happened(Event::Painted { player, serial }))
+        let window = self.home.window().clone();
+        after_frame(&window.clone(), move || {
+            after_frame(&window, move || happened(Event::Painted { player, serial }));
         });
     }
 }
 
-fn after_frame(popup: &Window, action: impl FnOnce() + 'static) {
+fn after_frame(window: &Window, action: impl FnOnce() + 'static) {
     let callback = Closure::once_into_js(action);
-    if let Err(thrown) = popup.request_animation_frame(&js::cast(callback)) {
+    if let Err(thrown) = window.request_animation_frame(&js::cast(callback)) {
         js::log(&js::exception(&thrown).message);
     }
 }
 
-/// Furnishes a loaded popup outside of the listener's own borrow.
+/// Furnishes what is there now outside of the listener's own borrow.
 fn with_shell_later(player: u32) {
     gloo::timers::callback::Timeout::new(0, move || {
         with_shell(|shell| {
@@ -425,6 +433,6 @@ impl Drop for LivePlayer {
             video.remove();
         }
         let _revoked = Url::revoke_object_url(&self.url);
-        let _closed = self.popup.close();
+        self.home.close();
     }
 }

@@ -3,6 +3,7 @@
 use gloo::events::EventListener;
 use gloo::timers::callback::Timeout;
 use js_sys::{ArrayBuffer, Uint8Array};
+use offstage_protocol::CLOSE_TAKEN_OVER;
 use wasm_bindgen::JsValue;
 use web_sys::{BinaryType, MessageEvent, WebSocket};
 
@@ -34,7 +35,9 @@ impl Socket {
         socket.set_binary_type(BinaryType::Arraybuffer);
         let listeners = [
             EventListener::new(&socket, "open", |_| post(Input::Connected)),
-            EventListener::new(&socket, "close", |_| post(Input::Disconnected)),
+            EventListener::new(&socket, "close", |event| {
+                post(Input::Disconnected { taken: js::number(event, "code") == f64::from(CLOSE_TAKEN_OVER) });
+            }),
             EventListener::new(&socket, "message", |event| {
                 let data: JsValue = js::cast::<MessageEvent>(event.clone()).data();
                 // Text frames are not ours.
@@ -52,11 +55,27 @@ impl Socket {
         self.retry = Some(Timeout::new(RETRY_MS, || with_shell(|shell| shell.socket.connect())));
     }
 
+    /// Ends the connection and makes no further one.
+    pub(super) fn close(&mut self) {
+        self.retry = None;
+        if let Some((socket, listeners)) = self.open.take() {
+            drop(listeners);
+            // It can't throw without a code.
+            let _closed = socket.close();
+        }
+    }
+
     pub(super) fn send(&self, bytes: &[u8]) {
         if let Some((socket, _)) = &self.open
             && let Err(thrown) = socket.send_with_u8_array(bytes)
         {
             js::log(&js::exception(&thrown).message);
         }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.close();
     }
 }

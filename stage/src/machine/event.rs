@@ -3,7 +3,7 @@
 use offstage_protocol::message::{CallEvent, PlayTracks};
 
 use crate::machine::calls::CallStep;
-use crate::machine::window::Layout;
+use crate::machine::window::{Layout, Place};
 
 /// Why the browser refused something: a DOMException's name and message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,6 +166,10 @@ pub enum Command {
     CloseWindow { player: u32 },
     /// Give the element its size. Answered by `Painted`.
     Layout { player: u32, serial: u64, layout: Box<Layout> },
+    /// Show the picture there in the page that the stage is part of. Not answered.
+    Place { player: u32, place: Place },
+    /// Show nothing of it. Not answered.
+    Hide { player: u32 },
     /// Say early whether a type can play at all: `BufferRefused` if not, else nothing.
     CheckType { player: u32, buffer: u32, mime: String },
     /// `addSourceBuffer`. Answered by `BufferAdded` or `BufferRefused`.

@@ -27,6 +27,14 @@ pub(super) const MAX_VEILS: usize = 8;
 pub(super) const MAX_VEIL: usize = 1024;
 /// The longest side of a picture, in CSS pixels.
 pub(super) const MAX_SIDE: u32 = 16_384;
+/// The furthest a picture may be from the upper left corner of the session's screen, in pixels.
+pub(super) const MAX_OFFSET: i32 = 65_536;
+/// Parts of a picture that are seen; with more of them it is hidden.
+pub(super) const MAX_PARTS: usize = 16_384;
+/// Outlines that cut a picture in a page.
+pub(crate) const MAX_CLIPS: usize = 3;
+/// Numbers of one of them.
+pub(super) const MAX_CORNERS: usize = 8192;
 /// Layouts of one player that have been set and not been seen on the screen.
 pub(super) const MAX_LAYOUTS: usize = 8;
 /// Buffered ranges reported. Chromium merges what touches; a thousand gaps are no video.
@@ -56,3 +64,5 @@ pub(super) const CONFIRM_INTERVAL: Duration = Duration::from_millis(20);
 pub(super) const PLAY_RETRY: Duration = Duration::from_millis(250);
 /// When a layout counts as seen although no animation frame came: a window that is not mapped may get none.
 pub(super) const PAINT_TIMEOUT: Duration = Duration::from_millis(500);
+/// A place is said again every second; without three of them the picture is hidden.
+pub(super) const PLACE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -99,6 +99,8 @@ pub(crate) struct Player {
     pub(crate) source_ops: VecDeque<(u64, SourceOp)>,
     pub(crate) playback: Playback,
     pub(crate) layouts: Layouts,
+    /// Until when the place counts that was said last; none while the picture is hidden.
+    pub(crate) placed_until: Option<Monotonic>,
     pub(crate) file: Option<File>,
     /// Tracks of a call that the element has yet to be given.
     pub(crate) tracks: Option<PlayTracks>,
@@ -124,6 +126,7 @@ impl Player {
             source_ops: VecDeque::new(),
             playback: Playback::default(),
             layouts: Layouts::default(),
+            placed_until: None,
             file: None,
             tracks: None,
             serial: 0,

@@ -5,8 +5,9 @@ mod fake;
 mod random;
 
 use offstage_protocol::message::{
-    Append, AppendSettings, BufferChanged, ChangeType, EndOfStream, Layout, OpenFile, OpenPlayer,
-    PlayerState, SetDuration, SetPlayback, ToDeviceKind, Tracks, WatchFrames,
+    Append, AppendSettings, BufferChanged, ChangeType, Clip, EndOfStream, HidePicture, Layout, OpenFile,
+    OpenPlayer, PlacePicture, PlayerState, Rect, SetDuration, SetPlayback, ToDeviceKind, ToStageKind, Tracks,
+    WatchFrames,
 };
 use offstage_protocol::{ErrorCode, Monotonic};
 
@@ -534,4 +535,44 @@ fn a_file_is_given_to_the_element_once_and_what_is_loaded_of_it_is_told_when_it_
     );
     seen.has_audio = false;
     assert_eq!(held(&mut bench, &seen), None);
+}
+
+fn place(x: i32, visible: Vec<Rect>) -> ToStageKind {
+    let rect = Rect { x, y: 7, width: 640, height: 360 };
+    let clips = vec![Clip { corners: vec![0, -8, 160, 0, 161, 80], even_odd: true }];
+    ToStageKind::PlacePicture(PlacePicture { player: 1, rect: Some(rect), visible, clips })
+}
+
+/// What the stage's page is told to show, as path or nothing.
+fn shown(bench: &mut Bench) -> Vec<Option<String>> {
+    let told = |command: Command| {
+        if let Command::Place { place, .. } = &command {
+            return Some(Some(format!("{},{} {}", place.x, place.y, place.paths().join(" "))));
+        }
+        matches!(command, Command::Hide { .. }).then_some(None)
+    };
+    bench.commands().into_iter().filter_map(told).collect()
+}
+
+#[test]
+fn a_picture_in_a_page_is_hidden_when_its_place_is_not_said_again_or_makes_no_sense() {
+    let part = Rect { x: 0, y: 1, width: 640, height: 300 };
+    let seen = Some(
+        "-5,7 path('M0 1h640v300h-640z') path(evenodd,'M 0.0000-0.5000L 10.0000 0.0000L 10.0625 5.0000z')"
+            .to_owned(),
+    );
+    let mut bench = playing_bench();
+    bench.send_stage(place(-5, vec![part]));
+    assert_eq!(shown(&mut bench), std::slice::from_ref(&seen));
+    bench.send_stage(ToStageKind::HidePicture(HidePicture { player: 1 }));
+    bench.send_stage(ToStageKind::HidePicture(HidePicture { player: 1 }));
+    assert_eq!(shown(&mut bench), [None]);
+    for nonsense in [place(-5, vec![]), place(i32::MIN, vec![part]), place(-5, vec![part; 16_385])] {
+        bench.send_stage(place(-5, vec![part]));
+        bench.send_stage(nonsense);
+        assert_eq!(shown(&mut bench), [seen.clone(), None]);
+    }
+    bench.send_stage(place(-5, vec![part]));
+    bench.pass_to_timeout();
+    assert_eq!(shown(&mut bench), [seen, None]);
 }

@@ -1,11 +1,70 @@
-//! The layout of a picture inside its popup, and which layouts have reached the screen.
+//! The layout of a picture inside its popup, which layouts have reached the screen, and where a picture is in a web client's page.
 
+use core::fmt::Write as _;
 use std::collections::VecDeque;
 
 use offstage_protocol::Monotonic;
 use offstage_protocol::message;
+use offstage_protocol::message::{Clip, Rect};
 
-use crate::machine::limits::{MAX_CSS, MAX_LAYOUTS, MAX_SIDE, MAX_VEIL, MAX_VEILS, PAINT_TIMEOUT};
+use crate::machine::limits::{
+    MAX_CLIPS, MAX_CORNERS, MAX_CSS, MAX_LAYOUTS, MAX_OFFSET, MAX_PARTS, MAX_SIDE, MAX_VEIL, MAX_VEILS,
+    PAINT_TIMEOUT,
+};
+
+/// Where a picture is on the session's screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub x: i32,
+    pub y: i32,
+    /// What is seen, relative to the picture.
+    pub parts: Vec<Rect>,
+    /// What is seen of those, if anything cuts them.
+    pub clips: Vec<Clip>,
+}
+
+impl Place {
+    /// A place that can be shown; none if that is not one.
+    pub(crate) fn checked(asked: message::PlacePicture) -> Option<Self> {
+        let near = |offset: i32| (-MAX_OFFSET..=MAX_OFFSET).contains(&offset);
+        let fits = |rect: &Rect| near(rect.x) && near(rect.y) && rect.width.max(rect.height) <= MAX_SIDE;
+        let Rect { x, y, .. } = asked.rect.filter(fits)?;
+        let message::PlacePicture { visible: parts, clips, .. } = asked;
+        let possible = !parts.is_empty() && parts.len() <= MAX_PARTS && parts.iter().all(fits);
+        let cuts = clips.len() <= MAX_CLIPS && clips.iter().all(|clip| clip.corners.len() <= MAX_CORNERS);
+        (possible && cuts).then_some(Self { x, y, parts, clips })
+    }
+
+    /// What is seen, and what cuts that, as CSS texts of `clip-path`.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        core::iter::once(self.path()).chain(self.clips.iter().map(outline)).collect()
+    }
+
+    fn path(&self) -> String {
+        let mut path = "path('".to_owned();
+        for Rect { x, y, width, height } in &self.parts {
+            // Writing to a string can't fail.
+            let _infallible = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
+        }
+        path + "')"
+    }
+}
+
+fn outline(clip: &Clip) -> String {
+    let mut path = if clip.even_odd { "path(evenodd,'" } else { "path(nonzero,'" }.to_owned();
+    let mut letter = 'M';
+    for corner in clip.corners.as_chunks::<2>().0 {
+        path.push(letter);
+        letter = 'L';
+        for side in corner {
+            // Sixteenths: at most four decimals. Rust's own way of writing fractions weighs 25 kB here.
+            let (sign, size) = (if *side < 0 { "-" } else { " " }, side.unsigned_abs());
+            let _infallible = write!(path, "{sign}{}.{:04}", size / 16, size % 16 * 625);
+        }
+    }
+    path + "z')"
+}
 
 /// How large the picture is and how the video fills it. CSS texts are the engine's to validate.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +97,7 @@ impl Layout {
             outline: asked.outline,
             turn: asked.turn.filter(is_drawable),
             blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
-            filter: css(&asked.filter, ""),
+            filter: if is_local(&asked.filter) { css(&asked.filter, "") } else { String::new() },
             veils: asked.veils.iter().filter(|veil| is_tint(veil)).take(MAX_VEILS).cloned().collect(),
         }
     }
@@ -62,6 +121,11 @@ const COLOURS: [&str; 15] = [
     "oklch",
     "color",
 ];
+
+/// Names nothing to fetch: not plainly, not by an escape.
+fn is_local(filter: &str) -> bool {
+    !filter.contains('\\') && !filter.to_ascii_lowercase().contains("url")
+}
 
 fn is_tint(veil: &message::Veil) -> bool {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || " ,.%()#+-/".contains(letter);
@@ -143,6 +207,12 @@ impl Layouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_fetches_nothing() {
+        assert!(is_local("blur(2px) grayscale(0.5)"));
+        assert!(!is_local("URL(https://example.com/f.svg#a)") && !is_local("\\75rl(#a)"));
+    }
 
     #[test]
     fn tints_are_colours_and_gradients_and_nothing_that_fetches() {

@@ -79,6 +79,21 @@ impl Page {
         self.evaluate_within(expression, CALL_TIMEOUT)
     }
 
+    /// [`Self::evaluate`], but the page is none that somebody has done something in: no sound begins there, no popup opens.
+    pub fn evaluate_untouched(&self, expression: &str) -> Result<Value> {
+        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", params)?;
+        if let Some(details) = answer.get("exceptionDetails") {
+            bail!("the script threw: {details}");
+        }
+        Ok(answer["result"]["value"].clone())
+    }
+
+    /// [`Self::wait_until`] by [`Self::evaluate_untouched`].
+    pub fn wait_until_untouched(&self, expression: &str, timeout: Duration) -> Result<Value> {
+        Self::wait_for(|| self.evaluate_untouched(expression), expression, timeout)
+    }
+
     /// [`Self::evaluate`] with a time limit of the caller's choice.
     pub fn evaluate_within(&self, expression: &str, timeout: Duration) -> Result<Value> {
         self.cdp.evaluate_in(&self.session, expression, timeout)

@@ -39,3 +39,4 @@ mod shares;
 mod sites;
 mod sounds;
 mod truth;
+mod web_client;

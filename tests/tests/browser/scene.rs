@@ -24,7 +24,7 @@ pub(crate) const TOLERANCE: u8 = 40;
 pub(crate) const MARK: [u8; 3] = [255, 0, 255];
 
 /// A page that plays a clip as the demo does, with nothing in the clip's or the mark's colours.
-const PAGE: &str = r#"<!doctype html><title>overlay</title>
+pub(crate) const PAGE: &str = r#"<!doctype html><title>overlay</title>
 <style>
   html { background: white } body { margin: 0; height: 3000px }
   video { position: absolute; left: 100px; top: 120px; width: 640px; height: 360px }

@@ -116,6 +116,14 @@ impl Strip {
         })
     }
 
+    /// Of a picture whose sides are there on the screen.
+    pub(crate) fn at(left: f64, top: f64, right: f64) -> Result<Self> {
+        let whole = |value: f64| format!("{value:.0}");
+        let width: u16 = whole(right - left).parse().context("the picture has no width")?;
+        let (x, y) = (whole(left).parse()?, whole(top).parse()?);
+        Ok(Self { x, y, width, height: width / 40 * 3 })
+    }
+
     /// The number of the frame on the screen, if there is one.
     pub(crate) fn read(&self, camera: &Camera) -> Result<Option<u16>> {
         let picture = camera.capture_part(self.x, self.y, self.width, self.height)?;
@@ -142,7 +150,7 @@ pub(crate) fn first_frame(page: &Page, camera: &Camera, strip: &Strip) -> Result
 }
 
 /// Compares screen and page again and again; the answer is in milliseconds, without sign.
-fn watch(page: &Page, camera: &Camera, strip: &Strip, duration: Duration) -> Result<Vec<f64>> {
+pub(crate) fn watch(page: &Page, camera: &Camera, strip: &Strip, duration: Duration) -> Result<Vec<f64>> {
     let mut drift_ms = Vec::new();
     let end = Instant::now() + duration;
     while Instant::now() < end {
@@ -167,7 +175,7 @@ fn watch(page: &Page, camera: &Camera, strip: &Strip, duration: Duration) -> Res
 }
 
 /// Whether what the session's browser itself has drawn shows a frame of the clip.
-fn shows_number(page: &Page) -> Result<bool> {
+pub(crate) fn shows_number(page: &Page) -> Result<bool> {
     let answer = page.evaluate(
         "(({ x, y, width, height }) => [x, y, width, height].map(Math.round))(video.getBoundingClientRect())",
     )?;
@@ -182,4 +190,23 @@ fn shows_number(page: &Page) -> Result<bool> {
 /// Where the clip's picture is on the screen.
 fn place(screen: &Picture) -> Result<[usize; 4]> {
     screen.bounds_of(frame_number::BORDER, TOLERANCE).context("the picture is not on the screen")
+}
+
+/// The value below which `percent` of the sorted values are, to a tenth.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    (sorted.get(index).copied().unwrap_or(f64::NAN) * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_seen() {
+        let values: Vec<f64> = (0..200).map(f64::from).collect();
+        assert_eq!((percentile(&values, 50), percentile(&values, 99)), (100.0, 198.0));
+        assert_eq!(percentile(&[7.0], 99), 7.0);
+        assert!(percentile(&[], 50).is_nan());
+    }
 }

@@ -8,7 +8,7 @@ use offstage_tests::session::Installation;
 use offstage_tests::xvfb::Picture;
 use serde_json::{Value, json};
 
-use super::measure::{self, Run};
+use super::measure::{self, Run, percentile};
 use crate::run::{print, say};
 
 /// The same page without and with Offstage.
@@ -124,12 +124,6 @@ impl Report {
     }
 }
 
-/// The value below which `percent` of the sorted values are, to a tenth.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    round(sorted.get(index).copied().unwrap_or(f64::NAN))
-}
-
 /// As finely as the system counts CPU.
 fn hundredth(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
@@ -137,17 +131,4 @@ fn hundredth(value: f64) -> f64 {
 
 fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_seen() {
-        let values: Vec<f64> = (0..200).map(f64::from).collect();
-        assert_eq!((percentile(&values, 50), percentile(&values, 99)), (100.0, 198.0));
-        assert_eq!(percentile(&[7.0], 99), 7.0);
-        assert!(percentile(&[], 50).is_nan());
-    }
 }

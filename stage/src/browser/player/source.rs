@@ -58,6 +58,8 @@ impl LiveBuffer {
             Command::OpenWindow { .. }
             | Command::CloseWindow { .. }
             | Command::Layout { .. }
+            | Command::Place { .. }
+            | Command::Hide { .. }
             | Command::CheckType { .. }
             | Command::AddBuffer { .. }
             | Command::RemoveBuffer { .. }

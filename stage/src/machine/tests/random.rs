@@ -309,6 +309,8 @@ fn target(command: &Command) -> Option<u32> {
         Command::OpenWindow { player, .. }
         | Command::CloseWindow { player }
         | Command::Layout { player, .. }
+        | Command::Place { player, .. }
+        | Command::Hide { player }
         | Command::CheckType { player, .. }
         | Command::AddBuffer { player, .. }
         | Command::RemoveBuffer { player, .. }
