@@ -166,6 +166,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     if matches!(&config.windows, Windows::X11(X11Config { remote: Some(_), .. })) {
         client.show_in_remote_window();
     }
+    if web.is_some() {
+        client.show_in_page();
+    }
     let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let (answers, mut answered) = mpsc::channel(QUEUED_EVENTS);

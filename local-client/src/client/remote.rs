@@ -21,6 +21,8 @@ pub(crate) enum Surface {
     Browser,
     /// A remote desktop's window of that size; `None` while it isn't there.
     Remote(Option<(u32, u32)>),
+    /// A page that shows all of the session's screen, and scales what lies on it by itself.
+    Canvas,
 }
 
 impl Client {
@@ -30,9 +32,14 @@ impl Client {
         self.surface = Surface::Remote(None);
     }
 
+    /// All pictures lie in a page that shows the session's screen. To be called before sessions come: it is told them.
+    pub fn show_in_page(&mut self) {
+        self.surface = Surface::Canvas;
+    }
+
     /// The remote desktop's window has that size now, or is gone.
     pub(super) fn bound(&mut self, now: Monotonic, size: Option<(u32, u32)>) {
-        if matches!(self.surface, Surface::Browser) {
+        if !matches!(self.surface, Surface::Remote(_)) {
             return;
         }
         self.surface = Surface::Remote(size);
@@ -50,7 +57,7 @@ impl Surface {
     /// A place on this surface from what the session tells of its own screen; `None` where nobody can say.
     pub(crate) fn place(self, geometry: &SetGeometry) -> Option<SetGeometry> {
         let size = match self {
-            Self::Browser => return Some(geometry.clone()),
+            Self::Browser | Self::Canvas => return Some(geometry.clone()),
             Self::Remote(size) => size?,
         };
         let hint = geometry.window.as_ref()?;

@@ -225,20 +225,20 @@ impl Far {
 }
 
 /// Windows of another program on the session's screen.
-struct Over {
+pub(crate) struct Over {
     connection: RustConnection,
     root: Window,
 }
 
 impl Over {
-    fn new(display: &str) -> Self {
+    pub(crate) fn new(display: &str) -> Self {
         let (connection, screen) = x11rb::connect(Some(display)).unwrap();
         let root = connection.setup().roots[screen].root;
         Self { connection, root }
     }
 
     /// Shows a window of one colour; `unmanaged`, as menus are, without the window manager's frame.
-    fn show(&self, colour: [u8; 3], place: (i16, i16, u16, u16), unmanaged: bool) -> Window {
+    pub(crate) fn show(&self, colour: [u8; 3], place: (i16, i16, u16, u16), unmanaged: bool) -> Window {
         let window = self.connection.generate_id().unwrap();
         let pixel = u32::from_be_bytes([0, colour[0], colour[1], colour[2]]);
         let look = CreateWindowAux::new().background_pixel(pixel).override_redirect(u32::from(unmanaged));
@@ -261,7 +261,7 @@ impl Over {
         self.connection.flush().unwrap();
     }
 
-    fn close(&self, window: Window) {
+    pub(crate) fn close(&self, window: Window) {
         self.connection.destroy_window(window).unwrap();
         self.connection.flush().unwrap();
     }

@@ -11,6 +11,7 @@ use offstage_tests::web_client::{WebDesk, WebDeskOptions, element_on_screen, err
 use offstage_tests::xvfb::{Camera, Picture, xdotool};
 use serde_json::json;
 
+use crate::remote_desktop::Over;
 use crate::scene::{PAGE, PATIENCE, picture_on};
 
 /// How far a side may be off: a pixel of the session is not a whole one of the device's.
@@ -142,6 +143,25 @@ fn a_picture_lies_over_the_canvas_of_a_web_client_as_if_it_were_drawn_there() {
     scene.assert_absent("a hidden element");
     scene.run("video.style.visibility = ''");
     scene.assert_in_place("the element as before");
+    let [left, top, ..] = element_on_screen(&scene.page, "#video").unwrap();
+    let over = Over::new(scene.desk.session.display().unwrap());
+    let (x, y) = (
+        format!("{left:.0}").parse::<i16>().unwrap() + 200,
+        format!("{top:.0}").parse::<i16>().unwrap() + 100,
+    );
+    let colour = [255, 120, 0];
+    let menu = over.show(colour, (x, y, 120, 90), true);
+    let middle = scene.desk.mapping().unwrap().bounds([f64::from(x) + 60.0, f64::from(y) + 45.0, 0.0, 0.0]);
+    let at = [middle[0], middle[1]].map(|at| format!("{at:.0}").parse::<usize>().unwrap());
+    let shows_menu = |screen: &Picture| {
+        screen
+            .pixel(at[0], at[1])
+            .is_some_and(|seen| seen.iter().zip(colour).all(|(one, other)| one.abs_diff(other) < 12))
+    };
+    scene.assert_screen("a menu of the session over the picture", shows_menu);
+    scene.wait_drawn_by_session(false);
+    over.close(menu);
+    scene.assert_screen("without it", |screen| !shows_menu(screen));
     scene.run("video.style.borderRadius = '50px'");
     scene.assert_screen("round corners", |screen| {
         let expected = scene.expected();
