@@ -149,6 +149,8 @@
       const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
       for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
       hear();
+      // When it has a size and a picture of its own, the one of the device has to be there.
+      for (const type of ['loadedmetadata', 'resize', 'playing', 'emptied']) element.addEventListener(type, look);
     }
     painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open'] });
     if (!heartbeat) {
