@@ -212,7 +212,17 @@ impl Stage {
     pub fn raise(&self, side: &Side) -> Result<()> {
         let display = self.session.display().context("no display")?;
         let name = format!("^{} ", side.name);
-        xdotool(display, &["search", "--onlyvisible", "--name", &name, "windowactivate", "--sync"]).map(drop)
+        let end = Instant::now() + PATIENCE;
+        // It asks one window after the other, and fails if one of them goes away meanwhile.
+        while let Err(error) =
+            xdotool(display, &["search", "--onlyvisible", "--name", &name, "windowactivate", "--sync"])
+        {
+            if Instant::now() >= end {
+                return Err(error);
+            }
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Width and height of a window in pixels.

@@ -1,5 +1,7 @@
 //! The picture is the one that the page's position says: frame numbers read in the stage against the page's currentTime.
 
+use std::time::{Duration, Instant};
+
 use offstage_tests::cdp::Page;
 use offstage_tests::frame_number;
 use offstage_tests::stage_probe::StageProbe;
@@ -113,8 +115,21 @@ impl Ruler {
 
     /// Waits until the stage shows exactly the frame of the page's position.
     fn check_still(&self) {
-        let wanted = self.scene.page.evaluate("Math.floor(video.currentTime * 30 + 1e-4)").unwrap();
-        self.stage.wait_until(&format!("readNumber() === {wanted}"), PATIENCE).unwrap();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            // Asked anew each time: the page's position may still have been put where the device has stopped.
+            let wanted = self.scene.page.evaluate("Math.floor(video.currentTime * 30 + 1e-4)").unwrap();
+            let shown = self.stage.evaluate("readNumber()").unwrap();
+            if shown == wanted {
+                return;
+            }
+            let at = self.scene.page.evaluate("video.currentTime").unwrap();
+            assert!(
+                Instant::now() < end,
+                "the device shows frame {shown}, the page is in {wanted} at {at} s"
+            );
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 }
 
