@@ -45,6 +45,9 @@ pub struct Player {
     /// When it came.
     pub wished_at: Monotonic,
     pub extra_seeks: u32,
+    /// It has been stopped in play. An engine chooses its frames for the moment in which they are seen: the last one may be one ahead of the
+    /// position at which it has stopped, so that only a seek shows the frame of that.
+    pub stopped: bool,
     /// The newest seek that the device has been told.
     pub seek_told: u32,
     pub advancing: bool,
@@ -93,6 +96,7 @@ impl Player {
             wished_at: Monotonic::default(),
             file: None,
             extra_seeks: 0,
+            stopped: false,
             seek_told: 0,
             advancing: false,
             ended: false,

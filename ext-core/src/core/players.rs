@@ -302,6 +302,7 @@ impl Players {
                 link.send(PLAYER_STREAM, ToDeviceKind::EndOfStream(EndOfStream { player: id, ended }))
             }
             HookEvent::Playback(wish) => {
+                player.stopped |= wish.paused && player.wish.is_some_and(|before| !before.paused);
                 player.wish = Some(wish);
                 player.wished_at = now;
                 player.trim.interrupt();
@@ -749,9 +750,11 @@ fn handle_drift(
 ) -> bool {
     let Some(wish) = player.wish.filter(|w| w.seek_id == seek_id && w.paused == paused) else { return true };
     if paused {
-        if drift_us.abs() <= PAUSED_DRIFT_US || player.extra_seeks >= 1000 {
+        let is_near = drift_us.abs() <= PAUSED_DRIFT_US && !player.stopped;
+        if is_near || player.extra_seeks >= 1000 {
             return true;
         }
+        player.stopped = false;
         player.extra_seeks += 1;
         return send_wish(player, link);
     }

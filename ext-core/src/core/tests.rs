@@ -18,6 +18,7 @@ use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 mod calls;
 mod files;
+mod pausing;
 mod sites;
 mod windows;
 
@@ -339,17 +340,6 @@ fn an_operation_that_is_never_answered_gives_the_player_back() {
         world.run();
     }
     assert_eq!(world.last_command(), Some(HookCommand::Revert { ms: 1, code: 1219, retry: false }));
-}
-
-#[test]
-fn a_paused_picture_is_put_where_the_page_is() {
-    let mut world = World::ready();
-    world.hook(HookEvent::Playback(wish(1, true)));
-    let first = world.last_playback();
-    world.hook(HookEvent::Drift { ms: 1, drift_us: 30_000.0, paused: true, seek_id: 0 });
-    assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
-    world.hook(HookEvent::Drift { ms: 1, drift_us: 500.0, paused: true, seek_id: 0 });
-    assert_eq!(world.last_playback().seek_id, first.seek_id + 1);
 }
 
 #[test]

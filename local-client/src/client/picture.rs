@@ -132,10 +132,9 @@ impl Picture {
 
     /// The stage's layout has reached the screen.
     pub(crate) fn handle_laid_out(&mut self, now: Monotonic, layout: &Layout) -> Vec<Step> {
-        let matches = |asked: &mut Asked| {
-            let look = &asked.wanted.look;
-            (look.width, look.height) == (layout.width, layout.height)
-        };
+        // The stage answers with what it was asked. Of the same size there may be others on their way.
+        let player = self.player;
+        let matches = |asked: &mut Asked| asked.wanted.look.clone().layout(player) == *layout;
         let Some(asked) = self.asked.take_if(matches) else {
             return Vec::new();
         };

@@ -1,7 +1,5 @@
 //! The picture is the one that the page's position says: frame numbers read in the stage against the page's currentTime.
 
-use std::time::{Duration, Instant};
-
 use offstage_tests::cdp::Page;
 use offstage_tests::frame_number;
 use offstage_tests::stage_probe::StageProbe;
@@ -115,20 +113,16 @@ impl Ruler {
 
     /// Waits until the stage shows exactly the frame of the page's position.
     fn check_still(&self) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            // Asked anew each time: the page's position may still have been put where the device has stopped.
-            let wanted = self.scene.page.evaluate("Math.floor(video.currentTime * 30 + 1e-4)").unwrap();
-            let shown = self.stage.evaluate("readNumber()").unwrap();
-            if shown == wanted {
-                return;
-            }
-            let at = self.scene.page.evaluate("video.currentTime").unwrap();
-            assert!(
-                Instant::now() < end,
-                "the device shows frame {shown}, the page is in {wanted} at {at} s"
+        let wanted = self.scene.page.evaluate("Math.floor(video.currentTime * 30 + 1e-4)").unwrap();
+        if let Err(error) = self.stage.wait_until(&format!("readNumber() === {wanted}"), PATIENCE) {
+            let state = "(({ currentTime, paused, seeking }) => [currentTime, paused, seeking])";
+            let page = self.scene.page.evaluate(&format!("{state}(video)")).unwrap();
+            let device = format!("[readNumber(), ...{state}(document.querySelector('video'))]");
+            let device = self.stage.evaluate(&device).unwrap();
+            panic!(
+                "{}: the page is in frame {wanted}, {page}; the device shows {device}: {error}",
+                self.what
             );
-            std::thread::park_timeout(Duration::from_millis(20));
         }
     }
 }
