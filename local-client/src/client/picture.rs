@@ -251,7 +251,9 @@ fn wanted(geometry: SetGeometry) -> Wanted {
     }
     region::move_by(&mut clips, left, top);
     veils.truncate(MAX_VEILS);
-    veils.retain(|veil| veil.background.len() <= MAX_VEIL && veil.radius.len() <= MAX_VEIL);
+    veils.retain(|veil| {
+        veil.background.len() <= MAX_VEIL && veil.radius.len() <= MAX_VEIL && veil.opacity.is_finite()
+    });
     let short = |text: String| if text.len() > MAX_TEXT { String::new() } else { text };
     Wanted {
         place: Place { rect: moved(rect), visible, clips, outer: window.and_then(|window| window.outer) },
@@ -262,12 +264,18 @@ fn wanted(geometry: SetGeometry) -> Wanted {
             object_position: short(object_position),
             label: short(label),
             outline,
-            turn,
-            blend,
+            // What is no number is not equal to itself, and would be laid out again and again.
+            turn: turn.filter(is_finite),
+            blend: blend.filter(|blend| blend.opacity.is_finite()),
             filter: short(filter),
             veils,
         },
     }
+}
+
+fn is_finite(turn: &Turn) -> bool {
+    let Turn { width, height, a, b, c, d, e, f } = *turn;
+    [width, height, a, b, c, d, e, f].iter().all(|number| number.is_finite())
 }
 
 impl Look {
@@ -335,7 +343,7 @@ mod tests {
     }
 
     fn laid_out(width: u32, height: u32) -> Layout {
-        Layout { width, height, ..Layout::default() }
+        Layout { player: 7, width, height, ..Layout::default() }
     }
 
     /// A picture of 100x50 that is shown.
@@ -406,6 +414,32 @@ mod tests {
             shown(&picture.handle_laid_out(START, &laid_out(200, 90))),
             ["place 200x90 at 10,100", "reserve 300x90", "lay out 300x90"]
         );
+    }
+
+    #[test]
+    fn a_layout_is_the_one_that_was_asked_for_whatever_its_size() {
+        let mut picture = placed();
+        let area = rect(5, 6, 100, 50);
+        let turned = Turn { a: -1.0, d: 1.0, e: 100.0, width: 100.0, height: 50.0, ..Turn::default() };
+        let mirrored = SetGeometry { turn: Some(turned), ..geometry(2, area, &[area]) };
+        let steps = picture.handle_geometry(START, mirrored);
+        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50"]);
+        assert!(picture.handle_laid_out(START, &laid_out(100, 50)).is_empty(), "an older one");
+        let layout = Layout { turn: Some(turned), ..laid_out(100, 50) };
+        assert_eq!(shown(&picture.handle_laid_out(START, &layout)), ["place 100x50 at 15,106"]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out_and_laid_out_once() {
+        let mut picture = placed();
+        let area = rect(5, 6, 100, 50);
+        let odd = SetGeometry {
+            turn: Some(Turn { a: f64::NAN, ..Turn::default() }),
+            blend: Some(Blend { opacity: f64::NAN, ground: 0 }),
+            veils: vec![Veil { opacity: f64::INFINITY, ..Veil::default() }],
+            ..geometry(2, area, &[area])
+        };
+        assert_eq!(shown(&picture.handle_geometry(START, odd)), ["place 100x50 at 15,106"]);
     }
 
     #[test]
