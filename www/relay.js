@@ -152,7 +152,7 @@
       // When it has a size and a picture of its own, the one of the device has to be there.
       for (const type of ['loadedmetadata', 'resize', 'playing', 'emptied']) element.addEventListener(type, look);
     }
-    painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open'] });
+    painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open', 'poster'] });
     if (!heartbeat) {
       heartbeat = setInterval(() => send(true), HEARTBEAT_MS);
       listen();
@@ -300,14 +300,32 @@
     // The visual viewport leaves out the scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
     let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
-    const { fullscreenElement } = document;
-    let full = fullscreenElement === element;
-    let [inTop, held] = [isTop(element), style.position];
     let group = style.opacity === '1' ? null : element;
-    for (let up = above(element); up; up = above(up)) {
-      full ||= up === fullscreenElement;
-      // Nothing around what lies above the whole page counts.
-      if (inTop) continue;
+    for (const { up, s, cuts, edges, o } of around(element)) {
+      const isCut = cuts[0] || cuts[1];
+      const { odd: more, node: next } = styleOf(up, s, o, edges, isCut ? s.borderRadius : '', cuts);
+      if (s.opacity !== '1') group = up;
+      odd ||= more;
+      if (more || isCut) nodes.push(next);
+      if (isCut) seen = cut(seen, cutBy(up, o, edges, cuts));
+    }
+    const { fullscreenElement } = document;
+    let full = !fullscreenElement;
+    for (let up = element; up && !full; up = above(up)) full = up === fullscreenElement;
+    const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && full &&
+      (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
+    const visible = drawn && seen.right > seen.left && seen.bottom > seen.top ? uncovered(element, content, seen).map(physical) : [];
+    const shape = odd && visible.length ? { nodes, ground: group && groundOf(element, group, seen) } : null;
+    return { style, content, visible, shape, scale: k };
+  }
+
+  /**
+   * The elements around one, up to what lies above the whole page: each with its style, in which directions it cuts off what is in it, its
+   * box, and how far inside of that it cuts, in its own pixels.
+   */
+  function* around(element) {
+    let [inTop, held] = [isTop(element), getComputedStyle(element).position];
+    for (let up = above(element); up && !inTop; up = above(up)) {
       inTop = isTop(up);
       const s = getComputedStyle(up);
       const holds = held === 'fixed' ? isHolder(s) : held !== 'absolute' || s.position !== 'static' || isHolder(s);
@@ -316,23 +334,17 @@
       const isRoot = up === document.body || up === document.documentElement; // what these hide, the viewport does
       const cuts = holds && !isRoot ? [all || s.overflowX !== 'visible', all || s.overflowY !== 'visible'] : [false, false];
       const o = up.getBoundingClientRect();
-      const { clientLeft, clientTop, clientWidth, clientHeight, offsetWidth, offsetHeight } = up;
+      const { clientLeft, clientTop, clientWidth, clientHeight, offsetWidth = o.width, offsetHeight = o.height } = up; // an SVG's have none
       const margin = s.overflowX === 'clip' ? parseFloat(s.overflowClipMargin) || 0 : 0;
       const edges = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight].map((edge) => edge - margin);
-      const { odd: more, node: next } = styleOf(up, s, o, edges, cuts[0] || cuts[1] ? s.borderRadius : '', cuts);
-      if (s.opacity !== '1') group = up;
-      odd ||= more;
-      if (more || cuts[0] || cuts[1]) nodes.push(next);
-      if (!cuts[0] && !cuts[1]) continue;
-      const z = scaleOf(up, o);
-      seen = cut(seen, box(cuts[0] ? o.left + edges[0] * z : -1e6, cuts[1] ? o.top + edges[1] * z : -1e6,
-        cuts[0] ? o.right - edges[2] * z : 1e6, cuts[1] ? o.bottom - edges[3] * z : 1e6));
+      yield { up, s, cuts, edges, o };
     }
-    const drawn = element.isConnected && document.visibilityState === 'visible' && r.width > 0 && (!fullscreenElement || full) &&
-      (element.checkVisibility ? element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) : true);
-    const visible = drawn && seen.right > seen.left && seen.bottom > seen.top ? uncovered(element, content, seen).map(physical) : [];
-    const shape = odd && visible.length ? { nodes, ground: group && groundOf(element, group, seen) } : null;
-    return { style, content, visible, shape, scale: k };
+  }
+
+  function cutBy(up, o, edges, cuts) {
+    const z = scaleOf(up, o);
+    return box(cuts[0] ? o.left + edges[0] * z : -1e6, cuts[1] ? o.top + edges[1] * z : -1e6,
+      cuts[0] ? o.right - edges[2] * z : 1e6, cuts[1] ? o.bottom - edges[3] * z : 1e6);
   }
 
   const isTop = (element) => element.matches(':modal, :popover-open');
@@ -341,12 +353,12 @@
     s.translate !== 'none' || /paint|strict|content|layout/.test(s.contain) || /transform|filter|perspective/.test(s.willChange);
 
   /** What the worker has to know of an element's style, as computed, if anything. */
+  const INITIAL = Object.entries({ clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', filter: 'none', opacity: '1' });
   function styleOf(element, s, r, inner, radius, cuts) {
-    const initial = { clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', filter: 'none', opacity: '1' };
-    const node = { ...exact(r), own: [element.offsetWidth, element.offsetHeight], inner, cuts };
+    const node = { ...exact(r), own: [element.offsetWidth ?? r.width, element.offsetHeight ?? r.height], inner, cuts };
     let odd = false;
-    for (const [name, usual] of Object.entries(initial)) if (s[name] !== usual) { node[name] = s[name]; odd = true; }
-    if (odd && node.opacity) node.opacity = Number(node.opacity);
+    for (const [name, usual] of INITIAL) if (s[name] !== usual) { node[name] = s[name]; odd = true; }
+    if (node.opacity) node.opacity = Number(node.opacity);
     if (/[1-9]/.test(radius)) { node.radius = radius; odd = true; }
     const strange = s.mixBlendMode !== 'normal' || s.maskImage !== 'none' || s.perspective !== 'none' || s.offsetPath !== 'none' || s.clip !== 'auto';
     if (strange) { node.strange = true; odd = true; }
@@ -450,23 +462,12 @@
     const text = [...other.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
     const paints = solid || text || s.backgroundImage !== 'none' || !/, 0\)$/.test(s.backgroundColor) || (s.borderTopStyle !== 'none' && parseFloat(s.borderTopWidth) > 0);
     if (!paints || !other.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return null;
-    let { left, top, right, bottom } = other.getBoundingClientRect();
-    const more = s.outlineStyle === 'none' ? 0 : Math.max(0, parseFloat(s.outlineWidth) + parseFloat(s.outlineOffset)) || 0;
-    [left, top, right, bottom] = [left - more, top - more, right + more, bottom + more];
-    let held = s.position;
-    for (let up = above(other); up && up !== document.body && up !== document.documentElement && !isTop(other); up = above(up)) {
-      const u = getComputedStyle(up);
-      const holds = held === 'fixed' ? isHolder(u) : held !== 'absolute' || u.position !== 'static' || isHolder(u);
-      if (!holds) continue;
-      held = u.position;
-      if (u.overflowX === 'visible' && u.overflowY === 'visible') continue;
-      const r = up.getBoundingClientRect();
-      if (u.overflowX !== 'visible') [left, right] = [Math.max(left, r.left), Math.min(right, r.right)];
-      if (u.overflowY !== 'visible') [top, bottom] = [Math.max(top, r.top), Math.min(bottom, r.bottom)];
-    }
     const whole = other.getBoundingClientRect();
-    const isWhole = left === whole.left && top === whole.top && right === whole.right && bottom === whole.bottom;
-    return { left, top, right, bottom, solid, veil: !solid && !text && isWhole ? veilOf(other, s) : null, radius: s.transform === 'none' && solid && !more ? s.borderRadius : '' };
+    const more = s.outlineStyle === 'none' ? 0 : Math.max(0, parseFloat(s.outlineWidth) + parseFloat(s.outlineOffset)) || 0;
+    let shown = box(whole.left - more, whole.top - more, whole.right + more, whole.bottom + more);
+    for (const { up, cuts, edges, o } of around(other)) if (cuts[0] || cuts[1]) shown = cut(shown, cutBy(up, o, edges, cuts));
+    const isWhole = ['left', 'top', 'right', 'bottom'].every((side) => shown[side] === whole[side]);
+    return { ...shown, solid, veil: !solid && !text && isWhole ? veilOf(other, s) : null, radius: s.transform === 'none' && solid && !more ? s.borderRadius : '' };
   }
 
   /** A positioned `::before` or `::after`: no other part of the page tells where it is. */
@@ -513,12 +514,12 @@
         if (inside) into(inside);
       }
     })(document);
-    const around = new Set();
-    for (let up = element; up; up = above(up)) around.add(up);
+    const outside = new Set();
+    for (let up = element; up; up = above(up)) outside.add(up);
     const found = [];
     let own = null;
     for (const other of order.keys()) {
-      if (around.has(other)) {
+      if (outside.has(other)) {
         if (other !== element && hasPseudo(other)) found.push(other);
         continue;
       }

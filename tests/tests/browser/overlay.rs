@@ -4,7 +4,7 @@ use offstage_tests::stage_probe::StageProbe;
 use offstage_tests::xvfb::Picture;
 use serde_json::json;
 
-use crate::scene::{PATIENCE, Scene, whole};
+use crate::scene::{PATIENCE, Scene, picture_on, whole};
 
 #[test]
 fn the_picture_lies_on_the_element_and_follows_it() {
@@ -94,6 +94,25 @@ fn the_picture_is_hidden_with_the_element_and_clicks_reach_the_page() {
     scene.page.call("Page.close", json!({})).unwrap();
     scene.assert_absent("the page closed");
     probe.wait_players(0).unwrap();
+    scene.session.close();
+}
+
+/// A poster of one colour.
+const POSTER: &str = "video.poster = `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='640' height='360'><rect width='640' height='360' fill='rgb(255,120,0)'/></svg>`";
+
+#[test]
+fn a_poster_is_seen_until_the_video_plays() {
+    let scene = Scene::open("autoplay=0");
+    scene.assert_in_place("a first frame without a poster");
+    scene.run(POSTER);
+    let poster = |screen: &Picture| screen.bounds_of([255, 120, 0], 6).map(|bounds| bounds.map(whole));
+    scene.assert_screen("the poster", |screen, _| {
+        picture_on(screen).is_none() && poster(screen) == scene.expected(screen)
+    });
+    scene.run("video.play()");
+    scene.assert_in_place("playing");
+    scene.wait_drawn_by_session(false);
+    scene.assert_screen("no poster", |screen, _| poster(screen).is_none());
     scene.session.close();
 }
 
