@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use offstage_protocol::Span;
 use offstage_protocol::message::Rect;
 use offstage_protocol::message::SessionWindows;
 use tokio::sync::watch;
@@ -172,12 +173,7 @@ pub fn covered(window: &Rect, above: impl IntoIterator<Item = Rect>) -> Vec<Rect
 
 /// What two rectangles share.
 fn common(a: &Rect, b: &Rect) -> Option<Rect> {
-    let far = |at: i32, length: u32| i64::from(at) + i64::from(length);
-    let (x, y) = (a.x.max(b.x), a.y.max(b.y));
-    let width = far(a.x, a.width).min(far(b.x, b.width)) - i64::from(x);
-    let height = far(a.y, a.height).min(far(b.y, b.height)) - i64::from(y);
-    let side = |length: i64| u32::try_from(length).ok().filter(|length| *length > 0);
-    Some(Rect { x, y, width: side(width)?, height: side(height)? })
+    Span::of(a).common(&Span::of(b))?.rect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod ranges;
 pub mod redact;
 pub mod socket_path;
 pub mod sorted_map;
+pub mod span;
 pub mod time;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use crate::mux::{Mux, MuxConfig, MuxError, MuxEvent};
 pub use crate::ranges::Ranges;
 pub use crate::redact::redact;
 pub use crate::sorted_map::SortedMap;
+pub use crate::span::Span;
 pub use crate::time::Monotonic;
 
 /// Lowest protocol version that this crate speaks.

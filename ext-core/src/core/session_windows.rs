@@ -3,6 +3,7 @@
 //! The bridge sees the windows exactly; a page knows only roughly where its own is. The one that fits the page's word best is taken,
 //! and what the page has told is put right by it. All boxes are in physical pixels of the session's screen.
 
+use offstage_protocol::Span;
 use offstage_protocol::message::{Rect, SessionWindow, SessionWindows, SetGeometry};
 
 /// A window may differ so much from what the page says: it may just be resized.
@@ -99,50 +100,14 @@ fn misfit(told: &Rect, own: &Rect) -> u64 {
     sizes + places.min(512).div_ceil(8)
 }
 
-/// Edges, wide enough that no sum of wire values overflows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    left: i64,
-    top: i64,
-    right: i64,
-    bottom: i64,
-}
-
-impl Span {
-    fn of(rect: &Rect) -> Self {
-        let (left, top) = (i64::from(rect.x), i64::from(rect.y));
-        Self { left, top, right: left + i64::from(rect.width), bottom: top + i64::from(rect.height) }
-    }
-
-    fn moved(self, x: i64, y: i64) -> Self {
-        Self { left: self.left + x, top: self.top + y, right: self.right + x, bottom: self.bottom + y }
-    }
-
-    fn rect(self) -> Option<Rect> {
-        let side = |from: i64, to: i64| u32::try_from(to - from).ok().filter(|side| *side > 0);
-        Some(Rect {
-            x: i32::try_from(self.left).ok()?,
-            y: i32::try_from(self.top).ok()?,
-            width: side(self.left, self.right)?,
-            height: side(self.top, self.bottom)?,
-        })
-    }
-}
-
 /// What `hole` leaves of the pieces: rows above and below it, and what is left and right of it between them.
 fn without(pieces: &[Span], hole: &Span) -> Vec<Span> {
     let mut left_over = Vec::with_capacity(pieces.len());
     for piece in pieces {
-        let cut = Span {
-            left: hole.left.max(piece.left),
-            top: hole.top.max(piece.top),
-            right: hole.right.min(piece.right),
-            bottom: hole.bottom.min(piece.bottom),
-        };
-        if cut.left >= cut.right || cut.top >= cut.bottom {
+        let Some(cut) = piece.common(hole) else {
             left_over.push(*piece);
             continue;
-        }
+        };
         let parts = [
             Span { bottom: cut.top, ..*piece },
             Span { left: piece.left, right: cut.left, ..cut },

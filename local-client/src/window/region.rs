@@ -1,5 +1,6 @@
 //! From the page's rectangles to what a window system takes: pure arithmetic on hostile numbers.
 
+use offstage_protocol::Span;
 use offstage_protocol::message::{Clip, Rect};
 
 use self::outline::Lines;
@@ -46,9 +47,8 @@ pub fn shape(rect: &Rect, visible: &[Rect], clips: &[Clip], left: i32, top: i32)
         return None;
     }
     let own = Span::of(rect);
-    let moved = Span::of(rect).moved(left, top);
-    let mut pieces: Vec<Piece> =
-        visible.iter().filter_map(|part| Span::of(part).moved(left, top).piece_of(&moved)).collect();
+    let moved = own.moved(-i64::from(left), -i64::from(top));
+    let mut pieces: Vec<Piece> = visible.iter().filter_map(|part| piece_of(&Span::of(part), &own)).collect();
     if !clips.is_empty() {
         let lines = Lines::of(clips, own.left, own.top, rect.width, rect.height);
         pieces = lines.cut(&pieces);
@@ -75,46 +75,15 @@ fn within(offset: i64) -> Option<i16> {
     if offset.abs() > MAX_OFFSET { None } else { i16::try_from(offset).ok() }
 }
 
-/// Edges wide enough that no sum of wire values overflows.
-struct Span {
-    left: i64,
-    top: i64,
-    right: i64,
-    bottom: i64,
-}
-
-impl Span {
-    fn of(rect: &Rect) -> Self {
-        let (left, top) = (i64::from(rect.x), i64::from(rect.y));
-        Self { left, top, right: left + i64::from(rect.width), bottom: top + i64::from(rect.height) }
-    }
-
-    fn moved(self, left: i32, top: i32) -> Self {
-        let (left, top) = (i64::from(left), i64::from(top));
-        Self {
-            left: self.left - left,
-            top: self.top - top,
-            right: self.right - left,
-            bottom: self.bottom - top,
-        }
-    }
-
-    /// The part of it inside `outer`, relative to `outer`.
-    fn piece_of(&self, outer: &Self) -> Option<Piece> {
-        let left = self.left.max(outer.left) - outer.left;
-        let top = self.top.max(outer.top) - outer.top;
-        let width = self.right.min(outer.right) - outer.left - left;
-        let height = self.bottom.min(outer.bottom) - outer.top - top;
-        if width <= 0 || height <= 0 {
-            return None;
-        }
-        Some(Piece {
-            x: i16::try_from(left).ok()?,
-            y: i16::try_from(top).ok()?,
-            width: u16::try_from(width).ok()?,
-            height: u16::try_from(height).ok()?,
-        })
-    }
+/// The part of `span` inside `outer`, relative to `outer`.
+fn piece_of(span: &Span, outer: &Span) -> Option<Piece> {
+    let Span { left, top, right, bottom } = span.common(outer)?.moved(-outer.left, -outer.top);
+    Some(Piece {
+        x: i16::try_from(left).ok()?,
+        y: i16::try_from(top).ok()?,
+        width: u16::try_from(right - left).ok()?,
+        height: u16::try_from(bottom - top).ok()?,
+    })
 }
 
 #[cfg(test)]

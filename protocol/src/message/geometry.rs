@@ -43,7 +43,7 @@ pub struct SetGeometry {
     /// The picture lets through what is behind it.
     #[prost(message, optional, tag = "12")]
     pub blend: Option<Blend>,
-    /// `filter` as CSS text, of functions only; lengths in it are in the pixels of the element. Empty for none.
+    /// `filter` as CSS text, of functions that change colours only. Empty for none.
     #[prost(string, tag = "13")]
     pub filter: String,
     /// What tints the picture, from below to above.
