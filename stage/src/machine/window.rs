@@ -97,7 +97,7 @@ impl Layout {
             outline: asked.outline,
             turn: asked.turn.filter(is_drawable),
             blend: asked.blend.filter(|blend| (0.0..=1.0).contains(&blend.opacity)),
-            filter: if is_local(&asked.filter) { css(&asked.filter, "") } else { String::new() },
+            filter: if calls_only(&asked.filter, &FILTERS) { css(&asked.filter, "") } else { String::new() },
             veils: asked.veils.iter().filter(|veil| is_tint(veil)).take(MAX_VEILS).cloned().collect(),
         }
     }
@@ -122,22 +122,24 @@ const COLOURS: [&str; 15] = [
     "color",
 ];
 
-/// Names nothing to fetch: not plainly, not by an escape.
-fn is_local(filter: &str) -> bool {
-    !filter.contains('\\') && !filter.to_ascii_lowercase().contains("url")
+/// Functions of `filter` that change colours and nothing else.
+const FILTERS: [&str; 7] =
+    ["brightness", "contrast", "grayscale", "hue-rotate", "invert", "saturate", "sepia"];
+
+/// Numbers, names and calls of these functions. Letters that could end a declaration, quote something or escape are not among it.
+fn calls_only(text: &str, functions: &[&str]) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || " ,.%()#+-/".contains(letter);
+    let ends_in_function = |before: &str| {
+        let name = before.rsplit(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).next();
+        name.is_some_and(|name| functions.contains(&name))
+    };
+    let calls = text.matches('(').count();
+    text.chars().all(plain) && text.split('(').take(calls).all(ends_in_function)
 }
 
 fn is_tint(veil: &message::Veil) -> bool {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || " ,.%()#+-/".contains(letter);
-    let is_function = |before: &str| {
-        let name = before.rsplit(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).next();
-        name.is_some_and(|name| COLOURS.contains(&name))
-    };
-    let functions = veil.background.matches('(').count();
-    let known = veil.background.split('(').take(functions).filter(|before| is_function(before)).count();
-    veil.background.chars().all(plain)
-        && veil.radius.chars().all(plain)
-        && known == functions
+    calls_only(&veil.background, &COLOURS)
+        && calls_only(&veil.radius, &[])
         && veil.background.len() + veil.radius.len() <= MAX_VEIL
         && (0.0..=1.0).contains(&veil.opacity)
 }
@@ -209,9 +211,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_fetches_nothing() {
-        assert!(is_local("blur(2px) grayscale(0.5)"));
-        assert!(!is_local("URL(https://example.com/f.svg#a)") && !is_local("\\75rl(#a)"));
+    fn filters_are_those_of_colours_and_fetch_nothing() {
+        assert!(calls_only("grayscale(0.5) hue-rotate(90deg)", &FILTERS) && calls_only("", &FILTERS));
+        for other in
+            ["blur(2px)", "URL(https://example.com/f.svg#a)", "\\75rl(#a)", "invert(1);x", "url(\"#a\")"]
+        {
+            assert!(!calls_only(other, &FILTERS), "{other}");
+        }
     }
 
     #[test]
