@@ -258,6 +258,8 @@ async function flushPicture(m) {
   // The seek ends before the picture can be read; in a hidden page no frame is told of.
   native.later(shown, 250);
   await frame;
+  // A frame is told of a few frames before it is on the screen, where the device's is meanwhile.
+  if (m.leaving) await new Promise((go) => { native.later(go, 80); });
 }
 
 function beginPending(b) {
