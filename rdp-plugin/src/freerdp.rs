@@ -230,8 +230,12 @@ pub unsafe extern "C" fn DVCPluginEntry(points: *mut EntryPoints) -> u32 {
         let socket = match socket_of(&arguments) {
             Ok(socket) => socket,
             Err(wrong) => {
-                let told = wrong.to_string_lossy();
-                writeln!(std::io::stderr(), "offstage: /dvc:offstage,{told}: not unix:/PATH, the plug-in does nothing").ok();
+                let told: String = wrong.to_string_lossy().chars().take(200).collect();
+                writeln!(
+                    std::io::stderr(),
+                    "offstage: /dvc:offstage,{told}: not unix:/PATH, the plug-in does nothing"
+                )
+                .ok();
                 return OK;
             }
         };
