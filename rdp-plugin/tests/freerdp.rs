@@ -1,10 +1,6 @@
 //! The plug-in as FreeRDP drives it: a FreeRDP of structures, and a client's socket.
 #![expect(unsafe_code, reason = "a C interface")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what goes wrong in a helper is a failure of its test"
-)]
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a helper is a failure of its test")]
 
 use std::ffi::CStr;
 use std::ffi::CString;
