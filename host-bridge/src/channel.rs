@@ -3,7 +3,9 @@
 //! Below a [`Channel`] lie ordered bytes and nothing more: message boundaries aren't kept, nothing limits a queue but the
 //! reader's pace, and the other end may be gone without a sign. Frames, credit and pings are the business of the ends.
 
+pub mod choice;
 pub mod unix;
+pub mod xrdp;
 
 use std::future::Future;
 use std::io;
@@ -11,6 +13,8 @@ use std::io;
 use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+
+use crate::channel::xrdp::XrdpError;
 
 /// Ordered bytes that may die silently, opened by the session's side, as often as needed.
 pub trait Channel: Send + Sync + 'static {
@@ -42,6 +46,9 @@ pub enum ChannelError {
     /// The other end runs as somebody else.
     #[error("the listener runs as user {uid}, not as {own}: {place}")]
     OtherUser { place: String, uid: u32, own: u32 },
+    /// xrdp doesn't open its channel.
+    #[error("{0}")]
+    Xrdp(XrdpError),
     /// The client closed the channel.
     #[error("the client closed the channel")]
     Closed,
@@ -57,6 +64,7 @@ impl ChannelError {
         match self {
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
+            Self::Xrdp(error) => error.code(),
             Self::Closed => ErrorCode::LINK_CLOSED,
             Self::Failed(_) => ErrorCode::LINK_DEAD,
         }

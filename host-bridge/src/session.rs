@@ -12,6 +12,7 @@ pub fn session_info() -> SessionInfo {
         session_type: session_type(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
             .to_owned(),
         browser_pid: rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs()),
+        ..SessionInfo::default()
     }
 }
 

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// Names the client that a bridge connects to, and so the path at which that client listens.
 pub const SOCKET_VARIABLE: &str = "OFFSTAGE_SOCKET";
 
+/// The dynamic virtual channel that the session's side opens and the device's plug-in listens on.
+pub const DVC_NAME: &str = "OFFSTAGE";
+
 /// What the choice depends on. Empty values count as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SocketChoice<'a> {

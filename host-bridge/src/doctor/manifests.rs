@@ -111,6 +111,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::channel::choice::Given;
+    use crate::channel::choice::choose;
     use crate::doctor::Status;
     use crate::install::manifest::ExtensionId;
 
@@ -130,7 +132,7 @@ mod tests {
                 scopes: vec![Scope::Profile(dir.path().to_owned())],
                 browsers: Vec::new(),
                 extensions: vec![ExtensionId::product()],
-                socket: PathBuf::new(),
+                choice: choose(&Given::default()),
                 root: dir.path().to_owned(),
             };
             Self { dir, questions }

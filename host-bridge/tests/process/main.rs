@@ -9,3 +9,4 @@ mod host;
 mod install;
 mod lifecycle;
 mod malformed;
+mod xrdp;

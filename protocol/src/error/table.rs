@@ -69,6 +69,21 @@ table! {
     1017 INTERNAL:
         "Offstage made a mistake of its own.",
         "Report it with the logs.";
+    1018 RDP_CLIENT_MISSING:
+        "No remote desktop client is connected to the session.",
+        "Connect to the session again; Offstage goes on by itself.";
+    1019 RDP_PLUGIN_MISSING:
+        "The remote desktop client on your device runs without Offstage's plug-in.",
+        "Install Offstage's plug-in on your device, and start the remote desktop client with it.";
+    1020 RDP_CHANNEL_REFUSED:
+        "The remote desktop client refuses Offstage's channel.",
+        "Close the remote desktop client and connect again; if it happens again, report it with the detail.";
+    1021 RDP_ANSWER_CUT:
+        "xrdp's channel service broke off in the middle of its answer.",
+        "Nothing to do; Offstage tries again. If it happens often, look into xrdp-chansrv's log.";
+    1022 XRDP_UNREACHABLE:
+        "xrdp's channel service can't be reached in this session.",
+        "Check that xrdp-chansrv runs in the session, and that the browser is none of a sandbox (flatpak, snap).";
 
     // 11xx: the bridge and native messaging.
     1101 BRIDGE_NOT_INSTALLED:
