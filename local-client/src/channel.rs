@@ -1,13 +1,28 @@
 //! Ways on which sessions reach this client: ordered bytes that may end silently.
 
-use tokio::sync::mpsc;
-
+pub mod connect;
 pub mod unix;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Bytes are read in pieces of at most this size.
 pub const READ_SIZE: usize = 64 * 1024;
 /// Pieces that wait to be written; the mux keeps what comes before them.
 pub const QUEUED_WRITES: usize = 4;
+/// How long the last bytes of a closing channel are waited for.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Who is at the other end of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,4 +48,103 @@ pub enum ChannelEvent {
     Gone {
         connection: u64,
     },
+}
+
+/// What all listeners have in common: where their events go, and the numbers of their connections.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    events: mpsc::Sender<ChannelEvent>,
+    drained: Arc<Notify>,
+    last: Arc<AtomicU64>,
+}
+
+impl Channels {
+    /// `drained` is notified when bytes have left for a peer.
+    #[must_use]
+    pub fn new(events: mpsc::Sender<ChannelEvent>, drained: Arc<Notify>) -> Self {
+        Self { events, drained, last: Arc::default() }
+    }
+
+    /// Whether nobody takes the events any more.
+    #[must_use]
+    pub fn are_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Tells of a new connection; what is returned carries its bytes until it ends, or until `end` does. `None` if nobody wants to know.
+    pub async fn open<R, W, E>(
+        &self,
+        peer: Peer,
+        reader: R,
+        writer: W,
+        end: E,
+    ) -> Option<impl Future<Output = ()> + Send + use<R, W, E>>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+        E: Future<Output = ()> + Send + 'static,
+    {
+        let connection = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let (sender, queue) = mpsc::channel(QUEUED_WRITES);
+        self.events.send(ChannelEvent::Opened { connection, peer, sender }).await.ok()?;
+        Some(self.clone().carry(connection, reader, writer, queue, end))
+    }
+
+    async fn carry<R, W>(
+        self,
+        connection: u64,
+        mut reader: R,
+        mut writer: W,
+        mut queue: mpsc::Receiver<Vec<u8>>,
+        end: impl Future<Output = ()>,
+    ) where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        tokio::pin!(end);
+        let mut reading = tokio::spawn({
+            let events = self.events.clone();
+            async move {
+                let mut buffer = vec![0; READ_SIZE];
+                while let Ok(read) = reader.read(&mut buffer).await {
+                    if read == 0 {
+                        break;
+                    }
+                    let bytes = buffer.iter().take(read).copied().collect();
+                    if events.send(ChannelEvent::Bytes { connection, bytes }).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        loop {
+            tokio::select! {
+                bytes = queue.recv() => {
+                    let Some(bytes) = bytes else {
+                        // We are done: what was written still has to arrive.
+                        timeout(CLOSE_LIMIT, writer.shutdown()).await.ok();
+                        break;
+                    };
+                    self.drained.notify_one();
+                    // A peer that does not read stops here; the mux finds it dead.
+                    let written = tokio::select! {
+                        written = async {
+                            writer.write_all(&bytes).await?;
+                            // TLS keeps what the socket doesn't take at once.
+                            writer.flush().await
+                        } => written.is_ok(),
+                        _ = &mut reading => false,
+                        () = &mut end => false,
+                    };
+                    if !written {
+                        break;
+                    }
+                }
+                _ = &mut reading => break,
+                () = &mut end => break,
+            }
+        }
+        reading.abort();
+        self.events.send(ChannelEvent::Gone { connection }).await.ok();
+    }
 }

@@ -71,6 +71,10 @@ enum Command {
 struct RunArgs {
     #[command(flatten)]
     places: Places,
+    /// Connect to this unix socket as well, whenever another program of yours listens on it and forwards a session: the pipe proxy of
+    /// an IronRDP client, or a tunnel. May be repeated.
+    #[arg(long, value_name = "PATH")]
+    connect: Vec<PathBuf>,
     /// The engine's own profile folder; nothing of your browser's is touched.
     #[arg(long, value_name = "DIR")]
     profile: Option<PathBuf>,
@@ -257,6 +261,7 @@ impl RunArgs {
         }
         RunConfig {
             socket: self.places.socket(),
+            connect: self.connect,
             stage_folder: self.places.stage_folder(),
             engine: EngineConfig {
                 program: self.places.engine(),
@@ -310,6 +315,15 @@ mod tests {
             panic!("not run");
         };
         assert_eq!(args.engine_arg, ["--mute-audio", "--x"]);
+    }
+
+    #[test]
+    fn sockets_to_connect_to_may_be_repeated() {
+        let cli = Cli::parse_from(["offstage-client", "run", "--connect", "/a", "--connect=/b"]);
+        let Command::Run(args) = cli.command else {
+            panic!("not run");
+        };
+        assert_eq!(args.config(Logs::default()).connect, [Path::new("/a"), Path::new("/b")]);
     }
 
     #[test]

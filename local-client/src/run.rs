@@ -22,11 +22,14 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
 use crate::channel::ChannelEvent;
+use crate::channel::Channels;
 use crate::channel::READ_SIZE;
+use crate::channel::connect::Connector;
 use crate::channel::unix::ListenError;
 use crate::channel::unix::Listener;
 use crate::client::Client;
@@ -93,6 +96,8 @@ impl Windows {
 #[derive(Debug, Clone)]
 pub struct RunConfig {
     pub socket: PathBuf,
+    /// Sockets that other programs listen on and forward sessions to.
+    pub connect: Vec<PathBuf>,
     pub stage_folder: PathBuf,
     pub engine: EngineConfig,
     pub windows: Windows,
@@ -159,7 +164,13 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         tokio::spawn(supervisor::supervise(config.engine, server.clone(), wishes_seen, engine_sender))
     });
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
-    let channel = tokio::spawn(listener.run(channel_sender, Arc::clone(&drained)));
+    let channels = Channels::new(channel_sender, Arc::clone(&drained));
+    let connectors: Vec<_> = config
+        .connect
+        .into_iter()
+        .map(|path| tokio::spawn(Connector::new(path).run(channels.clone())))
+        .collect();
+    let channel = tokio::spawn(listener.run(channels));
 
     let mut client = Client::new();
     client.set_secret(&secret);
@@ -235,6 +246,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     }
     tracing::info!("ending");
     channel.abort();
+    connectors.iter().for_each(JoinHandle::abort);
     driver.wishes.send_modify(|wishes| wishes.end = true);
     driver.client.shut_down();
     driver.pump();

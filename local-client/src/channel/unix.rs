@@ -8,27 +8,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use crate::channel::ChannelEvent;
+use crate::channel::Channels;
 use crate::channel::Peer;
-use crate::channel::QUEUED_WRITES;
-use crate::channel::READ_SIZE;
 
 /// How far up the process tree the browser is looked for: a wrapper or two may lie in between.
 const MAX_ANCESTORS: usize = 4;
-/// How long the last bytes of a closing channel are waited for.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the socket can't be listened on.
 #[derive(Debug, Error)]
@@ -79,10 +69,7 @@ impl Listener {
     }
 
     /// Accepts peers until the receiver of the events is gone.
-    ///
-    /// `drained` is notified when bytes have left for a peer.
-    pub async fn run(self, events: mpsc::Sender<ChannelEvent>, drained: Arc<Notify>) {
-        let mut connection = 0;
+    pub async fn run(self, channels: Channels) {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -97,12 +84,11 @@ impl Listener {
                 tracing::warn!("refused a peer of another user");
                 continue;
             };
-            connection += 1;
-            let (sender, queue) = mpsc::channel(QUEUED_WRITES);
-            if events.send(ChannelEvent::Opened { connection, peer, sender }).await.is_err() {
+            let (reader, writer) = stream.into_split();
+            let Some(served) = channels.open(peer, reader, writer, std::future::pending()).await else {
                 return;
-            }
-            tokio::spawn(serve(connection, stream, queue, events.clone(), Arc::clone(&drained)));
+            };
+            tokio::spawn(served);
         }
     }
 }
@@ -124,54 +110,6 @@ fn check_folder(folder: &Path) -> Result<(), ListenError> {
     let own = data.uid() == rustix::process::geteuid().as_raw();
     let sticky = mode & 0o1000 != 0;
     if (own && mode & 0o022 == 0) || sticky { Ok(()) } else { Err(ListenError::UnsafeFolder) }
-}
-
-async fn serve(
-    connection: u64,
-    stream: UnixStream,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    events: mpsc::Sender<ChannelEvent>,
-    drained: Arc<Notify>,
-) {
-    let (mut reader, mut writer) = stream.into_split();
-    let mut reading = tokio::spawn({
-        let events = events.clone();
-        async move {
-            let mut buffer = vec![0; READ_SIZE];
-            while let Ok(read) = reader.read(&mut buffer).await {
-                if read == 0 {
-                    break;
-                }
-                let bytes = buffer.iter().take(read).copied().collect();
-                if events.send(ChannelEvent::Bytes { connection, bytes }).await.is_err() {
-                    break;
-                }
-            }
-        }
-    });
-    loop {
-        tokio::select! {
-            bytes = queue.recv() => {
-                let Some(bytes) = bytes else {
-                    // We are done: what was written still has to arrive.
-                    timeout(CLOSE_LIMIT, writer.shutdown()).await.ok();
-                    break;
-                };
-                drained.notify_one();
-                // A peer that does not read stops here; the mux finds it dead.
-                let written = tokio::select! {
-                    written = writer.write_all(&bytes) => written.is_ok(),
-                    _ = &mut reading => false,
-                };
-                if !written {
-                    break;
-                }
-            }
-            _ = &mut reading => break,
-        }
-    }
-    reading.abort();
-    events.send(ChannelEvent::Gone { connection }).await.ok();
 }
 
 /// The peer, if it runs as the same user.
@@ -212,7 +150,15 @@ fn parse_parent(stat: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::Notify;
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::channel::ChannelEvent;
 
     #[test]
     fn reads_the_parent_whatever_the_name_is() {
@@ -266,7 +212,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("client.sock");
         let (events, mut received) = mpsc::channel(4);
-        let running = tokio::spawn(Listener::bind(&path).unwrap().run(events, Arc::new(Notify::new())));
+        let running =
+            tokio::spawn(Listener::bind(&path).unwrap().run(Channels::new(events, Arc::new(Notify::new()))));
         let mut peer = UnixStream::connect(&path).await.unwrap();
         let Some(ChannelEvent::Opened { sender, .. }) = received.recv().await else {
             panic!("not opened");
