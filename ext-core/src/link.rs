@@ -64,6 +64,7 @@ pub struct DeviceLink {
     reader: FrameReader,
     bridge_sequence: u32,
     bridge_version: Option<String>,
+    channel: String,
     mux: Option<Mux>,
     client_version: Option<String>,
     client_features: Vec<String>,
@@ -94,6 +95,7 @@ impl DeviceLink {
             reader: FrameReader::new(),
             bridge_sequence: 0,
             bridge_version: None,
+            channel: String::new(),
             mux: None,
             client_version: None,
             client_features: Vec::new(),
@@ -133,6 +135,12 @@ impl DeviceLink {
     #[must_use]
     pub fn versions(&self) -> (Option<&str>, Option<&str>, &str) {
         (self.bridge_version.as_deref(), self.client_version.as_deref(), &self.engine)
+    }
+
+    /// The way to the device that the bridge takes or tries, as in [`ChannelUp::kind`]; empty if it hasn't told.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        if self.port_open { &self.channel } else { "" }
     }
 
     /// Whether the client has named an optional ability.
@@ -359,6 +367,7 @@ impl DeviceLink {
     fn connect(&mut self) {
         self.reader = FrameReader::new();
         self.bridge_sequence = 0;
+        self.channel.clear();
         (self.watches, self.windows) = (false, None);
         self.port_open = true;
         self.actions.push_back(LinkAction::Connect);
@@ -394,6 +403,7 @@ impl DeviceLink {
                 }
             }
             BridgeKind::ChannelUp(up) => {
+                self.channel = up.kind;
                 self.lose(ErrorCode::DEVICE_NOT_READY);
                 let mut config = MuxConfig::of_component("extension", &self.version);
                 config.hello.epoch = up.epoch;
@@ -408,10 +418,8 @@ impl DeviceLink {
                 self.events.push_back(LinkEvent::Log { level: line.level, text });
             }
             BridgeKind::LogChunk(chunk) => self.events.push_back(LinkEvent::Collected(Part::Bridge, chunk)),
-            BridgeKind::Session(_)
-            | BridgeKind::LogControl(_)
-            | BridgeKind::Metrics(_)
-            | BridgeKind::WatchWindows(_) => {}
+            BridgeKind::Session(session) => self.channel = session.channel,
+            BridgeKind::LogControl(_) | BridgeKind::Metrics(_) | BridgeKind::WatchWindows(_) => {}
             BridgeKind::Windows(windows) => {
                 // One that was on its way when the watch ended says nothing any more.
                 if self.watches {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gloo::events::EventListener;
 use gloo::timers::future::TimeoutFuture;
 use js_sys::{Array, Object, Reflect};
-use offstage_view::{Feature, Numbers, View};
+use offstage_view::{Feature, View};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -227,8 +227,8 @@ impl Popup {
             self.set_hidden(part, !view.advanced);
         }
         self.set_text("host", &view.host);
-        if before.numbers != view.numbers {
-            self.fill("numbers", |list| self.rows(list, &numbers(&view.numbers)));
+        if before.numbers != view.numbers || before.channel != view.channel {
+            self.fill("numbers", |list| self.rows(list, &numbers(&view)));
         }
         if before.versions != view.versions {
             let rows: Vec<(String, String)> = view
@@ -354,7 +354,7 @@ fn object(entries: &[(&str, JsValue)]) -> JsValue {
     object.into()
 }
 
-fn numbers(numbers: &Numbers) -> Vec<(String, String)> {
+fn numbers(View { numbers, channel, .. }: &View) -> Vec<(String, String)> {
     let none = || "–".to_owned();
     let rows = [
         ("players", numbers.players.to_string()),
@@ -367,6 +367,7 @@ fn numbers(numbers: &Numbers) -> Vec<(String, String)> {
                 .map_or_else(none, |[half, most]| format!("{} / {}", milliseconds(half), milliseconds(most))),
         ),
         ("roundTrip", numbers.round_trip_us.map_or_else(none, milliseconds)),
+        ("channel", if channel.is_empty() { none() } else { channel.clone() }),
         ("sent", bytes(numbers.sent_bytes)),
         ("received", bytes(numbers.received_bytes)),
     ];

@@ -20,6 +20,8 @@ pub struct View {
     pub collecting: bool,
     pub versions: Vec<Version>,
     pub numbers: Numbers,
+    /// The session's way to the device: `unix`, `xrdp`…; empty while no bridge has told.
+    pub channel: String,
     pub settings: Vec<Shown>,
     pub problems: Vec<Wrong>,
 }

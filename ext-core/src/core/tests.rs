@@ -3,7 +3,7 @@
 use offstage_protocol::frame::BRIDGE_STREAM;
 use offstage_protocol::message::{
     BridgeKind, BridgeMessage, BufferChanged, ChannelDown, ChannelUp, DeviceChanged, FromDevice,
-    FromDeviceKind, Hello, PlayerFailed, PlayerState, ToDevice, ToDeviceKind, Tracks,
+    FromDeviceKind, Hello, PlayerFailed, PlayerState, SessionInfo, ToDevice, ToDeviceKind, Tracks,
 };
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
@@ -22,6 +22,15 @@ mod leaving;
 mod pausing;
 mod sites;
 mod windows;
+
+#[test]
+fn the_window_tells_which_way_the_session_takes() {
+    let mut world = World::ready();
+    assert_eq!(world.core.view(1).channel, "unix", "as the channel that came up says");
+    let session = SessionInfo { channel: "xrdp".into(), ..SessionInfo::default() };
+    world.bridge(BridgeKind::Session(session));
+    assert_eq!(world.core.view(1).channel, "xrdp");
+}
 
 #[test]
 fn a_page_that_is_not_covered_is_grey_and_nothing_is_registered_for_it() {

@@ -101,6 +101,7 @@ impl Core {
                 sent_bytes: self.link.sent,
                 received_bytes: self.link.received,
             },
+            channel: self.link.channel().to_owned(),
             settings: settings
                 .effective()
                 .map(|row| Shown {
