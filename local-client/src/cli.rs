@@ -22,6 +22,7 @@ use crate::doctor;
 use crate::engine::supervisor::EngineConfig;
 use crate::fetch::guard::Network;
 use crate::fetch::guard::NotANetwork;
+use crate::freerdp;
 use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
@@ -59,6 +60,8 @@ enum Command {
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
     Doctor(DoctorArgs),
+    /// The plug-in for FreeRDP's clients, by which sessions of xrdp reach this device through the RDP connection.
+    Freerdp(FreerdpArgs),
     /// Write the manual pages into a folder, as packages have them.
     #[command(hide = true)]
     Man {
@@ -132,6 +135,28 @@ struct DoctorArgs {
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct FreerdpArgs {
+    #[command(subcommand)]
+    action: FreerdpAction,
+    /// The folder that stands for /.
+    #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+    root: PathBuf,
+    /// The plug-in's file [default: beside this program, else `../lib/offstage-client/liboffstage_rdp_plugin.so`]
+    #[arg(long, value_name = "FILE", global = true)]
+    plugin: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum FreerdpAction {
+    /// Put it where each FreeRDP (2 and 3) of this machine looks for plug-ins; needs root as a rule.
+    Install,
+    /// Take it away.
+    Uninstall,
+    /// Say where it is.
+    Status,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +251,16 @@ pub fn main() -> anyhow::Result<()> {
                 std::process::exit(1);
             }
             Ok(())
+        }
+        Command::Freerdp(args) => {
+            let plugin =
+                args.plugin.unwrap_or_else(|| freerdp::built(&std::env::current_exe().unwrap_or_default()));
+            let told = match args.action {
+                FreerdpAction::Install => freerdp::install(&args.root, &plugin),
+                FreerdpAction::Uninstall => freerdp::uninstall(&args.root),
+                FreerdpAction::Status => freerdp::status(&args.root, &plugin),
+            }?;
+            Ok(write!(std::io::stdout().lock(), "{told}")?)
         }
         Command::Man { dir } => {
             Ok(clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), dir)?)

@@ -23,6 +23,7 @@ use x11rb::protocol::shape;
 
 use crate::cli::Places;
 use crate::engine;
+use crate::freerdp;
 use crate::policy;
 use crate::policy::Policy;
 use crate::policy::Sources;
@@ -67,6 +68,8 @@ pub(crate) async fn examine(places: &Places) -> Vec<Finding> {
     findings.extend(display_findings());
     findings.push(socket_finding(&places.socket()));
     findings.push(stage_finding(&places.stage_folder()));
+    let plugin = freerdp::built(&std::env::current_exe().unwrap_or_default());
+    findings.extend(plugin_findings(Path::new("/"), &plugin));
     findings.extend(logs::folder().map(|folder| folder_finding("log files", &folder)));
     findings.extend(metrics::folder().map(|folder| folder_finding("counters", &folder)));
     findings
@@ -213,6 +216,28 @@ fn stage_finding(folder: &Path) -> Finding {
         let detail = format!("{} lacks {}", folder.display(), missing.join(", "));
         Finding::bad("stage", ErrorCode::STAGE_FILES_MISSING, detail)
     }
+}
+
+/// The plug-in for FreeRDP, where that is installed. Not everybody needs one.
+fn plugin_findings(root: &Path, plugin: &Path) -> Vec<Finding> {
+    let bytes = std::fs::read(plugin).ok();
+    let finding = |place: freerdp::Place| {
+        let subject = "FreeRDP plug-in";
+        let state = place.state(bytes.as_deref());
+        let detail = format!("FreeRDP {}: {}: {state}", place.version, place.file.display());
+        match state {
+            freerdp::State::Installed => Finding::good(subject, detail),
+            freerdp::State::Missing => {
+                Finding::good(subject, format!("{detail} (`offstage-client freerdp install`)"))
+            }
+            freerdp::State::Different => Finding::bad(
+                subject,
+                ErrorCode::CONFIG_INVALID,
+                format!("{detail}; `offstage-client freerdp install`"),
+            ),
+        }
+    };
+    freerdp::Place::find(root).into_iter().map(finding).collect()
 }
 
 /// For people.

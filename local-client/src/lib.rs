@@ -2,7 +2,7 @@
 //! page shows it.
 //!
 //! [`client`] decides and does no I/O; [`channel`] brings sessions, [`engine`] runs the device's own
-//! browser, [`policy`] says what this device allows, [`fetch`] what it may fetch by itself, [`stage_server`] serves the page that plays in it, [`window`] places the pictures, [`run`]
+//! browser, [`policy`] says what this device allows, [`fetch`] what it may fetch by itself, [`stage_server`] serves the page that plays in it, [`freerdp`] installs the plug-in of a remote desktop's client, [`window`] places the pictures, [`run`]
 //! ties them together.
 
 pub mod channel;
@@ -11,6 +11,7 @@ pub mod client;
 pub mod doctor;
 pub mod engine;
 pub mod fetch;
+pub mod freerdp;
 pub mod policy;
 mod questions;
 pub mod run;

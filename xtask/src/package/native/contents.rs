@@ -54,6 +54,8 @@ doesn't want it turns it off in the desktop's settings for programs that start b
 It listens on a socket of the person who runs it and, for its own browser engine, on a port that only this machine reaches. It fetches
 nothing by itself unless the device's settings or OFFSTAGE_FETCH=device say so.
 
+The plug-in by which FreeRDP's clients bring sessions of xrdp here is in FreeRDP's folders already: xfreerdp /v:HOST /dvc:offstage
+
 What this device does for sessions is a matter of /etc/offstage/client.json (for everybody) and ~/.config/offstage/client.json (for one person);
 examples/client.json is one, and client.schema.json beside it says what may be in it. Neither file is made by the package.
 `offstage-client doctor` says what is missing. Install it on the device that people sit at, not in the sessions they connect to.
@@ -90,6 +92,17 @@ pub(super) fn client(workspace: &Workspace) -> Result<Package> {
         let icon = workspace.path(&format!("www/icons/ready-{size}.png"));
         let bytes = std::fs::read(&icon).with_context(|| format!("cannot read {}", icon.display()))?;
         tree.add(format!("usr/share/icons/hicolor/{size}x{size}/apps/offstage-client.png"), bytes);
+    }
+    let plugin = built(workspace, "liboffstage_rdp_plugin.so");
+    let plugin = std::fs::read(&plugin)
+        .with_context(|| format!("{} is not there: leave --no-build away", plugin.display()))?;
+    let triplet = output(Command::new("dpkg-architecture").args(["-q", "DEB_HOST_MULTIARCH"]))?;
+    for version in [2, 3] {
+        // Nobody but FreeRDP looks there, and either version may be installed later.
+        tree.add(
+            format!("usr/lib/{}/freerdp{version}/liboffstage-client.so", triplet.trim()),
+            plugin.clone(),
+        );
     }
     tree.add("usr/share/applications/offstage-client.desktop", desktop_entry().into_bytes());
     // With the desktop, not as a unit of the user's service manager: the client needs the desktop's display and dies with it, and
