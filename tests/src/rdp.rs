@@ -1,7 +1,8 @@
 //! A machine that people reach by RDP: xrdp with a session of Xorg's, and FreeRDP's client with the plug-in on the device's screen.
 //!
 //! Needs root, as a login does. All of it lives in namespaces of its own (namespaces(7)): xrdp's settings, its user, what is in /run and
-//! the plug-in's folder are seen by nobody else, nothing of the machine's is changed, and all processes end with the first of them.
+//! the plug-in's folder are seen by nobody else, nothing of the machine's is changed but for an empty folder that FreeRDP looks into, and
+//! all processes end with the first of them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,6 +12,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -72,7 +74,6 @@ pub fn is_possible() -> bool {
 pub struct Server {
     process: Process,
     port: u16,
-    display: u16,
     uid: u32,
     password: String,
     folder: tempfile::TempDir,
@@ -100,7 +101,7 @@ impl Server {
             .args([xrdp_uid.to_string(), xrdp_gid.to_string()])
             .stderr(fs::File::create(folder.path().join("server.out"))?);
         let process = Process::spawn("xrdp", &mut server)?;
-        let server = Self { process, port, display, uid, password, folder };
+        let server = Self { process, port, uid, password, folder };
         let listens = || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok().map(drop));
         wait(listens).with_context(|| format!("xrdp does not listen: {}", server.logs()))?;
         Ok(server)
@@ -123,18 +124,21 @@ impl Server {
         prefix.extend(["env".to_owned(), "-i".to_owned()]);
         prefix.extend(self.environment()?);
         prefix.push(format!("HOME={home}"));
-        Ok(Elsewhere { prefix, display: self.display(), uid: self.uid })
+        Ok(Elsewhere { prefix, display: self.display()?, uid: self.uid })
     }
 
-    /// The session's display.
-    #[must_use]
-    pub fn display(&self) -> String {
-        format!(":{}.0", self.display)
+    /// The session's display. Another may have taken the number that xrdp was to begin at.
+    pub fn display(&self) -> Result<String> {
+        let variables = self.environment()?;
+        let display = variables.iter().find_map(|variable| variable.strip_prefix("DISPLAY="));
+        Ok(display.context("the session has no display")?.to_owned())
     }
 
     /// Opens a dynamic virtual channel as a program of the session does, once xrdp lets it.
     pub fn open_channel(&self) -> Result<UnixStream> {
-        let name = format!("xrdp/sockdir/xrdpapi_{}", self.display);
+        let display = self.display()?;
+        let number = display.trim_start_matches(':').split('.').next().unwrap_or_default();
+        let name = format!("xrdp/sockdir/xrdpapi_{number}");
         let socket = PathBuf::from(format!("/proc/{}/root/run", self.first_process()?)).join(name);
         wait(|| Ok(open_channel(&socket).ok()))
             .with_context(|| format!("no channel by {}: {}", socket.display(), self.logs()))
@@ -226,7 +230,7 @@ impl Viewer {
 
     /// Connects, after it was closed, and waits for its window.
     pub fn open(&mut self) -> Result<()> {
-        // A mount needs a place; an empty folder there changes nothing.
+        // A mount needs a place. It stays, empty: taking it away would end the mounts of others that are at it.
         let addins = addin_folder();
         fs::create_dir_all(&addins)?;
         let log =
@@ -260,14 +264,6 @@ impl Viewer {
             let log = fs::read_to_string(self.folder.path().join("xfreerdp.log")).unwrap_or_default();
             format!("xfreerdp shows no window: {log}")
         })
-    }
-}
-
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        self.process = None;
-        // Only if it is empty.
-        fs::remove_dir(addin_folder()).ok();
     }
 }
 
@@ -315,8 +311,10 @@ fn free_display() -> Result<u16> {
         !Path::new(&format!("/tmp/.X11-unix/X{number}")).exists()
             && !Path::new(&format!("/tmp/.X{number}-lock")).exists()
     };
-    // Two that start at the same time begin at different numbers.
-    let first = FIRST_DISPLAY + u16::try_from(std::process::id() % 200)?;
+    // Those that start at the same time begin at different numbers.
+    static STARTED: AtomicU16 = AtomicU16::new(0);
+    let own = STARTED.fetch_add(1, Ordering::Relaxed) % 100 * 10;
+    let first = FIRST_DISPLAY + u16::try_from(std::process::id() % 200)? + own;
     (first..first + 200).find(is_free).context("no display's number is free")
 }
 

@@ -64,7 +64,7 @@ fn a_channel_reaches_the_clients_socket_and_again_after_a_new_connection() {
     println!("round trip: {:?}, the slowest of 200 {:?}", took[100], took[199]);
     drop(client);
 
-    // Both directions at once, in a window of 64 KiB.
+    // In a window of 64 KiB, there and back.
     let mut writer = channel.try_clone().unwrap();
     let began = Instant::now();
     let piece: Vec<u8> = (0..64 * 1024).map(|index: u32| index.to_le_bytes()[0]).collect();
