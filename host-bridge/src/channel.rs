@@ -3,7 +3,12 @@
 //! Below a [`Channel`] lie ordered bytes and nothing more: message boundaries aren't kept, nothing limits a queue but the
 //! reader's pace, and the other end may be gone without a sign. Frames, credit and pings are the business of the ends.
 
+pub mod choice;
+#[cfg(windows)]
+pub mod pipe;
+#[cfg(unix)]
 pub mod unix;
+pub mod wts;
 
 use std::future::Future;
 use std::io;
@@ -11,6 +16,16 @@ use std::io;
 use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+
+/// The way to a client on the same machine.
+#[cfg(windows)]
+pub use pipe as local;
+#[cfg(windows)]
+pub use pipe::PipeChannel as LocalChannel;
+#[cfg(unix)]
+pub use unix as local;
+#[cfg(unix)]
+pub use unix::UnixChannel as LocalChannel;
 
 /// Ordered bytes that may die silently, opened by the session's side, as often as needed.
 pub trait Channel: Send + Sync + 'static {
@@ -40,8 +55,11 @@ pub enum ChannelError {
     #[error("{error}: {place}")]
     Unreachable { place: String, error: io::Error },
     /// The other end runs as somebody else.
-    #[error("the listener runs as user {uid}, not as {own}: {place}")]
-    OtherUser { place: String, uid: u32, own: u32 },
+    #[error("the listener runs as user {user}, not as {own}: {place}")]
+    OtherUser { place: String, user: String, own: String },
+    /// The remote desktop's service doesn't open the channel: there is no plug-in at the other end, or policy forbids it.
+    #[error("the remote desktop's channel {name} can't be opened: {error}")]
+    Refused { name: String, error: io::Error },
     /// The client closed the channel.
     #[error("the client closed the channel")]
     Closed,
@@ -58,7 +76,14 @@ impl ChannelError {
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
             Self::Closed => ErrorCode::LINK_CLOSED,
+            Self::Refused { .. } => ErrorCode::CHANNEL_REFUSED,
+            Self::Failed(error) if is_malformed(error) => ErrorCode::MALFORMED_CHANNEL_DATA,
             Self::Failed(_) => ErrorCode::LINK_DEAD,
         }
     }
+}
+
+/// Whether reading has ended because of what came.
+fn is_malformed(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<wts::HeaderError>())
 }

@@ -20,8 +20,7 @@ use offstage_protocol::message::Hello;
 
 use crate::bridge::BridgeConfig;
 use crate::channel::Channel as _;
-use crate::channel::unix::UnixChannel;
-use crate::channel::unix::path_from_environment;
+use crate::channel::choice::AnyChannel;
 use crate::doctor;
 use crate::doctor::Questions;
 use crate::install;
@@ -32,7 +31,6 @@ use crate::install::manifest::ExtensionId;
 use crate::install::manifest::HostManifest;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
-use crate::install::places::folders;
 
 /// The session's native end of Offstage.
 ///
@@ -152,10 +150,6 @@ impl Places {
             None => Scope::user(),
         }
     }
-
-    fn folders(&self) -> Result<Vec<PathBuf>, InstallError> {
-        Ok(folders(&self.scope()?, self.browsers()))
-    }
 }
 
 impl Extensions {
@@ -203,12 +197,12 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
                 None => install::program_path(&env::current_exe()?)?,
             };
             let manifest = HostManifest::new(program, extensions.all());
-            tell(&install::install(&places.folders()?, &manifest))
+            tell(&install::introduce(&places.scope()?, places.browsers(), &manifest))
         }
         Subcommands::Uninstall { places, program } => {
             let program = program.map_or_else(env::current_exe, Ok)?;
-            let program = program.canonicalize().unwrap_or(program);
-            tell(&install::uninstall(&places.folders()?, &program))
+            let program = install::program_path(&program).unwrap_or(program);
+            tell(&install::forget(&places.scope()?, places.browsers(), &program))
         }
         Subcommands::Doctor { places, extensions, socket, json } => {
             let machine = Scope::Machine(places.root.clone());
@@ -219,7 +213,7 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
                 scopes: if matches!(scope, Scope::User(_)) { vec![scope, machine] } else { vec![scope] },
                 browsers: places.browsers().to_vec(),
                 extensions: extensions.all(),
-                socket: path_from_environment(socket.as_deref()),
+                channel: AnyChannel::choose(socket.as_deref()),
                 root: places.root.clone(),
             };
             let answers = doctor::examine(&questions);
@@ -239,7 +233,7 @@ fn run(socket: Option<OsString>) -> Result<bool, CommandError> {
     let stdio = crate::io::stdio::take_stdio()?;
     let lines = crate::io::logs::LogLines::default();
     let logs = offstage_support::logs::start("bridge", true, lines.clone());
-    let channel = UnixChannel::new(path_from_environment(socket.as_deref()));
+    let channel = AnyChannel::choose(socket.as_deref());
     let session = crate::session::session_info();
     let mut features = vec![FEATURE_LOGS.to_owned()];
     if crate::windows::is_there(session.browser_pid) {

@@ -5,13 +5,13 @@ mod client;
 mod manifests;
 mod policy;
 
-use std::env;
 use std::path::Path;
 use std::path::PathBuf;
 
 use offstage_protocol::error::ErrorCode;
 use serde::Serialize;
 
+use crate::channel::choice::AnyChannel;
 use crate::install::manifest::ExtensionId;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
@@ -27,8 +27,8 @@ pub struct Questions {
     pub browsers: Vec<Browser>,
     /// Extensions that have to be allowed.
     pub extensions: Vec<ExtensionId>,
-    /// The client's socket.
-    pub socket: PathBuf,
+    /// The way to the client.
+    pub channel: AnyChannel,
     /// Root of the file system, for policies and programs of browsers.
     pub root: PathBuf,
 }
@@ -74,7 +74,7 @@ pub fn examine(questions: &Questions) -> Vec<Answer> {
     answers.extend(manifests::examine(questions));
     answers.extend(policy::examine(questions));
     answers.push(examine_session());
-    answers.extend(client::examine(&questions.socket));
+    answers.extend(client::examine(&questions.channel));
     answers.extend(offstage_support::logs::folder().map(|folder| examine_folder("log files", &folder)));
     answers.extend(offstage_support::metrics::folder().map(|folder| examine_folder("counters", &folder)));
     answers
@@ -162,15 +162,13 @@ fn examine_folder(subject: &str, folder: &Path) -> Answer {
 }
 
 fn examine_session() -> Answer {
-    let set = |name: &str| {
-        env::var(name).ok().filter(|value| !value.is_empty()).map(|value| format!("{name}={value}"))
-    };
-    let seen: Vec<_> = ["DISPLAY", "WAYLAND_DISPLAY", "XRDP_SESSION"].into_iter().filter_map(set).collect();
+    let seen = crate::session::signs_of_a_desktop();
     let kind = crate::session::session_info().session_type;
-    if seen.is_empty() {
+    if seen.is_empty() && cfg!(unix) {
         Answer::warn("session", ErrorCode::DISPLAY_MISSING, "neither DISPLAY nor WAYLAND_DISPLAY is set here")
     } else {
-        Answer::ok("session", format!("{kind}, {}", seen.join(", ")))
+        let seen = seen.iter().map(|sign| format!(", {sign}"));
+        Answer::ok("session", std::iter::once(kind).chain(seen).collect::<String>())
     }
 }
 

@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(socket_path(choice), Path::new(expected));
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_flag_wins_then_the_variable_then_the_runtime_directory() {
         check("/a.sock", "/b.sock", "/run/user/1000", "/a.sock");

@@ -1,5 +1,6 @@
 //! What the programs need of Windows and the standard library doesn't have, behind safe functions.
 
+pub mod overlapped;
 pub mod registry;
 pub mod user;
 

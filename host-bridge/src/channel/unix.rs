@@ -26,6 +26,11 @@ impl UnixChannel {
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Channel for UnixChannel {
@@ -66,7 +71,8 @@ pub fn check_peer(stream: &impl AsFd, path: &Path) -> Result<(), ChannelError> {
     if peer.uid == own {
         Ok(())
     } else {
-        Err(ChannelError::OtherUser { place: place(path), uid: peer.uid.as_raw(), own: own.as_raw() })
+        let (user, own) = (peer.uid.as_raw().to_string(), own.as_raw().to_string());
+        Err(ChannelError::OtherUser { place: place(path), user, own })
     }
 }
 

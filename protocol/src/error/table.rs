@@ -69,6 +69,12 @@ table! {
     1017 INTERNAL:
         "Offstage made a mistake of its own.",
         "Report it with the logs.";
+    1030 CHANNEL_REFUSED:
+        "The remote desktop did not open Offstage's channel to your device.",
+        "Install Offstage's plug-in on your device and connect again; a group policy may forbid plug-ins.";
+    1031 MALFORMED_CHANNEL_DATA:
+        "The remote desktop's channel delivered data that can't be read.",
+        "Nothing to do; Offstage reconnects by itself. If it happens again, report it with the logs.";
 
     // 11xx: the bridge and native messaging.
     1101 BRIDGE_NOT_INSTALLED:

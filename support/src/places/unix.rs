@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::absolute;
 
 pub(super) fn state() -> Option<PathBuf> {
-    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("offstage"))
 }
 

@@ -75,7 +75,15 @@ pub fn text(root: Root, key: &str, value: &str) -> io::Result<Option<String>> {
         // SAFETY: both names end with a zero; at most `bytes` bytes are written, which is the buffer's size.
         let error = unsafe {
             let (key, value) = (key.as_ptr(), value.as_ptr());
-            RegGetValueW(root.key(), key, value, RRF_RT_REG_SZ, null_mut(), text.as_mut_ptr().cast(), &raw mut bytes)
+            RegGetValueW(
+                root.key(),
+                key,
+                value,
+                RRF_RT_REG_SZ,
+                null_mut(),
+                text.as_mut_ptr().cast(),
+                &raw mut bytes,
+            )
         };
         match error {
             ERROR_SUCCESS => {
@@ -100,7 +108,15 @@ pub fn number(root: Root, key: &str, value: &str) -> io::Result<Option<u32>> {
     // SAFETY: both names end with a zero; at most four bytes are written, which is the number's size.
     let error = unsafe {
         let target = (&raw mut number).cast();
-        RegGetValueW(root.key(), key.as_ptr(), value.as_ptr(), RRF_RT_REG_DWORD, null_mut(), target, &raw mut bytes)
+        RegGetValueW(
+            root.key(),
+            key.as_ptr(),
+            value.as_ptr(),
+            RRF_RT_REG_DWORD,
+            null_mut(),
+            target,
+            &raw mut bytes,
+        )
     };
     match error {
         ERROR_SUCCESS => Ok(Some(number)),
@@ -114,15 +130,7 @@ pub fn number(root: Root, key: &str, value: &str) -> io::Result<Option<u32>> {
 /// # Errors
 /// If the key can't be read.
 pub fn texts(root: Root, key: &str) -> io::Result<Vec<String>> {
-    let name = wide(key);
-    let mut opened = null_mut();
-    // SAFETY: the name ends with a zero; the handle is written where it says.
-    match unsafe { RegOpenKeyExW(root.key(), name.as_ptr(), 0, KEY_QUERY_VALUE, &raw mut opened) } {
-        ERROR_SUCCESS => {}
-        ERROR_FILE_NOT_FOUND => return Ok(Vec::new()),
-        error => return Err(from(error)),
-    }
-    let opened = Key(opened);
+    let Some(opened) = open(root, key)? else { return Ok(Vec::new()) };
     let mut texts = Vec::new();
     for index in 0..MOST_VALUES {
         let mut name = [0_u16; MOST_NAME];
@@ -146,6 +154,12 @@ pub fn texts(root: Root, key: &str) -> io::Result<Vec<String>> {
         }
     }
     Ok(texts)
+}
+
+/// Whether there is such a key that this user may read.
+#[must_use]
+pub fn exists(root: Root, key: &str) -> bool {
+    open(root, key).is_ok_and(|key| key.is_some())
 }
 
 /// Writes a text, and makes its key; the key's default text if `value` is empty.
@@ -189,6 +203,17 @@ pub fn remove(root: Root, key: &str) -> io::Result<bool> {
     match unsafe { RegDeleteKeyExW(root.key(), key.as_ptr(), 0, 0) } {
         ERROR_SUCCESS => Ok(true),
         ERROR_FILE_NOT_FOUND => Ok(false),
+        error => Err(from(error)),
+    }
+}
+
+fn open(root: Root, key: &str) -> io::Result<Option<Key>> {
+    let name = wide(key);
+    let mut opened = null_mut();
+    // SAFETY: the name ends with a zero; the handle is written where it says.
+    match unsafe { RegOpenKeyExW(root.key(), name.as_ptr(), 0, KEY_QUERY_VALUE, &raw mut opened) } {
+        ERROR_SUCCESS => Ok(Some(Key(opened))),
+        ERROR_FILE_NOT_FOUND => Ok(None),
         error => Err(from(error)),
     }
 }

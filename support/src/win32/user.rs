@@ -4,7 +4,7 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::os::windows::io::AsRawHandle as _;
+use std::os::windows::io::AsRawHandle;
 use std::os::windows::io::FromRawHandle as _;
 use std::os::windows::io::OwnedHandle;
 use std::ptr::null_mut;
@@ -20,6 +20,7 @@ use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::Security::TOKEN_QUERY;
 use windows_sys::Win32::Security::TOKEN_USER;
 use windows_sys::Win32::Security::TokenUser;
+use windows_sys::Win32::System::Pipes::GetNamedPipeServerProcessId;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 use windows_sys::Win32::System::Threading::OpenProcess;
 use windows_sys::Win32::System::Threading::OpenProcessToken;
@@ -52,6 +53,19 @@ pub fn of_process(process: u32) -> io::Result<String> {
     // SAFETY: the handle was just opened and belongs to nobody else.
     let handle = unsafe { OwnedHandle::from_raw_handle(handle) };
     of_handle(handle.as_raw_handle())
+}
+
+/// The process that has made the pipe which this handle has been connected to.
+///
+/// # Errors
+/// What Windows says, for a handle of something else.
+pub fn server_of(pipe: &impl AsRawHandle) -> io::Result<u32> {
+    let mut process = 0;
+    // SAFETY: takes any handle and fails for one that is no pipe; the number is written where it says.
+    if unsafe { GetNamedPipeServerProcessId(pipe.as_raw_handle(), &raw mut process) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(process)
 }
 
 fn of_handle(process: HANDLE) -> io::Result<String> {
