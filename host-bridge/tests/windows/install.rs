@@ -35,9 +35,15 @@ fn words(text: &str) -> Vec<&str> {
 /// the machine's.
 #[test]
 fn keys_lead_to_the_manifest_and_go_again() {
+    let _alone = crate::alone();
     let (dir, program) = installed();
     let manifest = dir.path().join(FILE_NAME);
     let all = keys(&Browser::ALL);
+    // What a run that failed has left.
+    for key in &all {
+        registry::remove(Root::User, key).unwrap();
+        registry::remove(Root::Machine, key).unwrap();
+    }
     for (root, scope) in [(Root::User, &[][..]), (Root::Machine, &["--system"][..])] {
         let (output, text) = run(&program, &[&["install"], scope].concat());
         assert!(output.status.success(), "{output:?}");

@@ -139,6 +139,7 @@ fn bridge() -> Command {
 /// shell as browsers do.
 #[test]
 fn frames_go_through_the_users_pipe_and_back() {
+    let _alone = crate::alone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut through_shell = Command::new("cmd.exe");
     through_shell.args(["/d", "/c"]).arg(env!("CARGO_BIN_EXE_offstage-bridge")).arg(ORIGIN);

@@ -21,10 +21,8 @@ use offstage_support::win32::overlapped::OverlappedFile;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
+use tokio::io::DuplexStream;
 use tokio::io::ReadBuf;
-use tokio::io::ReadHalf;
-use tokio::io::SimplexStream;
-use tokio::io::WriteHalf;
 use tokio::runtime::Runtime;
 use windows_sys::Win32::Foundation::DUPLICATE_SAME_ACCESS;
 use windows_sys::Win32::Foundation::DuplicateHandle;
@@ -92,8 +90,9 @@ impl Channel for WtsChannel {
 }
 
 fn start(shared: Arc<Shared>) -> io::Result<Link> {
-    let (from_device, mut to_runtime) = tokio::io::simplex(QUEUE);
-    let (from_runtime, to_device) = tokio::io::simplex(QUEUE);
+    // Of each pair one direction is used; dropping either end is what the other one notices.
+    let (from_device, mut to_runtime) = tokio::io::duplex(QUEUE);
+    let (from_runtime, to_device) = tokio::io::duplex(QUEUE);
     let failure = Failure::default();
     let (reading, told, runtime) = (Arc::clone(&shared), Arc::clone(&failure), small_runtime()?);
     thread::Builder::new().name("wts-read".to_owned()).spawn(move || {
@@ -119,7 +118,7 @@ fn small_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().build()
 }
 
-fn read_all(shared: &Shared, runtime: &Runtime, queue: &mut WriteHalf<SimplexStream>) -> io::Result<()> {
+fn read_all(shared: &Shared, runtime: &Runtime, queue: &mut DuplexStream) -> io::Result<()> {
     let mut pieces = Pieces::default();
     let mut read = vec![0; READ];
     loop {
@@ -136,7 +135,7 @@ fn read_all(shared: &Shared, runtime: &Runtime, queue: &mut WriteHalf<SimplexStr
     }
 }
 
-fn write_all(shared: &Shared, runtime: &Runtime, mut queue: ReadHalf<SimplexStream>) -> io::Result<()> {
+fn write_all(shared: &Shared, runtime: &Runtime, mut queue: DuplexStream) -> io::Result<()> {
     let mut bytes = vec![0; WRITE];
     loop {
         let length = runtime.block_on(queue.read(&mut bytes))?;
@@ -158,7 +157,7 @@ type Failure = Arc<Mutex<Option<io::Error>>>;
 
 /// The queue, whose end may have a reason.
 struct Reader {
-    queue: ReadHalf<SimplexStream>,
+    queue: DuplexStream,
     failure: Failure,
 }
 
