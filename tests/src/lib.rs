@@ -10,6 +10,7 @@ pub mod frame_number;
 pub mod geometry;
 pub mod lossy_path;
 pub mod process;
+pub mod rdp;
 pub mod remote_desktop;
 pub mod server;
 pub mod services;

@@ -4,7 +4,9 @@
 
 mod installation;
 
+use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,6 +61,19 @@ pub struct SessionOptions {
     pub client_args: Vec<String>,
     /// The bridge reaches the client over a line that a test can break: [`Session::link`].
     pub faulty_link: bool,
+    /// The browser runs in a session of another user's on this machine; the bridge finds its own way to the client.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Another user's session.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// The words before a program and its variables that start it there.
+    pub prefix: Vec<String>,
+    /// Its display.
+    pub display: String,
+    /// Its user.
+    pub uid: u32,
 }
 
 impl Default for SessionOptions {
@@ -80,6 +95,7 @@ impl Default for SessionOptions {
             client_display: None,
             client_args: Vec::new(),
             faulty_link: false,
+            elsewhere: None,
         }
     }
 }
@@ -132,6 +148,9 @@ impl Session {
         let screen = start_screen(&options)?;
         let display = match &screen {
             Some(screen) => Some(screen.display().to_owned()),
+            None if options.elsewhere.is_some() => {
+                options.elsewhere.as_ref().map(|other| other.display.clone())
+            }
             None if options.headless => None,
             None => std::env::var("DISPLAY").ok(),
         };
@@ -146,24 +165,39 @@ impl Session {
             Some(port) => port,
             None => free_port()?,
         };
-        let mut browser_command = browser_command(installation, &options, &profile, port, display.as_deref());
+        let mut variables: Vec<(String, OsString)> = Vec::new();
         if options.redirect {
-            install_bridge(installation, &profile, options.forced)?;
+            if options.elsewhere.is_none() {
+                variables.push(("OFFSTAGE_SOCKET".to_owned(), reached.into()));
+            }
+            for (name, file) in [("FILE", "bridge.log"), ("DIR", "logs")] {
+                variables.push((format!("OFFSTAGE_LOG_{name}"), folder.join(file).into()));
+            }
+            variables.push(("OFFSTAGE_METRICS_DIR".to_owned(), folder.join("metrics").into()));
+        }
+        let given = options.environment.iter().cloned();
+        variables.extend(given.map(|(name, value)| (name, value.into())));
+        let mut browser_command =
+            browser_command(installation, &options, &profile, port, display.as_deref(), variables);
+        if options.redirect {
+            let bridge =
+                options.elsewhere.as_ref().map(|_| copy_bridge(installation, &folder)).transpose()?;
+            install_bridge(
+                bridge.as_ref().unwrap_or(&installation.bridge),
+                installation,
+                &profile,
+                options.forced,
+            )?;
             pin_icon(installation, &profile)?;
             if !options.forced {
                 let extension = copy_extension(installation, &options, &folder)?;
                 browser_command.arg(format!("--load-extension={}", extension.display()));
             }
-            browser_command
-                .env("OFFSTAGE_SOCKET", &reached)
-                .env("OFFSTAGE_LOG_FILE", folder.join("bridge.log"))
-                .env("OFFSTAGE_LOG_DIR", folder.join("logs"))
-                .env("OFFSTAGE_METRICS_DIR", folder.join("metrics"));
         }
-        browser_command
-            .envs(options.environment.iter().cloned())
-            .args(&options.browser_args)
-            .arg("about:blank");
+        if let Some(other) = &options.elsewhere {
+            give(&profile, other.uid).context("cannot give the profile to the session's user")?;
+        }
+        browser_command.args(&options.browser_args).arg("about:blank");
         browser_command.stderr(log_file(&folder, "browser.log")?);
         let browser = Process::spawn("the browser", &mut browser_command)?;
         let cdp = Cdp::connect(port, START_TIMEOUT)
@@ -483,8 +517,27 @@ fn browser_command(
     profile: &Path,
     port: u16,
     display: Option<&str>,
+    variables: Vec<(String, OsString)>,
 ) -> Command {
-    let mut browser = command(&installation.browser);
+    let mut browser = match &options.elsewhere {
+        Some(other) => {
+            let mut words = other.prefix.iter();
+            let mut browser = command(words.next().map_or("env", String::as_str));
+            browser.args(words);
+            for (name, value) in variables {
+                let mut word = OsString::from(format!("{name}="));
+                word.push(value);
+                browser.arg(word);
+            }
+            browser.arg(&installation.browser);
+            browser
+        }
+        None => {
+            let mut browser = command(&installation.browser);
+            browser.envs(variables);
+            browser
+        }
+    };
     browser
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("--remote-debugging-port={port}"))
@@ -552,17 +605,36 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The bridge where another user may run it.
+fn copy_bridge(installation: &Installation, folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("offstage-bridge");
+    std::fs::copy(&installation.bridge, &copy).context("there is no bridge")?;
+    Ok(copy)
+}
+
+/// Gives a folder and all that is in it to another user.
+fn give(path: &Path, uid: u32) -> Result<()> {
+    lchown(path, Some(uid), Some(uid))?;
+    if std::fs::symlink_metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            // The client's engine is running: files of its profile come and go.
+            give(&entry?.path(), uid).ok();
+        }
+    }
+    Ok(())
+}
+
 /// Registers the native host for this profile alone, by the product's own installer.
-fn install_bridge(installation: &Installation, profile: &Path, other_id: bool) -> Result<()> {
+fn install_bridge(bridge: &Path, installation: &Installation, profile: &Path, other_id: bool) -> Result<()> {
     let others = if other_id { vec!["--extension-id", &installation.extension_id] } else { Vec::new() };
-    let output = Command::new(&installation.bridge)
+    let output = Command::new(bridge)
         .arg("install")
         .arg("--user-data-dir")
         .arg(profile)
         .args(others)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("cannot run {}", installation.bridge.display()))?;
+        .with_context(|| format!("cannot run {}", bridge.display()))?;
     if !output.status.success() {
         bail!("offstage-bridge install failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -13,7 +13,7 @@ use offstage_tests::session::Installation;
 use crate::run::{cargo, check, say};
 use crate::workspace::Workspace;
 
-/// Builds everything that runs: the programs, the extension for each browser, and the stage.
+/// Builds everything that runs: the programs, the plug-in for remote desktops, the extension for each browser, and the stage.
 ///
 /// Programs go where cargo puts them (target/debug, or target/release with --release). The rest goes to dist/: an unpacked
 /// extension per browser in dist/extension/, and in dist/stage/ the page that the device's engine runs. If CARGO_TARGET_DIR
@@ -44,14 +44,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<Installati
     Ok(Installation::new(&workspace.dist(), &programs, &workspace.extension_id()?))
 }
 
-/// The two programs.
+/// The two programs and the library.
 pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
-    let mut command = cargo(workspace);
-    command.args(["build", "--locked", "-p", "offstage-bridge", "-p", "offstage-client", "--bins"]);
-    if release {
-        command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+    let programs: &[&str] = &["-p", "offstage-bridge", "-p", "offstage-client", "--bins"];
+    for parts in [programs, &["-p", "offstage-rdp-plugin", "--lib"]] {
+        let mut command = cargo(workspace);
+        command.args(["build", "--locked"]).args(parts);
+        if release {
+            command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+        }
+        check(&mut command)?;
     }
-    check(&mut command)
+    Ok(())
 }
 
 /// The three modules and the folders around them.

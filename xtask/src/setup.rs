@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use offstage_tests::{services, web_client};
+use offstage_tests::{rdp, services, web_client};
 
 use crate::run::{check, is_on_path, is_root, output, say};
 use crate::workspace::Workspace;
@@ -69,6 +69,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         .iter()
         .chain(&services::PACKAGES)
         .chain(&web_client::PACKAGES)
+        .chain(&rdp::PACKAGES)
         .filter(|(name, _)| !is_installed(name))
         .collect();
     let components = missing_toolchain_parts(workspace);
@@ -105,7 +106,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// The tests start servers themselves, on loopback: what Debian's packages start and would start with the machine is not wanted.
 fn stop_services(installed: &[&str]) {
-    for (name, _) in services::PACKAGES.iter().filter(|(name, _)| installed.contains(name)) {
+    for (name, _) in
+        services::PACKAGES.iter().chain(&rdp::PACKAGES).filter(|(name, _)| installed.contains(name))
+    {
         let mut disable = if is_root() { Command::new("systemctl") } else { Command::new("sudo") };
         if !is_root() {
             disable.arg("systemctl");

@@ -11,6 +11,8 @@ pub struct Installation {
     pub client: PathBuf,
     /// `offstage-bridge`.
     pub bridge: PathBuf,
+    /// The plug-in for remote desktops' clients.
+    pub plugin: PathBuf,
     /// The folder of the stage's files.
     pub stage: PathBuf,
     /// The unpacked extension.
@@ -28,6 +30,7 @@ impl Installation {
         Self {
             client: programs.join("offstage-client"),
             bridge: programs.join("offstage-bridge"),
+            plugin: programs.join("liboffstage_rdp_plugin.so"),
             stage: dist.join("stage"),
             extension: dist.join("extension/chromium"),
             extension_id: extension_id.to_owned(),
@@ -59,7 +62,7 @@ impl Installation {
 
     /// An error that says what is missing and how to get it.
     pub fn check(&self) -> Result<()> {
-        for part in [&self.client, &self.bridge, &self.stage, &self.extension] {
+        for part in [&self.client, &self.bridge, &self.plugin, &self.stage, &self.extension] {
             if !part.exists() {
                 bail!("{} is not there: `cargo xtask build` makes it", part.display());
             }

@@ -30,6 +30,7 @@ mod permissions;
 mod policy;
 mod popup;
 mod protected;
+mod rdp;
 mod readers;
 mod remote_desktop;
 mod reversible;
