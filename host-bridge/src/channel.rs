@@ -9,6 +9,8 @@ pub mod pipe;
 #[cfg(unix)]
 pub mod unix;
 pub mod wts;
+#[cfg(unix)]
+pub mod xrdp;
 
 use std::future::Future;
 use std::io;
@@ -19,13 +21,12 @@ use tokio::io::AsyncWrite;
 
 /// The way to a client on the same machine.
 #[cfg(windows)]
-pub use pipe as local;
-#[cfg(windows)]
 pub use pipe::PipeChannel as LocalChannel;
 #[cfg(unix)]
-pub use unix as local;
-#[cfg(unix)]
 pub use unix::UnixChannel as LocalChannel;
+
+#[cfg(unix)]
+use crate::channel::xrdp::XrdpError;
 
 /// Ordered bytes that may die silently, opened by the session's side, as often as needed.
 pub trait Channel: Send + Sync + 'static {
@@ -60,6 +61,10 @@ pub enum ChannelError {
     /// The remote desktop's service doesn't open the channel: there is no plug-in at the other end, or policy forbids it.
     #[error("the remote desktop's channel {name} can't be opened: {error}")]
     Refused { name: String, error: io::Error },
+    /// xrdp doesn't open its channel.
+    #[cfg(unix)]
+    #[error("{0}")]
+    Xrdp(XrdpError),
     /// The client closed the channel.
     #[error("the client closed the channel")]
     Closed,
@@ -75,9 +80,11 @@ impl ChannelError {
         match self {
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
+            #[cfg(unix)]
+            Self::Xrdp(error) => error.code(),
             Self::Closed => ErrorCode::LINK_CLOSED,
-            Self::Refused { .. } => ErrorCode::CHANNEL_REFUSED,
-            Self::Failed(error) if is_malformed(error) => ErrorCode::MALFORMED_CHANNEL_DATA,
+            Self::Refused { .. } => ErrorCode::WTS_CHANNEL_REFUSED,
+            Self::Failed(error) if is_malformed(error) => ErrorCode::WTS_DATA_MALFORMED,
             Self::Failed(_) => ErrorCode::LINK_DEAD,
         }
     }

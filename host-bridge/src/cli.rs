@@ -16,11 +16,14 @@ use offstage_protocol::FEATURE_LOGS;
 use offstage_protocol::FEATURE_WINDOWS;
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
+use offstage_protocol::error::ErrorCode;
 use offstage_protocol::message::Hello;
+use offstage_protocol::message::SessionInfo;
 
 use crate::bridge::BridgeConfig;
 use crate::channel::Channel as _;
-use crate::channel::choice::AnyChannel;
+use crate::channel::choice;
+use crate::channel::choice::Choice;
 use crate::doctor;
 use crate::doctor::Questions;
 use crate::install;
@@ -51,6 +54,9 @@ const AFTER_HELP: &str = "\
 Environment:
   OFFSTAGE_SOCKET    the client's socket; without it $XDG_RUNTIME_DIR/offstage/client.sock,
                      or /tmp/offstage-<uid>/client.sock
+  OFFSTAGE_CHANNEL   the way to the device if OFFSTAGE_SOCKET is not set: xrdp (through the RDP connection), unix (the
+                     socket above), or auto (the default: xrdp in a session of xrdp's, else unix);
+                     on Windows wts (through the RDP connection), pipe (\\\\.\\pipe\\offstage-<SID>) or auto
   OFFSTAGE_LOG       what is logged to standard error: error, warn, info (the default), debug, trace,
                      or a filter like offstage_bridge=debug
   OFFSTAGE_LOG_FILE  a file that the log is added to as well
@@ -58,6 +64,7 @@ Environment:
                      names in it, at most 2 MB a run and seven runs; empty: no files
   OFFSTAGE_METRICS_DIR
                      where counters for Prometheus are written [default: $XDG_RUNTIME_DIR/offstage/metrics]; empty: nowhere
+                     (on Windows both are below %LOCALAPPDATA%\\Offstage)
 
 Exit status: 0 if everything is well; 1 if something is not; 2 for a wrong command line.
 
@@ -72,9 +79,8 @@ Examples:
 enum Subcommands {
     /// Talk to a browser on standard input and output, as a browser starts it
     Run {
-        /// The client's socket [default: see OFFSTAGE_SOCKET below]
-        #[arg(long, value_name = "PATH")]
-        socket: Option<OsString>,
+        #[command(flatten)]
+        way: Way,
     },
     /// Make browsers know the bridge; does nothing where they do
     Install {
@@ -94,15 +100,14 @@ enum Subcommands {
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
     },
-    /// Say what is wrong: program, browsers, policies, session, socket, client
+    /// Say what is wrong: program, browsers, policies, session, way to the device, client
     Doctor {
         #[command(flatten)]
         places: Places,
         #[command(flatten)]
         extensions: Extensions,
-        /// The client's socket [default: see OFFSTAGE_SOCKET in the main help]
-        #[arg(long, value_name = "PATH")]
-        socket: Option<OsString>,
+        #[command(flatten)]
+        way: Way,
         /// Print JSON: {"ok", "version", "checks": [{"status", "subject", "detail", "code", "sentence", "remedy"}]}
         #[arg(long)]
         json: bool,
@@ -113,6 +118,23 @@ enum Subcommands {
         /// The folder
         dir: PathBuf,
     },
+}
+
+/// The way to the device.
+#[derive(Debug, Default, Args)]
+struct Way {
+    /// The client's socket [default: see OFFSTAGE_SOCKET in the main help]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<OsString>,
+    /// The way to the device, if no socket is named: auto, unix or xrdp, on Windows auto, pipe or wts [default: see OFFSTAGE_CHANNEL in the main help]
+    #[arg(long, value_name = "WAY", value_parser = choice::parse)]
+    channel: Option<OsString>,
+}
+
+impl Way {
+    fn choose(&self) -> Choice {
+        Choice::from_environment(self.socket.as_deref(), self.channel.as_deref())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -176,7 +198,7 @@ pub fn main() -> ExitCode {
     let by_browser = env::args_os()
         .nth(1)
         .is_some_and(|first| first.to_str().is_some_and(|first| first.starts_with("chrome-extension://")));
-    let done = if by_browser { run(None) } else { carry_out(Arguments::parse().command) };
+    let done = if by_browser { run(&Way::default()) } else { carry_out(Arguments::parse().command) };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -190,7 +212,7 @@ pub fn main() -> ExitCode {
 
 fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
     match command {
-        Subcommands::Run { socket } => run(socket),
+        Subcommands::Run { way } => run(&way),
         Subcommands::Install { places, extensions, program } => {
             let program = match program {
                 Some(program) => install::program_below(&places.root, &program)?,
@@ -204,7 +226,7 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
             let program = install::program_path(&program).unwrap_or(program);
             tell(&install::forget(&places.scope()?, places.browsers(), &program))
         }
-        Subcommands::Doctor { places, extensions, socket, json } => {
+        Subcommands::Doctor { places, extensions, way, json } => {
             let machine = Scope::Machine(places.root.clone());
             let scope = places.scope()?;
             let questions = Questions {
@@ -213,7 +235,7 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
                 scopes: if matches!(scope, Scope::User(_)) { vec![scope, machine] } else { vec![scope] },
                 browsers: places.browsers().to_vec(),
                 extensions: extensions.all(),
-                channel: AnyChannel::choose(socket.as_deref()),
+                choice: way.choose(),
                 root: places.root.clone(),
             };
             let answers = doctor::examine(&questions);
@@ -228,13 +250,21 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
 }
 
 /// Serves a browser; true if it went away in good order.
-fn run(socket: Option<OsString>) -> Result<bool, CommandError> {
+fn run(way: &Way) -> Result<bool, CommandError> {
     // First of all, so that nothing can print into the protocol.
     let stdio = crate::io::stdio::take_stdio()?;
     let lines = crate::io::logs::LogLines::default();
     let logs = offstage_support::logs::start("bridge", true, lines.clone());
-    let channel = AnyChannel::choose(socket.as_deref());
-    let session = crate::session::session_info();
+    let Choice { channel, reason, problem } = way.choose();
+    tracing::info!(channel = channel.kind(), reason, "the way to the device");
+    if let Some(problem) = problem {
+        tracing::warn!(code = %ErrorCode::CONFIG_INVALID, "{problem}");
+    }
+    let session = SessionInfo {
+        channel: channel.kind().to_owned(),
+        channel_reason: reason,
+        ..crate::session::session_info()
+    };
     let mut features = vec![FEATURE_LOGS.to_owned()];
     if crate::windows::is_there(session.browser_pid) {
         features.push(FEATURE_WINDOWS.to_owned());

@@ -1,6 +1,7 @@
 //! Says why the bridge doesn't work, or that it does: the program, the browsers' manifests, their policies, the session,
-//! the socket, the client.
+//! the way to the device, the client.
 
+mod channel;
 mod client;
 mod manifests;
 mod policy;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use offstage_protocol::error::ErrorCode;
 use serde::Serialize;
 
-use crate::channel::choice::AnyChannel;
+use crate::channel::choice::Choice;
 use crate::install::manifest::ExtensionId;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
@@ -27,8 +28,8 @@ pub struct Questions {
     pub browsers: Vec<Browser>,
     /// Extensions that have to be allowed.
     pub extensions: Vec<ExtensionId>,
-    /// The way to the client.
-    pub channel: AnyChannel,
+    /// The way to the device.
+    pub choice: Choice,
     /// Root of the file system, for policies and programs of browsers.
     pub root: PathBuf,
 }
@@ -74,7 +75,7 @@ pub fn examine(questions: &Questions) -> Vec<Answer> {
     answers.extend(manifests::examine(questions));
     answers.extend(policy::examine(questions));
     answers.push(examine_session());
-    answers.extend(client::examine(&questions.channel));
+    answers.extend(channel::examine(&questions.choice));
     answers.extend(offstage_support::logs::folder().map(|folder| examine_folder("log files", &folder)));
     answers.extend(offstage_support::metrics::folder().map(|folder| examine_folder("counters", &folder)));
     answers

@@ -21,6 +21,7 @@ pub fn session_info() -> SessionInfo {
         os: env::consts::OS.to_owned(),
         session_type: own::session_type().to_owned(),
         browser_pid: own::browser(),
+        ..SessionInfo::default()
     }
 }
 

@@ -23,7 +23,9 @@ use prost::Message as _;
 
 pub use self::error::MuxError;
 pub use self::liveness::{BUSY_PING_INTERVAL, DEAD_AFTER, PING_INTERVAL};
-pub use self::window::{INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT, MAX_ADDED_DELAY, MAX_WINDOW};
+pub use self::window::{
+    AIMED_DELAY, INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT, MAX_ADDED_DELAY, MAX_WINDOW,
+};
 
 use self::liveness::Liveness;
 use self::receive::Receiver;

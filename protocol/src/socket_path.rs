@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Names the client that a bridge connects to, and so the path at which that client listens.
 pub const SOCKET_VARIABLE: &str = "OFFSTAGE_SOCKET";
 
-/// The name of the dynamic virtual channel between the session's end and the plug-in of the remote desktop's client on the device.
+/// The dynamic virtual channel that the session's side opens and the device's plug-in listens on.
 pub const DVC_NAME: &str = "OFFSTAGE";
 
 /// What the choice depends on. Empty values count as absent.

@@ -1,14 +1,10 @@
 //! A named pipe on the same machine: what the unix socket is elsewhere.
 
-use std::env;
-use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use offstage_protocol::socket_path::SOCKET_VARIABLE;
-use offstage_protocol::socket_path::pipe_path;
 use offstage_support::win32::user;
 use tokio::net::windows::named_pipe::ClientOptions;
 use tokio::net::windows::named_pipe::NamedPipeClient;
@@ -53,12 +49,6 @@ impl Channel for PipeChannel {
         let (reader, writer) = tokio::io::split(pipe);
         Ok(Link { reader: Box::new(reader), writer: Box::new(writer) })
     }
-}
-
-/// The pipe's path by the rule that the client follows too. Without a user there is none, and opening it says so.
-#[must_use]
-pub fn path_from_environment(flag: Option<&OsStr>) -> PathBuf {
-    pipe_path(flag, env::var_os(SOCKET_VARIABLE).as_deref(), &user::own().unwrap_or_default())
 }
 
 async fn connect(path: &Path) -> io::Result<NamedPipeClient> {

@@ -1,14 +1,9 @@
 //! A unix socket on the same machine: the client of a developer's desk, of the demo, or of a bridge from elsewhere.
 
-use std::env;
-use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::path::PathBuf;
 
-use offstage_protocol::socket_path::SOCKET_VARIABLE;
-use offstage_protocol::socket_path::SocketChoice;
-use offstage_protocol::socket_path::socket_path;
 use tokio::net::UnixStream;
 
 use crate::channel::Channel;
@@ -27,6 +22,7 @@ impl UnixChannel {
         Self { path }
     }
 
+    /// The client's socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -46,17 +42,6 @@ impl Channel for UnixChannel {
         let (reader, writer) = stream.into_split();
         Ok(Link { reader: Box::new(reader), writer: Box::new(writer) })
     }
-}
-
-/// The socket's path by the rule that the client follows too.
-#[must_use]
-pub fn path_from_environment(flag: Option<&OsStr>) -> PathBuf {
-    socket_path(SocketChoice {
-        flag,
-        variable: env::var_os(SOCKET_VARIABLE).as_deref(),
-        runtime_dir: env::var_os("XDG_RUNTIME_DIR").as_deref(),
-        uid: rustix::process::geteuid().as_raw(),
-    })
 }
 
 /// Makes sure that the program which listens at a socket runs as the same user: whoever gets the media of the session

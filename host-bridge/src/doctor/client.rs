@@ -22,17 +22,17 @@ use tokio::time::timeout;
 
 use crate::channel::Channel;
 use crate::channel::Link;
-use crate::channel::choice::AnyChannel;
+use crate::channel::LocalChannel;
 use crate::doctor::Answer;
 
 /// How long a client may take to say hello.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
-pub(crate) fn examine(channel: &AnyChannel) -> Vec<Answer> {
-    let mut answers: Vec<_> = channel.socket().and_then(examine_folder).into_iter().collect();
+pub(crate) fn examine(channel: &LocalChannel) -> Vec<Answer> {
+    let mut answers: Vec<_> = examine_folder(channel.path()).into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     answers.push(match runtime {
-        Ok(runtime) => runtime.block_on(examine_client(&channel.place(), channel)),
+        Ok(runtime) => runtime.block_on(examine_client(channel)),
         Err(error) => Answer::fail("client", ErrorCode::INTERNAL, error.to_string()),
     });
     answers
@@ -64,7 +64,8 @@ fn examine_folder(_: &Path) -> Option<Answer> {
     None
 }
 
-async fn examine_client<C: Channel>(place: &str, channel: &C) -> Answer {
+async fn examine_client(channel: &LocalChannel) -> Answer {
+    let place = channel.path().display();
     let silent = || (ErrorCode::LINK_DEAD, "no hello within 3 seconds".to_owned());
     let mut link = match timeout(ANSWER_LIMIT, channel.open()).await {
         Ok(Ok(link)) => link,
@@ -162,7 +163,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::channel::unix::UnixChannel;
     use crate::doctor::Status;
 
     /// What is said of a client that answers with these bytes and closes.
@@ -177,7 +177,7 @@ mod tests {
             // Until the other end has gone, so that nothing of the answer is lost.
             stream.read_to_end(&mut Vec::new()).unwrap();
         });
-        let answers = examine(&AnyChannel::Local(UnixChannel::new(socket)));
+        let answers = examine(&LocalChannel::new(socket));
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!((answers[0].status, answers[0].code), (status, code), "{answers:?}");
         client.join().unwrap();
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn nobody_at_the_socket() {
         let dir = tempfile::tempdir().unwrap();
-        let answers = examine(&AnyChannel::Local(UnixChannel::new(dir.path().join("s"))));
+        let answers = examine(&LocalChannel::new(dir.path().join("s")));
         assert_eq!(answers[0].code, Some(ErrorCode::CLIENT_UNREACHABLE));
     }
 }

@@ -120,7 +120,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::channel::choice::AnyChannel;
+    use crate::channel::choice::Given;
+    use crate::channel::choice::choose;
     use crate::doctor::Status;
     use crate::install::manifest::ExtensionId;
     use crate::install::manifest::FILE_NAME;
@@ -141,7 +142,7 @@ mod tests {
                 scopes: vec![Scope::Profile(dir.path().to_owned())],
                 browsers: Vec::new(),
                 extensions: vec![ExtensionId::product()],
-                channel: AnyChannel::choose(None),
+                choice: choose(&Given::default()),
                 root: dir.path().to_owned(),
             };
             Self { dir, questions }

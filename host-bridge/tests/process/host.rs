@@ -50,10 +50,10 @@ pub(crate) struct Host {
 impl Host {
     /// Starts the bridge; its client's socket is [`Self::socket`].
     pub(crate) fn start() -> Self {
-        Self::start_with(|_| {})
+        Self::start_with(|_, _| {})
     }
 
-    pub(crate) fn start_with(change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start_with(change: impl FnOnce(&mut Command, &Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_offstage-bridge"));
         command.env("OFFSTAGE_LOG_DIR", "").env("OFFSTAGE_METRICS_DIR", "");
@@ -61,12 +61,14 @@ impl Host {
             .arg(ORIGIN)
             .env("OFFSTAGE_SOCKET", dir.path().join("client.sock"))
             .env("DISPLAY", ":99")
+            .env_remove("OFFSTAGE_CHANNEL")
             .env_remove("XRDP_SESSION")
+            .env_remove("XRDP_SOCKET_PATH")
             .env_remove("OFFSTAGE_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        change(&mut command);
+        change(&mut command, dir.path());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take();
         let output = child.stdout.take().unwrap();
@@ -78,7 +80,12 @@ impl Host {
 
     /// Starts the bridge, says hello and takes what it says about itself.
     pub(crate) fn start_known() -> Self {
-        let mut host = Self::start();
+        Self::start_known_with(|_, _| {})
+    }
+
+    /// The same with something of its command changed; the path is the folder of [`Self::dir`].
+    pub(crate) fn start_known_with(change: impl FnOnce(&mut Command, &Path)) -> Self {
+        let mut host = Self::start_with(change);
         host.say(BridgeKind::Hello(hello("extension")));
         assert!(matches!(host.next_said(), BridgeKind::Hello(_)));
         assert!(matches!(host.next_said(), BridgeKind::Session(_)));
@@ -138,9 +145,14 @@ impl Host {
 
     /// What the bridge says until the channel is up; returns the epoch.
     pub(crate) fn wait_up(&self) -> u64 {
+        self.wait_up_by("unix")
+    }
+
+    /// The same of another kind of channel.
+    pub(crate) fn wait_up_by(&self, kind: &str) -> u64 {
         loop {
             if let BridgeKind::ChannelUp(up) = self.next_said() {
-                assert_eq!(up.kind, "unix");
+                assert_eq!(up.kind, kind);
                 return up.epoch;
             }
         }

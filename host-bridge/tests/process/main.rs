@@ -10,3 +10,4 @@ mod host;
 mod install;
 mod lifecycle;
 mod malformed;
+mod xrdp;

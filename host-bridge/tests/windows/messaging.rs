@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use offstage_bridge::channel::local::path_from_environment;
 use offstage_bridge::native_message::decode;
 use offstage_bridge::native_message::encode;
 use offstage_bridge::native_message::read_message;
@@ -23,6 +22,8 @@ use offstage_protocol::message::Control;
 use offstage_protocol::message::ControlKind;
 use offstage_protocol::message::Hello;
 use offstage_protocol::prost::Message as _;
+use offstage_protocol::socket_path::pipe_path;
+use offstage_support::win32::user;
 use offstage_support::win32::user::PipeSecurity;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -77,16 +78,24 @@ impl Host {
         self.child.stdin.as_mut().unwrap().write_all(&message).unwrap();
     }
 
-    /// The next frame of the device, or what the bridge itself says, but for its log.
-    fn next(&self) -> Result<RawFrame, BridgeKind> {
+    /// The next frame of the device.
+    fn frame(&self) -> RawFrame {
         loop {
             let frame = self.frames.recv_timeout(LIMIT).unwrap();
             if frame.stream != BRIDGE_STREAM {
-                return Ok(frame);
+                return frame;
             }
-            match BridgeMessage::decode(frame.payload()).unwrap().kind.unwrap() {
-                BridgeKind::Log(_) => {}
-                said => return Err(said),
+        }
+    }
+
+    /// What the bridge says next, but for its log.
+    fn said(&self) -> BridgeKind {
+        loop {
+            let frame = self.frames.recv_timeout(LIMIT).unwrap();
+            assert_eq!(frame.stream, BRIDGE_STREAM);
+            let said = BridgeMessage::decode(frame.payload()).unwrap().kind.unwrap();
+            if !matches!(said, BridgeKind::Log(_)) {
+                return said;
             }
         }
     }
@@ -144,16 +153,16 @@ fn frames_go_through_the_users_pipe_and_back() {
     let mut through_shell = Command::new("cmd.exe");
     through_shell.args(["/d", "/c"]).arg(env!("CARGO_BIN_EXE_offstage-bridge")).arg(ORIGIN);
     for command in [bridge(), through_shell] {
-        let path = path_from_environment(None);
+        let path = pipe_path(None, None, &user::own().unwrap());
         assert!(path.to_str().unwrap().starts_with(r"\\.\pipe\offstage-S-1-"), "{path:?}");
         let mut pipe = runtime.block_on(async { listen(&path) });
         let mut host = Host::start(command);
-        assert!(matches!(host.next(), Err(BridgeKind::Hello(_))));
-        let Err(BridgeKind::Session(session)) = host.next() else { panic!("no session") };
+        assert!(matches!(host.said(), BridgeKind::Hello(_)));
+        let BridgeKind::Session(session) = host.said() else { panic!("no session") };
         assert_eq!((session.os.as_str(), session.session_type.as_str()), ("windows", "local"));
         assert_eq!(session.browser_pid, std::process::id());
         let up = loop {
-            if let BridgeKind::ChannelUp(up) = host.next().unwrap_err() {
+            if let BridgeKind::ChannelUp(up) = host.said() {
                 break up;
             }
         };
@@ -180,9 +189,9 @@ fn frames_go_through_the_users_pipe_and_back() {
             }
         };
         runtime.block_on(async { tokio::time::timeout(LIMIT, talk).await }).unwrap();
-        assert_eq!(host.next().unwrap().stream, 0);
+        assert_eq!(host.frame().stream, 0);
         for payload in &payloads {
-            assert_eq!(host.next().unwrap().payload(), payload);
+            assert_eq!(host.frame().payload(), payload);
         }
         assert!(host.end());
         drop(pipe);

@@ -81,7 +81,7 @@ fn a_channel_that_nobody_listens_on_is_refused() {
     run(async {
         let error = WtsChannel::new("NOBODY").open().await.unwrap_err();
         assert!(matches!(error, ChannelError::Refused { .. }), "{error}");
-        assert_eq!(error.code(), ErrorCode::CHANNEL_REFUSED);
+        assert_eq!(error.code(), ErrorCode::WTS_CHANNEL_REFUSED);
     });
 }
 
@@ -95,7 +95,7 @@ fn malformed_headers_end_the_channel_with_their_code() {
         link.reader.read_exact(&mut bytes).await.unwrap();
         assert_eq!(&bytes, b"well");
         let error = ChannelError::Failed(link.reader.read(&mut bytes).await.unwrap_err());
-        assert_eq!(error.code(), ErrorCode::MALFORMED_CHANNEL_DATA, "{error}");
+        assert_eq!(error.code(), ErrorCode::WTS_DATA_MALFORMED, "{error}");
     });
 }
 

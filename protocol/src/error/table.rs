@@ -69,10 +69,25 @@ table! {
     1017 INTERNAL:
         "Offstage made a mistake of its own.",
         "Report it with the logs.";
-    1030 CHANNEL_REFUSED:
+    1018 RDP_CLIENT_MISSING:
+        "No remote desktop client is connected to the session.",
+        "Connect to the session again; Offstage goes on by itself.";
+    1019 RDP_PLUGIN_MISSING:
+        "The remote desktop client on your device runs without Offstage's plug-in.",
+        "Install Offstage's plug-in on your device, and start the remote desktop client with it.";
+    1020 RDP_CHANNEL_REFUSED:
+        "The remote desktop client refuses Offstage's channel.",
+        "Close the remote desktop client and connect again; if it happens again, report it with the detail.";
+    1021 RDP_ANSWER_CUT:
+        "xrdp's channel service broke off in the middle of its answer.",
+        "Nothing to do; Offstage tries again. If it happens often, look into xrdp-chansrv's log.";
+    1022 XRDP_UNREACHABLE:
+        "xrdp's channel service can't be reached in this session.",
+        "Check that xrdp-chansrv runs in the session, and that the browser is none of a sandbox (flatpak, snap).";
+    1030 WTS_CHANNEL_REFUSED:
         "The remote desktop did not open Offstage's channel to your device.",
         "Install Offstage's plug-in on your device and connect again; a group policy may forbid plug-ins.";
-    1031 MALFORMED_CHANNEL_DATA:
+    1031 WTS_DATA_MALFORMED:
         "The remote desktop's channel delivered data that can't be read.",
         "Nothing to do; Offstage reconnects by itself. If it happens again, report it with the logs.";
 

@@ -87,6 +87,12 @@ pub struct SessionInfo {
     /// Process id of the browser that started the bridge.
     #[prost(uint32, tag = "3")]
     pub browser_pid: u32,
+    /// The way to the device that was chosen, as in [`ChannelUp::kind`], whether or not it is open.
+    #[prost(string, tag = "4")]
+    pub channel: String,
+    /// Why that one, in words for people.
+    #[prost(string, tag = "5")]
+    pub channel_reason: String,
 }
 
 /// How much a program logs. Lines carry no addresses, titles or tokens ([`crate::redact()`]).

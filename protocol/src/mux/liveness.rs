@@ -9,18 +9,21 @@ use crate::time::Monotonic;
 /// A ping is sent this often.
 pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// While bulk payload arrives, a ping is sent this often: the windows follow the round trip.
-pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(250);
+pub const BUSY_PING_INTERVAL: Duration = Duration::from_millis(50);
 /// A link on which nothing came for this long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(6);
 
-/// Round trips that are remembered; the best of them gives the clock offset and the base delay.
+/// Round trips that are remembered, the best of each [`SAMPLE_TIME`]; the best of all gives the clock offset and the base
+/// delay. Eight minutes: a link that is never idle shows its own delay seldom.
 const SAMPLES: usize = 128;
+const SAMPLE_TIME: Duration = Duration::from_secs(4);
 /// Pings that may be unanswered before the oldest is forgotten; six seconds of busy ones.
-const OUTSTANDING: usize = 32;
+const OUTSTANDING: usize = 128;
 
 /// What an answer says about the link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RoundTrip {
+    pub(super) sent: Monotonic,
     pub(super) last: Duration,
     /// How much longer than the best of the last minutes.
     pub(super) added: Duration,
@@ -28,6 +31,8 @@ pub(super) struct RoundTrip {
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
+    /// When the first round trip that it stands for ended.
+    since: Monotonic,
     round_trip: Duration,
     offset_us: i64,
 }
@@ -40,6 +45,7 @@ pub(super) struct Liveness {
     next_id: u64,
     outstanding: VecDeque<(u64, Monotonic, u64)>,
     samples: VecDeque<Sample>,
+    newest: Option<Duration>,
 }
 
 impl Liveness {
@@ -51,6 +57,7 @@ impl Liveness {
             next_id: 1,
             outstanding: VecDeque::new(),
             samples: VecDeque::new(),
+            newest: None,
         }
     }
 
@@ -111,16 +118,27 @@ impl Liveness {
         let round_trip = now.since(sent);
         let half = u64::try_from(round_trip.as_micros() / 2).unwrap_or(u64::MAX);
         let offset_us = difference(pong.wall_us, sent_wall_us.saturating_add(half));
-        if self.samples.len() >= SAMPLES {
-            self.samples.pop_front();
+        self.newest = Some(round_trip);
+        let sample = Sample { since: now, round_trip, offset_us };
+        match self.samples.back_mut() {
+            Some(current) if now.since(current.since) < SAMPLE_TIME => {
+                if round_trip < current.round_trip {
+                    *current = Sample { since: current.since, ..sample };
+                }
+            }
+            Some(_) | None => {
+                if self.samples.len() >= SAMPLES {
+                    self.samples.pop_front();
+                }
+                self.samples.push_back(sample);
+            }
         }
-        self.samples.push_back(Sample { round_trip, offset_us });
         let best = self.best()?.round_trip;
-        Some(RoundTrip { last: round_trip, added: round_trip.saturating_sub(best) })
+        Some(RoundTrip { sent, last: round_trip, added: round_trip.saturating_sub(best) })
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.samples.back().map(|sample| sample.round_trip)
+        self.newest
     }
 
     pub(super) fn offset_us(&self) -> Option<i64> {

@@ -15,6 +15,9 @@ pub(super) struct Link {
     pub(super) bytes_per_ms: u64,
 }
 
+/// The other end gets what is sent in pieces of this size, as each has come.
+const WIRE_PIECE: usize = 4096;
+
 /// A loopback.
 pub(super) const FAST: Link = Link { latency: Duration::from_micros(200), bytes_per_ms: 200_000 };
 
@@ -155,10 +158,12 @@ impl Pair {
                 if end.cut {
                     continue;
                 }
-                let size = u64::try_from(bytes.len()).unwrap();
                 end.wire_free = end.wire_free.max(now);
-                end.wire_free.0 += size * 1000 / self.link.bytes_per_ms;
-                end.wire.push_back((end.wire_free.after(self.link.latency), bytes));
+                for piece in bytes.chunks(WIRE_PIECE) {
+                    let size = u64::try_from(piece.len()).unwrap();
+                    end.wire_free.0 += size * 1000 / self.link.bytes_per_ms;
+                    end.wire.push_back((end.wire_free.after(self.link.latency), piece.to_vec()));
+                }
             }
             let in_flight = self.ends[from].bulk_sent - self.ends[to].bulk_taken;
             self.ends[from].most_in_flight = self.ends[from].most_in_flight.max(in_flight);

@@ -1,5 +1,7 @@
 //! The receiving side: checks order and credit, puts messages together.
 
+use core::time::Duration;
+
 use super::error::MuxError;
 use super::liveness::RoundTrip;
 use super::window::{INITIAL_CONNECTION_CREDIT, INITIAL_STREAM_CREDIT, Window};
@@ -7,6 +9,9 @@ use super::{MAX_STREAMS, MAX_UNFINISHED};
 use crate::frame::{CONTROL_STREAM, FIRST_BUFFER_STREAM, Frame, MAX_MESSAGE};
 use crate::sorted_map::SortedMap;
 use crate::time::Monotonic;
+
+/// How often the windows follow the link, at most.
+const ADAPT_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 struct Stream {
@@ -28,8 +33,9 @@ pub(super) struct Receiver {
     unfinished: usize,
     /// Streams (0: the connection) whose account has moved since credit was last considered.
     moved: SortedMap<u32, ()>,
-    /// When the windows were last adapted.
+    /// When the windows were last adapted, and the longest round trip since.
     adapted: Monotonic,
+    longest: Option<RoundTrip>,
 }
 
 impl Receiver {
@@ -40,6 +46,7 @@ impl Receiver {
             unfinished: 0,
             moved: SortedMap::new(),
             adapted: now,
+            longest: None,
         }
     }
 
@@ -67,11 +74,11 @@ impl Receiver {
             let bytes = length(frame.payload);
             self.moved.insert(CONTROL_STREAM, ());
             self.moved.insert(stream, ());
-            if !self.connection.receive(bytes) {
-                return Err(MuxError::CreditExceeded { stream: CONTROL_STREAM });
-            }
             if !window.receive(bytes) {
                 return Err(MuxError::CreditExceeded { stream });
+            }
+            if !self.connection.receive(bytes) {
+                return Err(MuxError::CreditExceeded { stream: CONTROL_STREAM });
             }
             match (state.in_message, frame.last) {
                 (false, false) => self.unfinished += 1,
@@ -147,10 +154,20 @@ impl Receiver {
         None
     }
 
-    /// Lets every window follow what the last round trip says about the link.
+    /// Lets every window follow what round trips say about the link. One that began before the windows were last changed
+    /// says nothing about what they are now; of the others the longest counts, because a queue comes and goes.
     pub(super) fn adapt(&mut self, now: Monotonic, trip: RoundTrip) {
+        if trip.sent < self.adapted {
+            return;
+        }
+        let trip = self.longest.filter(|longest| longest.last > trip.last).unwrap_or(trip);
+        self.longest = Some(trip);
         let interval = now.since(self.adapted);
+        if interval < ADAPT_INTERVAL {
+            return;
+        }
         self.adapted = now;
+        self.longest = None;
         self.connection.adapt(trip, interval);
         self.moved.insert(CONTROL_STREAM, ());
         for (stream, state) in self.streams.iter_mut() {

@@ -65,6 +65,8 @@ fn bridge() -> Vec<BridgeKind> {
             os: "linux".into(),
             session_type: "xrdp".into(),
             browser_pid: 4711,
+            channel: "xrdp".into(),
+            channel_reason: "OFFSTAGE_CHANNEL is xrdp".into(),
         }),
         BridgeKind::LogControl(LogControl { level: "debug".into(), correlation: "5f0c".into() }),
         BridgeKind::LogChunk(LogChunk { correlation: "5f0c".into(), lines: lines(), last: true }),

@@ -71,7 +71,7 @@ impl WtsChannel {
 
 impl Channel for WtsChannel {
     fn kind(&self) -> &'static str {
-        "rdp"
+        "wts"
     }
 
     async fn open(&self) -> Result<Link, ChannelError> {
