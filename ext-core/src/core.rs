@@ -6,6 +6,8 @@ mod calls;
 mod files;
 mod frames;
 mod geometry;
+mod leaving;
+mod limits;
 mod meter;
 mod players;
 mod readers;

@@ -26,6 +26,16 @@ pub enum Phase {
     Swapping,
     /// The device plays.
     Device,
+    /// The page has been told to play in the session. Until it says that its own picture is there the device plays on,
+    /// until this time at the latest; none yet if nobody has looked at the clock since.
+    Leaving(Option<Monotonic>),
+}
+
+impl Phase {
+    #[must_use]
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Leaving(_))
+    }
 }
 
 /// One player on the device.

@@ -150,16 +150,17 @@ function endAgain(m) {
 
 // ---- device → session ---------------------------------------------------------------------------------------------
 
-/** The real bytes replace the stand-in at the same position; nothing of it is seen by the page. */
-async function revert(m) {
+/** The real bytes replace the stand-in at the same position; nothing of it is seen by the page. A device that `stays` plays on until
+ * the real picture is there. */
+async function revert(m, stays) {
   if (m.mode === 'session' || m.mode === 'reverting') return;
   native.forget(m.waiting);
+  m.leaving = stays && m.mode === 'device';
   if (m.file) { revertFile(m); return; }
   m.mode = m.mode === 'moving' && !m.swap ? 'session' : 'reverting';
-  unwatchElement(m.id);
   if (m.swap) { m.swap(null); m.swap = null; }
   for (const b of m.buffers) if (b.acknowledged) b.acknowledged.go();
-  toWorker({ close: { ms: m.id } });
+  if (!m.leaving) endOnDevice(m);
   if (m.mode === 'session') { tryLater(m); return; }
   setFactor(m, 1);
   m.ended = native.readyState.get(m.ms) === 'ended';
@@ -167,10 +168,18 @@ async function revert(m) {
   await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));
   endAgain(m);
   if (standIns && m.element && native.mediaState.get(m.element) && !native.error.get(m.element)) await flushPicture(m);
+  if (m.leaving) endOnDevice(m);
   m.mode = 'session';
   played(m);
   m.buffers.forEach(resumeInSession);
   if (deviceReady && !m.late && (m.due || m.retry)) move(m);
+}
+
+/** The device has no part in a player any more. */
+function endOnDevice(m) {
+  m.leaving = false;
+  unwatchElement(m.id);
+  toWorker({ close: { ms: m.id } });
 }
 
 /** A device that has gone and come back before this was heard says nothing more of it. */
@@ -249,6 +258,8 @@ async function flushPicture(m) {
   // The seek ends before the picture can be read; in a hidden page no frame is told of.
   native.later(shown, 250);
   await frame;
+  // A frame is told of a few frames before it is on the screen, where the device's is meanwhile.
+  if (m.leaving) await new Promise((go) => { native.later(go, 80); });
 }
 
 function beginPending(b) {
@@ -272,7 +283,7 @@ function fromWorker(message) {
   const b = body.sb === undefined ? null : m.buffers.find((other) => other.id === body.sb);
   switch (kind) {
     case 'accept': accept(m); break;
-    case 'revert': m.late = false; m.retry = body.retry; revert(m); break;
+    case 'revert': m.late = false; m.retry = body.retry; revert(m, true); break;
     case 'done':
       if (!b) break;
       b.parsing = body.parsing;

@@ -181,8 +181,7 @@ function reachesEnd(m) {
 /** The file comes back, at the same position. */
 async function revertFile(m) {
   const { file } = m;
-  toWorker({ close: { ms: m.id } });
-  unwatchElement(m.id);
+  if (!m.leaving) endOnDevice(m);
   native.forget(m.slewTimer);
   for (const job of file.jobs.values()) native.abortFetch(job);
   if (m.mode === 'moving' && !m.shadow) { m.mode = 'session'; tryLater(m); return; }
@@ -191,6 +190,7 @@ async function revertFile(m) {
   if (!m.shadow) hide(m);
   await reload(m, file.attribute === null ? file.current : file.attribute);
   if (turn !== file.turn) return;
+  if (m.leaving) endOnDevice(m);
   forgetUrl(m);
   m.mode = 'session';
   played(m);

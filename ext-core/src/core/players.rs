@@ -1,7 +1,6 @@
 //! All players of all documents: from the hook's events to the device and back.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use offstage_protocol::frame::{FIRST_BUFFER_STREAM, PLAYER_STREAM};
 use offstage_protocol::message::{
@@ -13,6 +12,7 @@ use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
 use super::files::fitted;
+use super::leaving::Left;
 use super::meter::Counted;
 use super::readers::Readers;
 use crate::choice::{Look, Rests};
@@ -33,12 +33,6 @@ const MOST_QUEUED: usize = 60 * 1024 * 1024;
 const MOST_MIME: usize = 500;
 /// Most ranges of one buffer that are looked at.
 const MOST_RANGES: usize = 2000;
-/// A device that should play and doesn't for this long gives the player back to the session.
-const STALL: Duration = Duration::from_secs(5);
-/// So does one that leaves an operation unanswered for this long after the last byte has been sent to it.
-const ANSWER: Duration = Duration::from_secs(8);
-/// A picture that nobody can place for this long goes back to the session.
-const LOST: Duration = Duration::from_secs(4);
 /// A paused picture farther than this from the page's position is put right by a seek: less than any frame, because the two
 /// may be on both sides of a frame's edge.
 const PAUSED_DRIFT_US: f64 = 1_000.0;
@@ -71,8 +65,8 @@ pub(super) struct Players {
     pub(super) fetch_refused: SortedMap<u32, ErrorCode>,
     last_id: u32,
     pub(super) last_stream: u32,
-    readers: Readers,
-    rests: Rests,
+    pub(super) readers: Readers,
+    pub(super) rests: Rests,
 }
 
 impl Players {
@@ -130,11 +124,12 @@ impl Players {
 
     /// The device is gone, and with it every player on it.
     pub(super) fn revert_all(&mut self, code: ErrorCode, out: &mut VecDeque<Output>) {
-        for (relay, ms) in std::mem::take(&mut self.players).into_keys() {
+        for (relay, ms) in self.staying() {
             self.note_reason(relay, code);
             let command = HookCommand::Revert { ms, code: code.number(), retry: true };
             out.push_back(Output::ToHook { relay, command });
         }
+        self.players.clear();
         self.by_id.clear();
     }
 
@@ -193,7 +188,7 @@ impl Players {
         }
         if let HookEvent::Read { reader, .. } = event {
             let code = self.readers.read(now, key, reader, origin);
-            if self.players.contains_key(&key) {
+            if self.players.get(&key).is_some_and(|player| !player.phase.is_leaving()) {
                 self.revert(key, code, false, link, out);
             }
             return;
@@ -210,7 +205,11 @@ impl Players {
         if let HookEvent::Fetched(got) = event {
             return self.fetched(key, got, link, out);
         }
-        let Some(player) = self.players.get_mut(&key) else { return };
+        let Some(player) = self.players.get_mut(&key).filter(|player| {
+            !player.phase.is_leaving() || matches!(event, HookEvent::Close { .. } | HookEvent::Playback(_))
+        }) else {
+            return;
+        };
         let id = player.id;
         let sent = match event {
             HookEvent::Open { .. }
@@ -369,58 +368,6 @@ impl Players {
         }
     }
 
-    pub(super) fn handle_timeout(
-        &mut self,
-        now: Monotonic,
-        link: &mut DeviceLink,
-        out: &mut VecDeque<Output>,
-    ) {
-        let mut late = Vec::new();
-        for (key, player) in self.players.iter_mut() {
-            if let Some((_, code)) = player.lost.filter(|(since, _)| since.after(LOST) <= now) {
-                late.push((*key, code));
-                continue;
-            }
-            // What the link holds up is not the device's fault: the player must not rest when the link is good again.
-            let silent = link.is_silent(now);
-            if silent && player.stalled_since.is_some() {
-                player.stalled_since = Some(now);
-            }
-            let stalls = player.stalled_since.is_some_and(|since| since.after(STALL) <= now);
-            for buffer in player.buffers.values_mut() {
-                if buffer.asked_at.is_some() && (silent || link.queued_bytes_on(buffer.stream) > 0) {
-                    buffer.asked_at = Some(now);
-                }
-            }
-            let silent = |buffer: &Buffer| buffer.asked_at.is_some_and(|at| at.after(ANSWER) <= now);
-            if stalls || player.buffers.values().any(silent) {
-                late.push((
-                    *key,
-                    if stalls { ErrorCode::DEVICE_TOO_SLOW } else { ErrorCode::STAGE_UNRESPONSIVE },
-                ));
-            }
-        }
-        for (key, code) in late {
-            self.rests.begin(now, key, code);
-            self.revert(key, code, false, link, out);
-        }
-        give_back(self.readers.handle_timeout(now), out);
-        give_back(self.rests.handle_timeout(now), out);
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<(Monotonic, &'static str)> {
-        let stalls = self
-            .players
-            .values()
-            .filter_map(|player| Some((player.stalled_since?.after(STALL), "device stalls")));
-        let lost =
-            self.players.values().filter_map(|player| Some((player.lost?.0.after(LOST), "a place is found")));
-        let buffers = self.players.values().flat_map(|player| player.buffers.values());
-        let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        let others = [self.readers.poll_timeout(), self.rests.poll_timeout()].into_iter().flatten();
-        stalls.chain(lost).chain(silences).chain(others).min()
-    }
-
     /// The tab of a document has been muted, or not any more.
     pub(super) fn set_muted(
         &mut self,
@@ -450,8 +397,7 @@ impl Players {
             return give_back(self.readers.unshare(relay), out);
         }
         self.readers.share(relay);
-        let all: Vec<(u32, u32)> = self.players.keys().copied().collect();
-        for key in all {
+        for key in self.staying() {
             self.readers.wait(key);
             self.revert(key, ErrorCode::SCREEN_SHARED, false, link, out);
         }
@@ -494,7 +440,7 @@ impl Players {
         out.push_back(Output::ToHook { relay, command });
     }
 
-    fn close(&mut self, key: (u32, u32), link: &mut DeviceLink) {
+    pub(super) fn close(&mut self, key: (u32, u32), link: &mut DeviceLink) {
         let Some(player) = self.players.remove(&key) else { return };
         self.by_id.remove(&player.id);
         for buffer in player.buffers.values() {
@@ -512,7 +458,9 @@ impl Players {
         link: &mut DeviceLink,
         out: &mut VecDeque<Output>,
     ) {
-        self.close(key, link);
+        if self.leave(key, link) == Left::Before {
+            return;
+        }
         let (relay, ms) = key;
         self.note_reason(relay, code);
         let text = format!("a player goes on in the session: {code} {}", code.sentence());
@@ -523,12 +471,16 @@ impl Players {
 
     fn handle_changed(&mut self, changed: BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
         let Some(key @ (relay, ms)) = self.by_id.get(&changed.player).copied() else { return };
-        let Some(player) = self.players.get_mut(&key) else { return };
+        let Some(player) = self.players.get_mut(&key).filter(|player| !player.phase.is_leaving()) else {
+            return;
+        };
         let changed = fitted(player, changed);
         let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
         let orders = buffer.handle_changed(&changed).and_then(|()| match player.phase {
             Phase::Device => buffer.orders(),
-            Phase::Moving | Phase::Swapping => Ok(Orders { r#type: None, steps: Vec::new(), duration: None }),
+            Phase::Moving | Phase::Swapping | Phase::Leaving(_) => {
+                Ok(Orders { r#type: None, steps: Vec::new(), duration: None })
+            }
         });
         match orders {
             Ok(_) if changed.op == 0 && player.phase != Phase::Device => {}
@@ -715,7 +667,7 @@ fn send_append(player: u32, stream: u32, append: AppendEvent, link: &mut DeviceL
 pub(super) fn send_wish(player: &mut Player, link: &mut DeviceLink) -> bool {
     let Some(wish) = player.wish else { return true };
     // While the session still plays, the device waits silently at the position.
-    let session_plays = player.phase != Phase::Device;
+    let session_plays = matches!(player.phase, Phase::Moving | Phase::Swapping);
     player.wish_seq += 1;
     let PlaybackEvent { paused, rate, volume, muted, preserves_pitch, seek_id, position, .. } = wish;
     // The first wish is a seek as well: to where the page is.
@@ -776,7 +728,7 @@ fn handle_drift(
 }
 
 /// Nothing keeps these players in the session any more.
-fn give_back(players: Vec<(u32, u32)>, out: &mut VecDeque<Output>) {
+pub(super) fn give_back(players: Vec<(u32, u32)>, out: &mut VecDeque<Output>) {
     for (relay, ms) in players {
         out.push_back(Output::ToHook { relay, command: HookCommand::Return { ms } });
     }

@@ -18,6 +18,7 @@ use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
 mod calls;
 mod files;
+mod leaving;
 mod pausing;
 mod sites;
 mod windows;

@@ -134,6 +134,9 @@ fn in_place(strip: &Picture) -> bool {
     }
 }
 
+const READ: &str =
+    "new OffscreenCanvas(8, 8).getContext('2d').drawImage(document.querySelector('video'), 0, 0)";
+
 /// What happens when the picture comes, goes and comes back.
 pub fn blinks(stage: &mut Stage) -> Result<Vec<Blinked>> {
     let mut rows = Vec::new();
@@ -182,6 +185,16 @@ pub fn blinks(stage: &mut Stage) -> Result<Vec<Blinked>> {
         placed(stage, "device")
     })?;
     rows.push(blinked("the client back", &frames));
+    // The last: from then on this origin's videos play in the session.
+    let frames = record_while(stage, &covered, |stage| {
+        covered.page.evaluate(READ)?;
+        let end = Instant::now() + PATIENCE;
+        while stage.session.status()?["placed"] != 0 || !shows(stage, &covered)? {
+            ensure!(Instant::now() < end, "the device still plays");
+        }
+        Ok(())
+    })?;
+    rows.push(blinked("the page reads the picture", &frames));
     Ok(rows)
 }
 

@@ -2,11 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use offstage_tests::cdp::Page;
 use offstage_tests::rdp::{Server, Viewer, is_possible};
-use offstage_tests::session::Installation;
-use offstage_tests::xvfb::Screen;
+use offstage_tests::server::{Response, Server as Pages};
+use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::xvfb::{Camera, Picture, Screen};
+
+use crate::scene::{PAGE, PATIENCE, STEADY, Scene, error, keep, picture_on};
 
 /// The session's screen.
 const SESSION: (u16, u16) = (1280, 1024);
@@ -80,4 +85,117 @@ fn a_channel_reaches_the_clients_socket_and_again_after_a_new_connection() {
     let mut back = [0; 5];
     channel.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"again");
+}
+
+#[test]
+fn a_video_of_the_session_plays_on_the_device_and_again_after_a_new_connection() {
+    if !is_here() {
+        return;
+    }
+    let mut far = Far::open();
+    far.assert_in_place("at the beginning");
+    far.show("rdp.png");
+    far.page.evaluate("globalThis.seen = 1; 0").unwrap();
+    let before = far.position();
+    far.viewer.close();
+    let began = Instant::now();
+    far.viewer.open().unwrap();
+    let window = began.elapsed().as_millis();
+    far.assert_in_place("connected again");
+    let whole = began.elapsed().as_millis();
+    println!("connected again: the window is there after {window} ms, the device's picture after {whole} ms");
+    far.show("rdp-again.png");
+    assert_eq!(far.page.evaluate("globalThis.seen").unwrap(), 1, "the page was loaded anew");
+    far.page.wait_until("!video.paused && !demo.error", PATIENCE).unwrap();
+    let now = far.position();
+    far.page.wait_until(&format!("video.currentTime > {now}"), PATIENCE).unwrap();
+    assert!(now > before, "{before} to {now}");
+    far.session.close();
+}
+
+/// A video in the session, and the device.
+struct Far {
+    page: Page,
+    session: Session,
+    viewer: Viewer,
+    server: Server,
+    camera: Camera,
+    _device: Screen,
+    _pages: Pages,
+}
+
+impl Far {
+    fn open() -> Self {
+        let installation = Installation::from_env().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (files, clips) = (root.join("www/demo"), root.join("tests/clips"));
+        let pages = Pages::start(move |request| match request.path.strip_prefix("/clips/") {
+            Some(clip) => Response::file(&clips, clip),
+            None if request.path == "/" => Response::html(PAGE),
+            None => Response::file(&files, &request.path),
+        })
+        .unwrap();
+        let device = Screen::start(1600, 1200).unwrap();
+        let server = Server::start().unwrap();
+        let profile = server.home().join("browser");
+        let socket = profile.join("offstage/client.sock");
+        let viewer = Viewer::start(&server, &device, SESSION, &installation.plugin, &socket).unwrap();
+        let options = SessionOptions {
+            user_data_dir: Some(profile),
+            headless: false,
+            sites: Some(vec!["http://127.0.0.1/*".to_owned()]),
+            // The container that tests run in need not let a user make namespaces, which Chromium's sandbox consists of.
+            browser_args: [
+                "--window-position=60,40",
+                "--window-size=1000,800",
+                "--no-sandbox",
+                "--test-type",
+            ]
+            .map(str::to_owned)
+            .into(),
+            client_display: Some(device.display().to_owned()),
+            client_args: vec![format!("--remote-window=class:{}", Viewer::CLASS)],
+            elsewhere: Some(server.elsewhere().unwrap()),
+            ..SessionOptions::default()
+        };
+        let session = Session::start(&installation, options).unwrap();
+        session.wait_connected(PATIENCE).unwrap();
+        let page = session.open(&pages.url("/?clip=h264")).unwrap();
+        page.wait_until("!demo.error && video.readyState >= 3", PATIENCE).unwrap();
+        let camera = device.camera().unwrap();
+        Self { page, session, viewer, server, camera, _device: device, _pages: pages }
+    }
+
+    fn position(&self) -> f64 {
+        self.page.evaluate("video.currentTime").unwrap().as_f64().unwrap()
+    }
+
+    /// Waits until screenshots in a row of the device's screen show the picture where the viewer shows the element, and the
+    /// session's browser draws none.
+    fn assert_in_place(&self, when: &str) {
+        let (mut steady, end) = (0, Instant::now() + PATIENCE);
+        while steady < STEADY {
+            let screen = self.camera.capture().unwrap();
+            let seen = picture_on(&screen);
+            let expected = Scene::origin(&screen).map(|[x, y]| [x + 100, y + 120, x + 740, y + 480]);
+            let holds = seen.zip(expected).is_some_and(|(seen, expected)| error(expected, seen) <= 1);
+            let own = || Picture::from_png(&self.page.screenshot_png().unwrap()).unwrap();
+            steady = if holds && picture_on(&own()).is_none() { steady + 1 } else { 0 };
+            if Instant::now() >= end {
+                let reasons = self.session.status().unwrap();
+                panic!(
+                    "{when}: the picture is at {seen:?}, the element at {expected:?}; see {}; {reasons} {}",
+                    keep(&screen).display(),
+                    self.server.logs()
+                );
+            }
+        }
+    }
+
+    /// Keeps what the device shows, where somebody wants to look at it.
+    fn show(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+            self.camera.capture().unwrap().write_png(&PathBuf::from(folder).join(name)).unwrap();
+        }
+    }
 }

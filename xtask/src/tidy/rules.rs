@@ -1,5 +1,7 @@
 //! Rules about files, as functions of their names and contents.
 
+use std::collections::BTreeMap;
+
 use super::SourceFile;
 
 /// Lines that a source file may have.
@@ -30,6 +32,7 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<String> {
     }
     complaints.extend(script_budget(files));
     complaints.extend(clippy_copies(files));
+    complaints.extend(hook_names(files));
     complaints
 }
 
@@ -82,6 +85,23 @@ fn script_budget(files: &[SourceFile]) -> Option<String> {
         .then(|| format!("www/ holds {lines} lines of JavaScript, more than {SCRIPT_BUDGET}"))
 }
 
+/// The hook's files become one script, in which the later of two functions of a name silently takes the other's place.
+fn hook_names(files: &[SourceFile]) -> Vec<String> {
+    let mut places = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for file in files.iter().filter(|file| file.name.starts_with("www/hook/") && file.has_extension("js")) {
+        let declared = file.text().lines().filter_map(|line| {
+            line.strip_prefix("async ").unwrap_or(line).strip_prefix("function ")?.split('(').next()
+        });
+        for name in declared {
+            if let Some(other) = places.insert(name, &file.name) {
+                complaints.push(format!("{} and {other} both declare the function {name}", file.name));
+            }
+        }
+    }
+    complaints
+}
+
 /// A crate's own clippy.toml replaces the root's entirely, so it has to repeat all of its lines.
 fn clippy_copies(files: &[SourceFile]) -> Vec<String> {
     let Some(root) = files.iter().find(|file| file.name == "clippy.toml") else {
@@ -121,6 +141,21 @@ mod tests {
             complaints_about("ext-core/clippy.toml", b"# More.\na = 1\nb = 2\n"),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn two_functions_of_a_name_in_the_hook_are_found() {
+        let text = |name: &str| {
+            format!("// World: page.\nasync function {name}(a) {{\n  function inner() {{}}\n}}\n")
+        };
+        let said = |second: &str| {
+            let [first, second] = ["leave", second].map(text);
+            let files =
+                [("clippy.toml", &*String::new()), ("www/hook/1.js", &first), ("www/hook/2.js", &second)];
+            check(&files.map(|(name, text)| file(name, text.as_bytes())))
+        };
+        assert_eq!(said("end"), Vec::<String>::new());
+        assert_eq!(said("leave"), ["www/hook/2.js and www/hook/1.js both declare the function leave"]);
     }
 
     #[test]
