@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+#[cfg(unix)]
 pub mod unix;
 
 /// Bytes are read in pieces of at most this size.

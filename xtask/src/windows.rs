@@ -9,7 +9,7 @@ use clap::Args;
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
 
-/// Builds the bridge and the plug-in for Windows and runs their tests by wine.
+/// Builds the bridge, the client's core and the plug-in for Windows and runs their tests by wine.
 ///
 /// Clippy and tests of the crates that run there: registry, native messaging, the named pipe, the remote desktop's channel through a
 /// stand-in of Windows' service, the plug-in by both of its entries. Wine gets a folder of its own, which is removed again.
@@ -26,8 +26,14 @@ pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";
 const COMPILER: &str = "x86_64-w64-mingw32-gcc";
 
 /// What runs on Windows.
-const PACKAGES: [&str; 5] =
-    ["offstage-protocol", "offstage-settings", "offstage-support", "offstage-bridge", "offstage-rdp-plugin"];
+const PACKAGES: [&str; 6] = [
+    "offstage-protocol",
+    "offstage-settings",
+    "offstage-support",
+    "offstage-bridge",
+    "offstage-client",
+    "offstage-rdp-plugin",
+];
 
 /// Tests that only Windows has.
 const TESTS: [&str; 2] = ["windows", "mstsc"];
