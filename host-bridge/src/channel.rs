@@ -4,7 +4,12 @@
 //! reader's pace, and the other end may be gone without a sign. Frames, credit and pings are the business of the ends.
 
 pub mod choice;
+#[cfg(windows)]
+pub mod pipe;
+#[cfg(unix)]
 pub mod unix;
+pub mod wts;
+#[cfg(unix)]
 pub mod xrdp;
 
 use std::future::Future;
@@ -14,6 +19,13 @@ use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
+/// The way to a client on the same machine.
+#[cfg(windows)]
+pub use pipe::PipeChannel as LocalChannel;
+#[cfg(unix)]
+pub use unix::UnixChannel as LocalChannel;
+
+#[cfg(unix)]
 use crate::channel::xrdp::XrdpError;
 
 /// Ordered bytes that may die silently, opened by the session's side, as often as needed.
@@ -44,9 +56,13 @@ pub enum ChannelError {
     #[error("{error}: {place}")]
     Unreachable { place: String, error: io::Error },
     /// The other end runs as somebody else.
-    #[error("the listener runs as user {uid}, not as {own}: {place}")]
-    OtherUser { place: String, uid: u32, own: u32 },
+    #[error("the listener runs as user {user}, not as {own}: {place}")]
+    OtherUser { place: String, user: String, own: String },
+    /// The remote desktop's service doesn't open the channel: there is no plug-in at the other end, or policy forbids it.
+    #[error("the remote desktop's channel {name} can't be opened: {error}")]
+    Refused { name: String, error: io::Error },
     /// xrdp doesn't open its channel.
+    #[cfg(unix)]
     #[error("{0}")]
     Xrdp(XrdpError),
     /// The client closed the channel.
@@ -64,9 +80,17 @@ impl ChannelError {
         match self {
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
+            #[cfg(unix)]
             Self::Xrdp(error) => error.code(),
             Self::Closed => ErrorCode::LINK_CLOSED,
+            Self::Refused { .. } => ErrorCode::WTS_CHANNEL_REFUSED,
+            Self::Failed(error) if is_malformed(error) => ErrorCode::WTS_DATA_MALFORMED,
             Self::Failed(_) => ErrorCode::LINK_DEAD,
         }
     }
+}
+
+/// Whether reading has ended because of what came.
+fn is_malformed(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<wts::HeaderError>())
 }

@@ -34,7 +34,6 @@ use crate::install::manifest::ExtensionId;
 use crate::install::manifest::HostManifest;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
-use crate::install::places::folders;
 
 /// The session's native end of Offstage.
 ///
@@ -56,7 +55,8 @@ Environment:
   OFFSTAGE_SOCKET    the client's socket; without it $XDG_RUNTIME_DIR/offstage/client.sock,
                      or /tmp/offstage-<uid>/client.sock
   OFFSTAGE_CHANNEL   the way to the device if OFFSTAGE_SOCKET is not set: xrdp (through the RDP connection), unix (the
-                     socket above), or auto (the default: xrdp in a session of xrdp's, else unix)
+                     socket above), or auto (the default: xrdp in a session of xrdp's, else unix);
+                     on Windows wts (through the RDP connection), pipe (\\\\.\\pipe\\offstage-<SID>) or auto
   OFFSTAGE_LOG       what is logged to standard error: error, warn, info (the default), debug, trace,
                      or a filter like offstage_bridge=debug
   OFFSTAGE_LOG_FILE  a file that the log is added to as well
@@ -64,6 +64,7 @@ Environment:
                      names in it, at most 2 MB a run and seven runs; empty: no files
   OFFSTAGE_METRICS_DIR
                      where counters for Prometheus are written [default: $XDG_RUNTIME_DIR/offstage/metrics]; empty: nowhere
+                     (on Windows both are below %LOCALAPPDATA%\\Offstage)
 
 Exit status: 0 if everything is well; 1 if something is not; 2 for a wrong command line.
 
@@ -125,7 +126,7 @@ struct Way {
     /// The client's socket [default: see OFFSTAGE_SOCKET in the main help]
     #[arg(long, value_name = "PATH")]
     socket: Option<OsString>,
-    /// The way to the device, if no socket is named: auto, unix or xrdp [default: see OFFSTAGE_CHANNEL in the main help]
+    /// The way to the device, if no socket is named: auto, unix or xrdp, on Windows auto, pipe or wts [default: see OFFSTAGE_CHANNEL in the main help]
     #[arg(long, value_name = "WAY", value_parser = choice::parse)]
     channel: Option<OsString>,
 }
@@ -170,10 +171,6 @@ impl Places {
             None if self.system => Ok(Scope::Machine(self.root.clone())),
             None => Scope::user(),
         }
-    }
-
-    fn folders(&self) -> Result<Vec<PathBuf>, InstallError> {
-        Ok(folders(&self.scope()?, self.browsers()))
     }
 }
 
@@ -222,12 +219,12 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
                 None => install::program_path(&env::current_exe()?)?,
             };
             let manifest = HostManifest::new(program, extensions.all());
-            tell(&install::install(&places.folders()?, &manifest))
+            tell(&install::introduce(&places.scope()?, places.browsers(), &manifest))
         }
         Subcommands::Uninstall { places, program } => {
             let program = program.map_or_else(env::current_exe, Ok)?;
-            let program = program.canonicalize().unwrap_or(program);
-            tell(&install::uninstall(&places.folders()?, &program))
+            let program = install::program_path(&program).unwrap_or(program);
+            tell(&install::forget(&places.scope()?, places.browsers(), &program))
         }
         Subcommands::Doctor { places, extensions, way, json } => {
             let machine = Scope::Machine(places.root.clone());

@@ -6,7 +6,6 @@ mod client;
 mod manifests;
 mod policy;
 
-use std::env;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -164,15 +163,13 @@ fn examine_folder(subject: &str, folder: &Path) -> Answer {
 }
 
 fn examine_session() -> Answer {
-    let set = |name: &str| {
-        env::var(name).ok().filter(|value| !value.is_empty()).map(|value| format!("{name}={value}"))
-    };
-    let seen: Vec<_> = ["DISPLAY", "WAYLAND_DISPLAY", "XRDP_SESSION"].into_iter().filter_map(set).collect();
+    let seen = crate::session::signs_of_a_desktop();
     let kind = crate::session::session_info().session_type;
-    if seen.is_empty() {
+    if seen.is_empty() && cfg!(unix) {
         Answer::warn("session", ErrorCode::DISPLAY_MISSING, "neither DISPLAY nor WAYLAND_DISPLAY is set here")
     } else {
-        Answer::ok("session", format!("{kind}, {}", seen.join(", ")))
+        let seen = seen.iter().map(|sign| format!(", {sign}"));
+        Answer::ok("session", std::iter::once(kind).chain(seen).collect::<String>())
     }
 }
 

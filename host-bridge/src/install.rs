@@ -1,26 +1,36 @@
 //! Makes browsers know the bridge, and forget it.
 //!
-//! A browser starts only those programs for which it finds a native host manifest in a folder of its own, and only for
-//! the extensions that the manifest names. [`places`] knows the folders, [`manifest`] the file.
+//! A browser starts only those programs for which it finds a native host manifest, and only for the extensions that the
+//! manifest names. [`places`] knows the folders where it looks, [`registry`] the keys where it does so on Windows,
+//! [`manifest`] the file.
 
 pub mod manifest;
 pub mod places;
+pub mod registry;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::fs;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
 use offstage_protocol::error::ErrorCode;
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::install::manifest::FILE_NAME;
 use crate::install::manifest::HOST_NAME;
 use crate::install::manifest::HostManifest;
+use crate::install::places::Browser;
+use crate::install::places::Scope;
 
 /// What became of one file.
 #[derive(Debug)]
@@ -55,6 +65,8 @@ pub enum InstallError {
     OddPath(PathBuf),
     #[error("neither HOME nor a configuration folder is set")]
     NoHome,
+    #[error("browsers on Windows look into the registry only, not into a profile's folder")]
+    NoProfiles,
     #[error("{0:?} is not an extension's id")]
     NotAnId(String),
     #[error("can't write: {0}")]
@@ -69,11 +81,29 @@ impl InstallError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoProgram(_) => ErrorCode::PROGRAM_MISSING,
-            Self::OddPath(_) | Self::NoHome | Self::NotAnId(_) => ErrorCode::INSTALL_FAILED,
+            Self::OddPath(_) | Self::NoHome | Self::NoProfiles | Self::NotAnId(_) => {
+                ErrorCode::INSTALL_FAILED
+            }
             Self::Write(_) => ErrorCode::MANIFEST_UNWRITABLE,
             Self::Remove(_) => ErrorCode::UNINSTALL_FAILED,
         }
     }
+}
+
+/// Makes these browsers know the bridge by this manifest.
+pub fn introduce(scope: &Scope, browsers: &[Browser], manifest: &HostManifest) -> Vec<Report> {
+    own::introduce(scope, browsers, manifest)
+}
+
+/// Makes these browsers forget this program, and no other.
+pub fn forget(scope: &Scope, browsers: &[Browser], program: &Path) -> Vec<Report> {
+    own::forget(scope, browsers, program)
+}
+
+/// The files in which these browsers would find the bridge's manifest; whether they are there is another question.
+#[must_use]
+pub fn manifest_files(scope: &Scope, browsers: &[Browser]) -> Vec<PathBuf> {
+    own::manifest_files(scope, browsers)
 }
 
 /// Writes the manifest into each folder, making the folder where it is missing. A file that is right already is left
@@ -104,9 +134,9 @@ pub fn uninstall(folders: &[PathBuf], program: &Path) -> Vec<Report> {
 /// If it is not a file that can be run.
 pub fn program_path(program: &Path) -> Result<PathBuf, InstallError> {
     let missing = |_| InstallError::NoProgram(program.to_owned());
-    let path = fs::canonicalize(program).map_err(missing)?;
+    let path = own::plain(fs::canonicalize(program).map_err(missing)?);
     let metadata = fs::metadata(&path).map_err(missing)?;
-    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+    if !metadata.is_file() || !own::is_program(&metadata) {
         return Err(InstallError::NoProgram(path));
     }
     if path.to_str().is_none() {
@@ -147,7 +177,10 @@ fn write_if_different(file: &Path, text: &str) -> io::Result<Outcome> {
 }
 
 fn write_new(file: &Path, text: &str) -> io::Result<()> {
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(file)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    own::readable_for_all(&mut options);
+    let mut out = options.open(file)?;
     out.write_all(text.as_bytes())?;
     out.sync_all()
 }
@@ -170,7 +203,7 @@ fn remove_if_own(file: &Path, program: &Path) -> io::Result<Outcome> {
 
 /// True if the path in a manifest is that program, links resolved. A path to nothing leads to the program of that name.
 pub(crate) fn leads_to(path: &Path, program: &Path) -> bool {
-    path == program || fs::canonicalize(path).is_ok_and(|path| path == program)
+    path == program || fs::canonicalize(path).is_ok_and(|path| own::plain(path) == program)
 }
 
 #[cfg(test)]
@@ -195,7 +228,12 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE_NAME]);
-        assert_eq!(fs::metadata(folders[0].join(FILE_NAME)).unwrap().permissions().mode() & 0o777, 0o644);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let metadata = fs::metadata(folders[0].join(FILE_NAME)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o644);
+        }
         assert_eq!(outcomes(uninstall(&folders, Path::new("/x"))), [Outcome::Removed, Outcome::Removed]);
         assert_eq!(outcomes(uninstall(&folders, Path::new("/x"))), [Outcome::Absent, Outcome::Absent]);
         assert_eq!(fs::read_dir(&folders[0]).unwrap().count(), 0);
@@ -225,8 +263,10 @@ mod tests {
         assert_eq!(reports[1].outcome.as_ref().unwrap(), &Outcome::Written);
     }
 
+    #[cfg(unix)]
     #[test]
     fn only_a_program_that_can_be_run_is_named() {
+        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("bridge");
         assert_eq!(program_path(&file).unwrap_err().code(), ErrorCode::PROGRAM_MISSING);

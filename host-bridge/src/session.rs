@@ -1,19 +1,37 @@
 //! What only a native program knows about the session it runs in.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::env;
 
 use offstage_protocol::message::SessionInfo;
+
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 
 /// The session as the environment, inherited from the browser, shows it.
 #[must_use]
 pub fn session_info() -> SessionInfo {
     SessionInfo {
         os: env::consts::OS.to_owned(),
-        session_type: session_type(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
-            .to_owned(),
-        browser_pid: rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs()),
+        session_type: own::session_type().to_owned(),
+        browser_pid: own::browser(),
         ..SessionInfo::default()
     }
+}
+
+/// What of the session says that there is a desktop, for people; empty if nothing does.
+#[must_use]
+pub fn signs_of_a_desktop() -> Vec<String> {
+    let set = |name: &&str| {
+        env::var(name).ok().filter(|value| !value.is_empty()).map(|value| format!("{name}={value}"))
+    };
+    own::DESKTOP_VARIABLES.iter().filter_map(set).collect()
 }
 
 /// `xrdp` in a session of xrdp's, `local` with any other display, `other` without one. `is_set` tells whether a variable

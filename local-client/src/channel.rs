@@ -1,6 +1,8 @@
 //! Ways on which sessions reach this client: ordered bytes that may end silently.
 
+#[cfg(unix)]
 pub mod connect;
+#[cfg(unix)]
 pub mod unix;
 
 use std::future::Future;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Read as _;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 const FILE: &str = "offstage.secret";
@@ -23,9 +22,12 @@ pub fn of_folder(folder: &Path) -> Vec<u8> {
     if let Err(error) = getrandom::fill(&mut secret) {
         tracing::warn!(%error, "no random numbers");
     }
-    let made = fs::create_dir_all(folder).and_then(|()| {
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)
-    });
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    // Elsewhere the folder is one that other people can't read.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let made = fs::create_dir_all(folder).and_then(|()| options.open(&path));
     if let Err(error) = made.and_then(|mut file| file.write_all(&secret)) {
         tracing::warn!(%error, "the devices' secret can't be kept");
     }

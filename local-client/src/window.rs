@@ -5,6 +5,7 @@ use offstage_protocol::message::{Clip, Rect};
 pub mod region;
 pub mod remote;
 pub mod web;
+#[cfg(unix)]
 pub mod x11;
 
 pub use self::remote::RemoteWindow;

@@ -1,4 +1,5 @@
-//! Where the client's unix socket is: one rule for the client that listens and the bridge that connects.
+//! Where the client is: one rule for the client that listens and the bridge that connects. A unix socket; on Windows a named pipe; through
+//! a remote desktop a dynamic virtual channel.
 //!
 //! Pure: the caller reads its own command line, environment and user id.
 
@@ -41,9 +42,28 @@ pub fn socket_path(choice: SocketChoice<'_>) -> PathBuf {
     })
 }
 
+/// The named pipe's path on Windows, for the user with this security identifier. Whoever runs as somebody else can't open it, and one that
+/// somebody else made under its name is found out by both ends.
+#[must_use]
+pub fn pipe_path(flag: Option<&OsStr>, variable: Option<&OsStr>, user: &str) -> PathBuf {
+    let given = [flag, variable].into_iter().flatten().find(|value| !value.is_empty());
+    given.map_or_else(|| PathBuf::from(format!(r"\\.\pipe\offstage-{user}")), PathBuf::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_user_has_a_pipe_and_another_one_can_be_named() {
+        let check = |flag: &str, variable: &str, expected: &str| {
+            let path = pipe_path(Some(OsStr::new(flag)), Some(OsStr::new(variable)), "S-1-5-7");
+            assert_eq!(path, Path::new(expected));
+        };
+        check("", "", r"\\.\pipe\offstage-S-1-5-7");
+        check("", r"\\.\pipe\b", r"\\.\pipe\b");
+        check(r"\\.\pipe\a", r"\\.\pipe\b", r"\\.\pipe\a");
+    }
 
     fn check(flag: &str, variable: &str, runtime_dir: &str, expected: &str) {
         let choice = SocketChoice {
@@ -55,6 +75,7 @@ mod tests {
         assert_eq!(socket_path(choice), Path::new(expected));
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_flag_wins_then_the_variable_then_the_runtime_directory() {
         check("/a.sock", "/b.sock", "/run/user/1000", "/a.sock");

@@ -1,4 +1,5 @@
 //! The plug-in as FreeRDP drives it: a FreeRDP of structures, and a client's socket.
+#![cfg(unix)]
 #![expect(unsafe_code, reason = "a C interface")]
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a helper is a failure of its test")]
 

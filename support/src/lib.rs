@@ -1,13 +1,9 @@
-//! What both native programs show of themselves: logs, and counters for the machine's monitoring.
+//! What both native programs show of themselves: logs, and counters for the machine's monitoring; and where such things are.
 
 pub mod logs;
 pub mod metrics;
+pub mod places;
+#[cfg(windows)]
+pub mod win32;
 
-use std::path::Path;
-
-/// Whether files can be written in a folder that is there or can be made.
-#[must_use]
-pub fn is_writable(folder: &Path) -> bool {
-    let there = folder.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(folder);
-    there.is_dir() && rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok()
-}
+pub use places::is_writable;

@@ -109,16 +109,13 @@ where
     logs
 }
 
-/// Where the files are: [`FOLDER_VARIABLE`], or `offstage/logs` in the folder for programs' state.
+/// Where the files are: [`FOLDER_VARIABLE`], or `logs` in [`crate::places::state`].
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     if let Some(given) = env::var_os(FOLDER_VARIABLE) {
         return Some(PathBuf::from(given)).filter(|folder| folder.is_absolute());
     }
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let state =
-        absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("offstage/logs"))
+    Some(crate::places::state()?.join("logs"))
 }
 
 /// Makes this run's file and takes away those of runs that are long over.

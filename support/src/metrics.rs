@@ -18,8 +18,8 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// `program` is `bridge` or `client`. None where there is no folder for it: [`FOLDER_VARIABLE`], or `offstage/metrics` in the folder
-    /// for running programs.
+    /// `program` is `bridge` or `client`. None where there is no folder for it: [`FOLDER_VARIABLE`], or `metrics` in
+    /// [`crate::places::runtime`].
     #[must_use]
     pub fn of(program: &str) -> Option<Self> {
         folder().map(|folder| Self::in_folder(&folder, program))
@@ -53,12 +53,12 @@ pub fn counter(value: u64) -> Counter {
     counter
 }
 
-/// Where the files are, if anywhere: [`FOLDER_VARIABLE`], or `offstage/metrics` in the folder for running programs.
+/// Where the files are, if anywhere: [`FOLDER_VARIABLE`], or `metrics` in [`crate::places::runtime`].
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     let folder = match std::env::var_os(FOLDER_VARIABLE) {
         Some(given) => PathBuf::from(given),
-        None => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("offstage/metrics"),
+        None => crate::places::runtime()?.join("metrics"),
     };
     folder.is_absolute().then_some(folder)
 }

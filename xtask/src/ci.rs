@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
-use crate::{build, calls, differential, package, setup, size, sound_server, tidy, web};
+use crate::{build, calls, differential, package, setup, size, sound_server, tidy, web, windows};
 
 /// Runs every check, in the order of their cost, and stops at the first that fails.
 ///
@@ -65,6 +65,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Box::new(|| build::run(workspace, &build::Options::default()).map(drop)),
     ));
     steps.push(("tests of whole processes", Box::new(|| level(workspace, "process", None))));
+    steps.push(("Windows, by wine", Box::new(|| windows::run(workspace, &windows::Options::default()))));
     steps.push(("size budget", Box::new(|| size::run(workspace, &size::Options::default()))));
     steps.push((
         "packages and manifests",

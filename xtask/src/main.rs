@@ -21,6 +21,7 @@ mod soak;
 mod sound_server;
 mod tidy;
 mod web;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ enum Task {
     Size(size::Options),
     Soak(soak::Options),
     Tidy(tidy::Options),
+    Windows(windows::Options),
     Icons(icons::Options),
     Clips(clips::Options),
     Screenshots(screenshots::Options),
@@ -97,6 +99,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Geometry(options) => geometry::run(&workspace, &options),
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
+        Task::Windows(options) => windows::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),
         Task::Clips(options) => clips::run(&workspace, &options),
         Task::Screenshots(options) => screenshots::run(&workspace, &options),

@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 
 /// Installs what building, the demo and the tests need; says what it will do and asks first.
 ///
-/// Adds the Rust target for WebAssembly through rustup and Debian packages (a browser, a screen that nobody sits at, a window
+/// Adds the Rust targets for WebAssembly and Windows through rustup and Debian packages (a browser, a screen that nobody sits at, a window
 /// manager, tools of the tests) through apt-get. Nothing is asked in continuous integration (CI is set) or when standard input
 /// is not a terminal. Running it again changes nothing.
 #[derive(Debug, Args)]
@@ -57,11 +57,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("desktop-file-utils", "the check of the client's desktop entry"),
     ("lintian", "the check of the Debian packages"),
     ("mmdebstrap", "a clean Debian to install the packages in"),
+    ("gcc-mingw-w64-x86-64-posix", "the linker for Windows"),
+    ("wine", "running what is built for Windows"),
+    ("wine64", "its part for programs of 64 bits"),
     ("git", "the list of the project's files"),
     ("ca-certificates", "crates from crates.io"),
 ];
 
-const TARGET: &str = "wasm32-unknown-unknown";
+const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", crate::windows::TARGET];
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
@@ -93,7 +96,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for part in &components {
         let mut rustup = Command::new("rustup");
         check(rustup.args(part).current_dir(workspace.root()))
-            .context("rustup is needed for the WebAssembly target: https://rustup.rs")?;
+            .context("rustup is needed for the targets WebAssembly and Windows: https://rustup.rs")?;
     }
     if !packages.is_empty() {
         let names: Vec<_> = packages.iter().map(|(name, _)| *name).collect();
@@ -124,8 +127,11 @@ fn missing_toolchain_parts(workspace: &Workspace) -> Vec<Vec<&'static str>> {
     let listed = |arguments: [&str; 3]| {
         output(Command::new("rustup").args(arguments).current_dir(workspace.root())).unwrap_or_default()
     };
-    if !listed(["target", "list", "--installed"]).lines().any(|line| line == TARGET) {
-        missing.push(vec!["target", "add", TARGET]);
+    let targets = listed(["target", "list", "--installed"]);
+    for target in TARGETS {
+        if !targets.lines().any(|line| line == target) {
+            missing.push(vec!["target", "add", target]);
+        }
     }
     let components = listed(["component", "list", "--installed"]);
     for component in ["clippy", "rustfmt"] {

@@ -1,19 +1,31 @@
 //! Which way to the device a session takes. The rule is pure; docs/decisions/0100-channel-of-a-session.md says why it is so.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::env;
 use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
-use offstage_protocol::socket_path::SocketChoice;
-use offstage_protocol::socket_path::socket_path;
+
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 
 use crate::channel::Channel;
 use crate::channel::ChannelError;
 use crate::channel::Link;
+#[cfg(windows)]
+use crate::channel::pipe::PipeChannel;
+#[cfg(unix)]
 use crate::channel::unix::UnixChannel;
-use crate::channel::xrdp::FOLDER_VARIABLE;
+#[cfg(windows)]
+use crate::channel::wts::WtsChannel;
+#[cfg(unix)]
 use crate::channel::xrdp::XrdpChannel;
 
 /// Names the way.
@@ -22,22 +34,40 @@ pub const CHANNEL_VARIABLE: &str = "OFFSTAGE_CHANNEL";
 /// Any of the ways.
 #[derive(Clone, Debug)]
 pub enum AnyChannel {
+    #[cfg(unix)]
     Unix(UnixChannel),
+    #[cfg(unix)]
     Xrdp(XrdpChannel),
+    #[cfg(windows)]
+    Pipe(PipeChannel),
+    #[cfg(windows)]
+    Wts(WtsChannel),
 }
 
 impl Channel for AnyChannel {
     fn kind(&self) -> &'static str {
         match self {
+            #[cfg(unix)]
             Self::Unix(channel) => channel.kind(),
+            #[cfg(unix)]
             Self::Xrdp(channel) => channel.kind(),
+            #[cfg(windows)]
+            Self::Pipe(channel) => channel.kind(),
+            #[cfg(windows)]
+            Self::Wts(channel) => channel.kind(),
         }
     }
 
     async fn open(&self) -> Result<Link, ChannelError> {
         match self {
+            #[cfg(unix)]
             Self::Unix(channel) => channel.open().await,
+            #[cfg(unix)]
             Self::Xrdp(channel) => channel.open().await,
+            #[cfg(windows)]
+            Self::Pipe(channel) => channel.open().await,
+            #[cfg(windows)]
+            Self::Wts(channel) => channel.open().await,
         }
     }
 }
@@ -58,6 +88,9 @@ pub struct Given<'a> {
     pub xdg_runtime_dir: Option<&'a OsStr>,
     /// The user that the session belongs to.
     pub uid: u32,
+    /// On Windows: whether the session is one of the remote desktop's, and the security identifier of the user that it belongs to.
+    pub is_remote: bool,
+    pub user: &'a str,
 }
 
 /// A way and why it is that one.
@@ -78,12 +111,12 @@ impl Choice {
             SOCKET_VARIABLE,
             CHANNEL_VARIABLE,
             "XRDP_SESSION",
-            FOLDER_VARIABLE,
+            "XRDP_SOCKET_PATH",
             "DISPLAY",
             "XDG_RUNTIME_DIR",
         ]
         .map(env::var_os);
-        let uid = rustix::process::geteuid().as_raw();
+        let session = own::session();
         choose(&Given {
             socket_flag,
             channel_flag,
@@ -93,9 +126,18 @@ impl Choice {
             xrdp_socket_path: xrdp_socket_path.as_deref(),
             display: display.as_deref(),
             xdg_runtime_dir: xdg_runtime_dir.as_deref(),
-            uid,
+            uid: session.uid,
+            is_remote: session.is_remote,
+            user: &session.user,
         })
     }
+}
+
+/// What the system says of the session.
+struct Session {
+    uid: u32,
+    is_remote: bool,
+    user: String,
 }
 
 /// The rule: a socket that is named; the way that is named; the remote desktop that the session belongs to; the usual socket.
@@ -103,16 +145,11 @@ impl Choice {
 pub fn choose(given: &Given<'_>) -> Choice {
     let is_set = |value: Option<&OsStr>| value.is_some_and(|value| !value.is_empty());
     let choice = |channel, reason: &str| Choice { channel, reason: reason.to_owned(), problem: None };
-    let unix = || AnyChannel::Unix(UnixChannel::new(unix_path(given)));
-    let xrdp = || {
-        let folder = given.xrdp_socket_path.filter(|folder| !folder.is_empty());
-        AnyChannel::Xrdp(XrdpChannel::new(folder, given.display, given.uid))
-    };
     if is_set(given.socket_flag) {
-        return choice(unix(), "--socket names it");
+        return choice(own::local(given), "--socket names it");
     }
     if is_set(given.socket) {
-        return choice(unix(), &format!("{SOCKET_VARIABLE} names it"));
+        return choice(own::local(given), &format!("{SOCKET_VARIABLE} names it"));
     }
     let flag = ("--channel", given.channel_flag);
     let variable = (CHANNEL_VARIABLE, given.channel);
@@ -122,32 +159,21 @@ pub fn choose(given: &Given<'_>) -> Choice {
     let mut problem = None;
     if let Some((source, value)) = asked {
         // Another way is another arm here: a word, or a prefix such as `tls:` with what belongs to it.
-        match value.to_str() {
-            Some("auto") => {}
-            Some("unix") => return choice(unix(), &format!("{source} is unix")),
-            Some("xrdp") => return choice(xrdp(), &format!("{source} is xrdp")),
-            Some(_) | None => {
-                problem = Some(format!("{source} is {}, not auto, unix or xrdp", value.display()));
-            }
+        let word = value.to_str().unwrap_or_default();
+        match own::named(word, given) {
+            Some(channel) => return choice(channel, &format!("{source} is {word}")),
+            None if word == "auto" => {}
+            None => problem = Some(format!("{source} is {}, not {}", value.display(), own::WORDS)),
         }
     }
-    let found = [("XRDP_SESSION", given.xrdp_session), (FOLDER_VARIABLE, given.xrdp_socket_path)]
-        .into_iter()
-        .find(|(_, value)| is_set(*value));
-    let chosen = match found {
-        Some((name, _)) => choice(xrdp(), &format!("the session is one of xrdp's, as {name} says")),
-        None => choice(unix(), "nothing names another way, and the session is of no known remote desktop"),
+    let chosen = match own::remote(given) {
+        Some((channel, reason)) => choice(channel, &reason),
+        None => choice(
+            own::local(given),
+            "nothing names another way, and the session is of no known remote desktop",
+        ),
     };
     Choice { problem, ..chosen }
-}
-
-fn unix_path(given: &Given<'_>) -> PathBuf {
-    socket_path(SocketChoice {
-        flag: given.socket_flag,
-        variable: given.socket,
-        runtime_dir: given.xdg_runtime_dir,
-        uid: given.uid,
-    })
 }
 
 /// The words that a command line takes; what they mean is [`choose`]'s to say.
@@ -158,59 +184,6 @@ pub fn parse(text: &str) -> Result<OsString, String> {
     match choose(&Given { channel_flag: Some(OsStr::new(text)), ..Given::default() }).problem {
         None if !text.is_empty() => Ok(text.into()),
         None => Err("it is empty".to_owned()),
-        Some(_) => Err("it is not auto, unix or xrdp".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// In a session of xrdp's with these four given.
-    fn check(socket_flag: &str, channel_flag: &str, socket: &str, channel: &str, expected: [&str; 2]) {
-        let value = |text: &'static str| Some(OsStr::new(text));
-        let given = Given {
-            socket_flag: Some(OsStr::new(socket_flag)),
-            channel_flag: Some(OsStr::new(channel_flag)),
-            socket: Some(OsStr::new(socket)),
-            channel: Some(OsStr::new(channel)),
-            xrdp_session: value("1"),
-            xrdp_socket_path: value("/run/xrdp/sockdir"),
-            display: value(":60.0"),
-            xdg_runtime_dir: value("/run/user/1000"),
-            uid: 1000,
-        };
-        let choice = choose(&given);
-        assert_eq!([choice.channel.kind(), &choice.reason], expected);
-        assert_eq!(choice.problem, None);
-    }
-
-    #[test]
-    fn a_socket_then_a_word_then_the_session_decides() {
-        check("/a", "xrdp", "/b", "xrdp", ["unix", "--socket names it"]);
-        check("", "xrdp", "/b", "xrdp", ["unix", "OFFSTAGE_SOCKET names it"]);
-        check("", "unix", "", "xrdp", ["unix", "--channel is unix"]);
-        check("", "", "", "unix", ["unix", "OFFSTAGE_CHANNEL is unix"]);
-        check("", "xrdp", "", "unix", ["xrdp", "--channel is xrdp"]);
-        check("", "auto", "", "unix", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
-        check("", "", "", "", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
-    }
-
-    #[test]
-    fn another_session_has_the_usual_socket() {
-        let choice = choose(&Given { display: Some(OsStr::new(":0")), ..Given::default() });
-        assert_eq!(choice.channel.kind(), "unix");
-        let folder = Given { xrdp_socket_path: Some(OsStr::new("/run/xrdp/sockdir/7")), ..Given::default() };
-        let choice = choose(&folder);
-        assert_eq!(choice.reason, "the session is one of xrdp's, as XRDP_SOCKET_PATH says");
-    }
-
-    #[test]
-    fn an_unknown_word_is_told_and_counts_as_none() {
-        let choice = choose(&Given { channel: Some(OsStr::new("XRDP")), ..Given::default() });
-        assert_eq!(choice.channel.kind(), "unix");
-        assert_eq!(choice.problem.as_deref(), Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix or xrdp"));
-        assert!(parse("XRDP").is_err() && parse("").is_err());
-        assert_eq!(parse("auto"), Ok("auto".into()));
+        Some(_) => Err(format!("it is not {}", own::WORDS)),
     }
 }

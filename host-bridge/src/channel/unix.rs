@@ -56,7 +56,8 @@ pub fn check_peer(stream: &impl AsFd, path: &Path) -> Result<(), ChannelError> {
     if peer.uid == own {
         Ok(())
     } else {
-        Err(ChannelError::OtherUser { place: place(path), uid: peer.uid.as_raw(), own: own.as_raw() })
+        let (user, own) = (peer.uid.as_raw().to_string(), own.as_raw().to_string());
+        Err(ChannelError::OtherUser { place: place(path), user, own })
     }
 }
 

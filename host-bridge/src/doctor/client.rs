@@ -1,14 +1,8 @@
 //! Is there a client at the socket, ours, and does it speak our language?
 
-use std::fs;
 use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
-use std::time::Instant;
 
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
@@ -22,23 +16,34 @@ use offstage_protocol::message::Control;
 use offstage_protocol::message::ControlKind;
 use offstage_protocol::message::Hello;
 use offstage_protocol::prost::Message as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
-use crate::channel::unix::check_peer;
+use crate::channel::Channel;
+use crate::channel::Link;
+use crate::channel::LocalChannel;
 use crate::doctor::Answer;
 
 /// How long a client may take to say hello.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
-pub(crate) fn examine(socket: &Path) -> Vec<Answer> {
-    let mut answers: Vec<_> = examine_folder(socket).into_iter().collect();
-    answers.push(examine_client(socket));
+pub(crate) fn examine(channel: &LocalChannel) -> Vec<Answer> {
+    let mut answers: Vec<_> = examine_folder(channel.path()).into_iter().collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    answers.push(match runtime {
+        Ok(runtime) => runtime.block_on(examine_client(channel)),
+        Err(error) => Answer::fail("client", ErrorCode::INTERNAL, error.to_string()),
+    });
     answers
 }
 
 /// The socket's folder must be one that no other user can change. Nothing is said of one that isn't there.
+#[cfg(unix)]
 fn examine_folder(socket: &Path) -> Option<Answer> {
+    use std::os::unix::fs::MetadataExt as _;
     let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-    let metadata = fs::metadata(folder).ok()?;
+    let metadata = std::fs::metadata(folder).ok()?;
     let own = rustix::process::geteuid().as_raw();
     let strangers_write = metadata.mode() & 0o022 != 0 && metadata.mode() & 0o1000 == 0;
     let stranger_owns = metadata.uid() != own && metadata.uid() != 0;
@@ -53,18 +58,23 @@ fn examine_folder(socket: &Path) -> Option<Answer> {
     })
 }
 
-fn examine_client(socket: &Path) -> Answer {
-    let place = socket.display();
-    let mut stream = match UnixStream::connect(socket) {
-        Ok(stream) => stream,
-        Err(error) => {
-            return Answer::fail("client", ErrorCode::CLIENT_UNREACHABLE, format!("{place}: {error}"));
+/// A pipe has no folder: who runs its listener is asked when it is opened.
+#[cfg(windows)]
+fn examine_folder(_: &Path) -> Option<Answer> {
+    None
+}
+
+async fn examine_client(channel: &LocalChannel) -> Answer {
+    let place = channel.path().display();
+    let silent = || (ErrorCode::LINK_DEAD, "no hello within 3 seconds".to_owned());
+    let mut link = match timeout(ANSWER_LIMIT, channel.open()).await {
+        Ok(Ok(link)) => link,
+        Ok(Err(error)) => return Answer::fail("client", error.code(), error.to_string()),
+        Err(_) => {
+            return Answer::fail("client", ErrorCode::CLIENT_UNREACHABLE, format!("{place}: no answer"));
         }
     };
-    if let Err(error) = check_peer(&stream, socket) {
-        return Answer::fail("client", error.code(), error.to_string());
-    }
-    match talk(&mut stream) {
+    match timeout(ANSWER_LIMIT, talk(&mut link)).await.unwrap_or_else(|_| Err(silent())) {
         Ok(hello) => {
             let versions = format!("protocol {} to {}", hello.protocol_min, hello.protocol_max);
             let detail = format!("{place}: {} {}, {versions}", hello.component, hello.version);
@@ -85,7 +95,7 @@ fn examine_client(socket: &Path) -> Answer {
 }
 
 /// Introduces itself, takes the client's hello, and says goodbye.
-fn talk(stream: &mut UnixStream) -> Result<Hello, (ErrorCode, String)> {
+async fn talk(link: &mut Link) -> Result<Hello, (ErrorCode, String)> {
     let lost = |error: io::Error| (ErrorCode::LINK_DEAD, error.to_string());
     let hello = Hello {
         component: "doctor".to_owned(),
@@ -94,17 +104,16 @@ fn talk(stream: &mut UnixStream) -> Result<Hello, (ErrorCode, String)> {
         protocol_max: PROTOCOL_MAX,
         ..Hello::default()
     };
-    stream.set_write_timeout(Some(ANSWER_LIMIT)).map_err(lost)?;
-    stream.write_all(&control(0, ControlKind::Hello(hello))).map_err(lost)?;
-    let answer = wait_for_hello(stream);
+    link.writer.write_all(&control(0, ControlKind::Hello(hello))).await.map_err(lost)?;
+    link.writer.flush().await.map_err(lost)?;
+    let answer = wait_for_hello(link).await;
     let close = Close { code: ErrorCode::GOING_AWAY.number(), detail: String::new() };
     // The client may have gone already, which the answer says.
-    drop(stream.write_all(&control(1, ControlKind::Close(close))));
+    link.writer.write_all(&control(1, ControlKind::Close(close))).await.ok();
     answer
 }
 
-fn wait_for_hello(stream: &mut UnixStream) -> Result<Hello, (ErrorCode, String)> {
-    let started = Instant::now();
+async fn wait_for_hello(link: &mut Link) -> Result<Hello, (ErrorCode, String)> {
     let mut reader = FrameReader::new();
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -113,19 +122,12 @@ fn wait_for_hello(stream: &mut UnixStream) -> Result<Hello, (ErrorCode, String)>
                 return answer;
             }
         }
-        let rest = ANSWER_LIMIT.saturating_sub(started.elapsed());
-        let silent = || (ErrorCode::LINK_DEAD, "no hello within 3 seconds".to_owned());
-        if rest.is_zero() {
-            return Err(silent());
-        }
-        stream.set_read_timeout(Some(rest)).map_err(|error| (ErrorCode::LINK_DEAD, error.to_string()))?;
-        match stream.read(&mut buffer) {
+        match link.reader.read(&mut buffer).await {
             Ok(0) => {
                 return Err((ErrorCode::LINK_CLOSED, "it closed the connection without a hello".to_owned()));
             }
             Ok(length) => reader.push(buffer.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(silent()),
+            Err(error) => return Err((ErrorCode::LINK_DEAD, error.to_string())),
         }
     }
 }
@@ -150,8 +152,12 @@ fn control(sequence: u32, kind: ControlKind) -> Vec<u8> {
     Frame::whole(CONTROL_STREAM, sequence, &Control { kind: Some(kind) }.encode_to_vec()).encode()
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Read as _;
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::net::UnixListener;
     use std::thread;
@@ -171,7 +177,7 @@ mod tests {
             // Until the other end has gone, so that nothing of the answer is lost.
             stream.read_to_end(&mut Vec::new()).unwrap();
         });
-        let answers = examine(&socket);
+        let answers = examine(&LocalChannel::new(socket));
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert_eq!((answers[0].status, answers[0].code), (status, code), "{answers:?}");
         client.join().unwrap();
@@ -215,7 +221,7 @@ mod tests {
     #[test]
     fn nobody_at_the_socket() {
         let dir = tempfile::tempdir().unwrap();
-        let answers = examine(&dir.path().join("s"));
+        let answers = examine(&LocalChannel::new(dir.path().join("s")));
         assert_eq!(answers[0].code, Some(ErrorCode::CLIENT_UNREACHABLE));
     }
 }

@@ -1,6 +1,5 @@
 //! Does each browser that is there know this bridge?
 
-use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,12 +9,11 @@ use offstage_protocol::error::ErrorCode;
 use crate::doctor::Answer;
 use crate::doctor::Questions;
 use crate::install::leads_to;
-use crate::install::manifest::FILE_NAME;
 use crate::install::manifest::HOST_NAME;
 use crate::install::manifest::HostManifest;
+use crate::install::manifest_files;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
-use crate::install::places::folders;
 use crate::install::program_path;
 
 pub(crate) fn examine(questions: &Questions) -> Vec<Answer> {
@@ -44,7 +42,7 @@ pub(crate) fn examine(questions: &Questions) -> Vec<Answer> {
         answers.push(Answer::fail(
             "browsers",
             ErrorCode::BROWSER_NOT_FOUND,
-            "none is on the search path, and none knows the bridge",
+            "none is found on this machine, and none knows the bridge",
         ));
     }
     answers
@@ -56,10 +54,7 @@ fn not_installed(subject: &str) -> Answer {
 
 /// The answers about the manifests that are there.
 fn examine_folders(questions: &Questions, scope: &Scope, browsers: &[Browser], subject: &str) -> Vec<Answer> {
-    folders(scope, browsers)
-        .iter()
-        .filter_map(|folder| examine_file(questions, &folder.join(FILE_NAME), subject))
-        .collect()
+    manifest_files(scope, browsers).iter().filter_map(|file| examine_file(questions, file, subject)).collect()
 }
 
 fn examine_file(questions: &Questions, file: &Path, subject: &str) -> Option<Answer> {
@@ -100,11 +95,25 @@ fn examine_file(questions: &Questions, file: &Path, subject: &str) -> Option<Ans
 }
 
 /// True if it can be started from here. Only the search path is looked at.
+#[cfg(unix)]
 fn is_present(browser: Browser) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| browser.programs().iter().any(|name| folder.join(name).is_file()))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .any(|folder| browser.programs().iter().any(|name| folder.join(name).is_file()))
 }
 
+/// True if Windows knows where its program is.
+#[cfg(windows)]
+fn is_present(browser: Browser) -> bool {
+    use offstage_support::win32::registry;
+    let key = format!(r"Software\Microsoft\Windows\CurrentVersion\App Paths\{}", browser.program_file());
+    [registry::Root::User, registry::Root::Machine].iter().any(|root| {
+        let program = registry::text(*root, &key, "").ok().flatten();
+        program.is_some_and(|program| Path::new(program.trim_matches('"')).is_file())
+    })
+}
+
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -115,6 +124,7 @@ mod tests {
     use crate::channel::choice::choose;
     use crate::doctor::Status;
     use crate::install::manifest::ExtensionId;
+    use crate::install::manifest::FILE_NAME;
 
     struct Test {
         dir: tempfile::TempDir,

@@ -1,25 +1,27 @@
 //! Does an administrator's policy keep a browser from starting the bridge?
 //!
 //! <https://chromeenterprise.google/policies/#NativeMessaging>. Browsers read all files of the folder
-//! `policies/managed`; where they contradict each other, the answer here names each that forbids.
+//! `policies/managed`, on Windows keys of the registry; where they contradict each other, the answer here names each that forbids.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use offstage_protocol::error::ErrorCode;
 use serde::Deserialize;
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::doctor::Answer;
 use crate::doctor::Questions;
-use crate::install::manifest::FILE_NAME;
 use crate::install::manifest::HOST_NAME;
+use crate::install::manifest_files;
 use crate::install::places::Scope;
-use crate::install::places::below;
-use crate::install::places::folders;
-
-/// Larger files are not policies that anybody wrote.
-const MAX_FILE: u64 = 4 << 20;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -55,41 +57,25 @@ struct ThirdParty {
 pub(crate) fn examine(questions: &Questions) -> Vec<Answer> {
     let mut answers = Vec::new();
     for browser in &questions.browsers {
-        let machine = folders(&Scope::Machine(questions.root.clone()), &[*browser]);
-        let for_machine = machine.iter().any(|folder| folder.join(FILE_NAME).is_file());
-        for folder in browser.machine_folders() {
-            let managed = below(&questions.root, folder).join("policies/managed");
-            let Ok(entries) = fs::read_dir(&managed) else { continue };
-            let mut files: Vec<_> =
-                entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-            files.sort();
-            for file in files {
-                let Some(policy) = read(&file) else { continue };
-                let place = file.display();
-                if let Some(what) = objection(&policy, for_machine) {
-                    let detail = format!("{place}: {what}");
-                    answers.push(Answer::fail(browser.name(), ErrorCode::BRIDGE_FORBIDDEN, detail));
-                }
-                for id in &questions.extensions {
-                    answers.extend(of_extension(&policy, &id.to_string()).map(|said| match said {
-                        Ok(what) => Answer::ok(browser.name(), format!("{place}: {what}")),
-                        Err(what) => {
-                            let detail = format!("{place}: {what}");
-                            Answer::fail(browser.name(), ErrorCode::EXTENSION_FORBIDDEN, detail)
-                        }
-                    }));
-                }
+        let machine = manifest_files(&Scope::Machine(questions.root.clone()), &[*browser]);
+        let for_machine = machine.iter().any(|file| file.is_file());
+        for (place, policy) in own::policies(questions, *browser) {
+            if let Some(what) = objection(&policy, for_machine) {
+                let detail = format!("{place}: {what}");
+                answers.push(Answer::fail(browser.name(), ErrorCode::BRIDGE_FORBIDDEN, detail));
+            }
+            for id in &questions.extensions {
+                answers.extend(of_extension(&policy, &id.to_string()).map(|said| match said {
+                    Ok(what) => Answer::ok(browser.name(), format!("{place}: {what}")),
+                    Err(what) => {
+                        let detail = format!("{place}: {what}");
+                        Answer::fail(browser.name(), ErrorCode::EXTENSION_FORBIDDEN, detail)
+                    }
+                }));
             }
         }
     }
     answers
-}
-
-/// The policy in a file; browsers ignore what they can't read, too.
-fn read(file: &Path) -> Option<Policy> {
-    let small = fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
-    let text = small.then(|| fs::read(file).ok()).flatten()?;
-    serde_json::from_slice(&text).ok()
 }
 
 fn objection(policy: &Policy, for_machine: bool) -> Option<String> {

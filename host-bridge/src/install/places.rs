@@ -123,6 +123,7 @@ fn config_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
     given("CHROME_CONFIG_HOME")
         .or_else(|| given("XDG_CONFIG_HOME"))
         .or_else(|| given("HOME").map(|home| home.join(".config")))
+        .or_else(|| given("LOCALAPPDATA"))
 }
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
     fn check(scope: &Scope, expected: Expect) {
         let lines: Vec<_> = folders(scope, &Browser::ALL)
             .into_iter()
-            .map(|folder| folder.display().to_string() + "\n")
+            .map(|folder| folder.display().to_string().replace('\\', "/") + "\n")
             .collect();
         expected.assert_eq(&lines.concat());
     }
@@ -195,6 +196,7 @@ mod tests {
         check(&[("HOME", "/h")], Some("/h/.config"));
         check(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")], Some("/c"));
         check(&[("XDG_CONFIG_HOME", "/c"), ("CHROME_CONFIG_HOME", "/d")], Some("/d"));
+        check(&[("LOCALAPPDATA", "/l")], Some("/l"));
         check(&[("HOME", ""), ("XDG_CONFIG_HOME", "")], None);
     }
 }

@@ -3,24 +3,27 @@
 //! Threads, because a browser gives pipes, a test may give files, and only blocking reads work for all of them. The
 //! queues hold two messages in and one batch out; what doesn't fit waits, and so does the other side.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::thread;
 
-use rustix::io::fcntl_dupfd_cloexec;
-use rustix::pipe::fcntl_setpipe_size;
-use rustix::stdio::dup2_stdout;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::native_message::NativeError;
 use crate::native_message::decode;
 use crate::native_message::encode;
 use crate::native_message::read_message;
-
-/// Wanted size of the browser's pipes; with the usual 64 KiB a message takes many more switches between the processes.
-const PIPE_SIZE: usize = 1 << 20;
 
 /// A buffer that one huge message made larger than this is not kept.
 const KEPT_BUFFER: usize = 4 << 20;
@@ -49,15 +52,7 @@ pub enum Inbound {
 /// # Errors
 /// If the streams can't be duplicated or the threads can't be started.
 pub fn take_stdio() -> io::Result<Stdio> {
-    let input = File::from(fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
-    let output = File::from(fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
-    dup2_stdout(rustix::stdio::stderr())?;
-    for pipe in [&input, &output] {
-        if let Err(error) = fcntl_setpipe_size(pipe, PIPE_SIZE) {
-            // Not a pipe, or the user's pages for pipes are used up: slower, and nothing else.
-            tracing::debug!(%error, "pipe keeps its size");
-        }
-    }
+    let (input, output) = own::take()?;
     let (inbound_sender, inbound) = mpsc::channel(2);
     let (outbound, outbound_receiver) = mpsc::channel(1);
     let (written_sender, written) = oneshot::channel::<()>();

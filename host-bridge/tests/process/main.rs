@@ -2,6 +2,7 @@
 //!
 //! Times in here are limits for a process that hangs; nothing waits for time to pass.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod forwarding;

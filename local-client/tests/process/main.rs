@@ -1,6 +1,8 @@
 //! The real client with the real engine on a private display, driven by a session that speaks the real
 //! protocol over the real socket. Needs Xvfb and Chromium.
 
+#![cfg(unix)]
+
 #[cfg(test)]
 mod client;
 #[cfg(test)]

@@ -84,6 +84,12 @@ table! {
     1022 XRDP_UNREACHABLE:
         "xrdp's channel service can't be reached in this session.",
         "Check that xrdp-chansrv runs in the session, and that the browser is none of a sandbox (flatpak, snap).";
+    1030 WTS_CHANNEL_REFUSED:
+        "The remote desktop did not open Offstage's channel to your device.",
+        "Install Offstage's plug-in on your device and connect again; a group policy may forbid plug-ins.";
+    1031 WTS_DATA_MALFORMED:
+        "The remote desktop's channel delivered data that can't be read.",
+        "Nothing to do; Offstage reconnects by itself. If it happens again, report it with the logs.";
 
     // 11xx: the bridge and native messaging.
     1101 BRIDGE_NOT_INSTALLED:

@@ -1,0 +1,11 @@
+//! What the programs need of Windows and the standard library doesn't have, behind safe functions.
+
+pub mod overlapped;
+pub mod registry;
+pub mod user;
+
+/// Text as Windows takes it: UTF-16 with a zero behind it.
+#[must_use]
+pub fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
