@@ -4,12 +4,14 @@
 //! reader's pace, and the other end may be gone without a sign. Frames, credit and pings are the business of the ends.
 
 pub mod choice;
+pub mod tls;
 pub mod unix;
 pub mod xrdp;
 
 use std::future::Future;
 use std::io;
 
+use offstage_pairing::PairingError;
 use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -49,6 +51,9 @@ pub enum ChannelError {
     /// xrdp doesn't open its channel.
     #[error("{0}")]
     Xrdp(XrdpError),
+    /// No device answers that this session is paired with.
+    #[error("{error}: {place}")]
+    Unpaired { place: String, error: PairingError },
     /// The client closed the channel.
     #[error("the client closed the channel")]
     Closed,
@@ -65,6 +70,7 @@ impl ChannelError {
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
             Self::Xrdp(error) => error.code(),
+            Self::Unpaired { error, .. } => error.code(),
             Self::Closed => ErrorCode::LINK_CLOSED,
             Self::Failed(_) => ErrorCode::LINK_DEAD,
         }

@@ -1,6 +1,7 @@
 //! Ways on which sessions reach this client: ordered bytes that may end silently.
 
 pub mod connect;
+pub mod tls;
 pub mod unix;
 
 use std::future::Future;

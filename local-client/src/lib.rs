@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod engine;
 pub mod fetch;
 pub mod freerdp;
+mod pairing;
 pub mod policy;
 mod questions;
 pub mod run;

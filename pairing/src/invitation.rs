@@ -60,6 +60,12 @@ impl Invitation {
         &self.code
     }
 
+    /// So often it was tried without success.
+    #[must_use]
+    pub fn wrong(&self) -> u32 {
+        self.wrong
+    }
+
     #[must_use]
     pub fn fate(&self, now: u64) -> Fate {
         if let Some(name) = &self.paired {

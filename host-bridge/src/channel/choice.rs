@@ -3,8 +3,11 @@
 use std::env;
 use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::path::Path;
 use std::path::PathBuf;
 
+use offstage_pairing::address::Address;
+use offstage_pairing::store::Store;
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
 use offstage_protocol::socket_path::SocketChoice;
 use offstage_protocol::socket_path::socket_path;
@@ -12,6 +15,8 @@ use offstage_protocol::socket_path::socket_path;
 use crate::channel::Channel;
 use crate::channel::ChannelError;
 use crate::channel::Link;
+use crate::channel::tls;
+use crate::channel::tls::TlsChannel;
 use crate::channel::unix::UnixChannel;
 use crate::channel::xrdp::FOLDER_VARIABLE;
 use crate::channel::xrdp::XrdpChannel;
@@ -19,11 +24,14 @@ use crate::channel::xrdp::XrdpChannel;
 /// Names the way.
 pub const CHANNEL_VARIABLE: &str = "OFFSTAGE_CHANNEL";
 
+const WORDS: &str = "auto, unix, xrdp, tls or tls:HOST:PORT";
+
 /// Any of the ways.
 #[derive(Clone, Debug)]
 pub enum AnyChannel {
     Unix(UnixChannel),
     Xrdp(XrdpChannel),
+    Tls(TlsChannel),
 }
 
 impl Channel for AnyChannel {
@@ -31,6 +39,7 @@ impl Channel for AnyChannel {
         match self {
             Self::Unix(channel) => channel.kind(),
             Self::Xrdp(channel) => channel.kind(),
+            Self::Tls(channel) => channel.kind(),
         }
     }
 
@@ -38,6 +47,7 @@ impl Channel for AnyChannel {
         match self {
             Self::Unix(channel) => channel.open().await,
             Self::Xrdp(channel) => channel.open().await,
+            Self::Tls(channel) => channel.open().await,
         }
     }
 }
@@ -58,6 +68,11 @@ pub struct Given<'a> {
     pub xdg_runtime_dir: Option<&'a OsStr>,
     /// The user that the session belongs to.
     pub uid: u32,
+    /// The folder of the session's pairings, and whether there are any.
+    pub pairings: Option<&'a Path>,
+    pub is_paired: bool,
+    /// Whether the usual socket is there.
+    pub has_socket: bool,
 }
 
 /// A way and why it is that one.
@@ -84,7 +99,10 @@ impl Choice {
         ]
         .map(env::var_os);
         let uid = rustix::process::geteuid().as_raw();
-        choose(&Given {
+        let pairings = tls::folder().ok();
+        // A file that can't be read is told when the channel is opened.
+        let paired = |folder: &PathBuf| Store::new(folder).list().map_or(true, |all| !all.is_empty());
+        let mut given = Given {
             socket_flag,
             channel_flag,
             socket: socket.as_deref(),
@@ -94,11 +112,17 @@ impl Choice {
             display: display.as_deref(),
             xdg_runtime_dir: xdg_runtime_dir.as_deref(),
             uid,
-        })
+            is_paired: pairings.as_ref().is_some_and(paired),
+            pairings: pairings.as_deref(),
+            has_socket: false,
+        };
+        given.has_socket = unix_path(&given).exists();
+        choose(&given)
     }
 }
 
-/// The rule: a socket that is named; the way that is named; the remote desktop that the session belongs to; the usual socket.
+/// The rule: a socket that is named; the way that is named; the remote desktop that the session belongs to; the usual socket if it
+/// is there; paired devices; the usual socket, which may come later.
 #[must_use]
 pub fn choose(given: &Given<'_>) -> Choice {
     let is_set = |value: Option<&OsStr>| value.is_some_and(|value| !value.is_empty());
@@ -107,6 +131,11 @@ pub fn choose(given: &Given<'_>) -> Choice {
     let xrdp = || {
         let folder = given.xrdp_socket_path.filter(|folder| !folder.is_empty());
         AnyChannel::Xrdp(XrdpChannel::new(folder, given.display, given.uid))
+    };
+    let tls = |address| {
+        // Where there is no folder there is no pairing either, and opening says so.
+        let folder = given.pairings.unwrap_or_else(|| Path::new("/nonexistent"));
+        AnyChannel::Tls(TlsChannel::new(folder.to_owned(), address))
     };
     if is_set(given.socket_flag) {
         return choice(unix(), "--socket names it");
@@ -121,13 +150,18 @@ pub fn choose(given: &Given<'_>) -> Choice {
         .find_map(|(source, value)| Some((source, value.filter(|_| is_set(value))?)));
     let mut problem = None;
     if let Some((source, value)) = asked {
-        // Another way is another arm here: a word, or a prefix such as `tls:` with what belongs to it.
+        // Another way is another arm here: a word, or a prefix with what belongs to it.
         match value.to_str() {
             Some("auto") => {}
             Some("unix") => return choice(unix(), &format!("{source} is unix")),
             Some("xrdp") => return choice(xrdp(), &format!("{source} is xrdp")),
+            Some("tls") => return choice(tls(None), &format!("{source} is tls")),
+            Some(other) if other.strip_prefix("tls:").is_some_and(|place| place.parse::<Address>().is_ok()) => {
+                let address = other.strip_prefix("tls:").and_then(|place| place.parse().ok());
+                return choice(tls(address), &format!("{source} is {other}"));
+            }
             Some(_) | None => {
-                problem = Some(format!("{source} is {}, not auto, unix or xrdp", value.display()));
+                problem = Some(format!("{source} is {}, not {WORDS}", value.display()));
             }
         }
     }
@@ -136,6 +170,9 @@ pub fn choose(given: &Given<'_>) -> Choice {
         .find(|(_, value)| is_set(*value));
     let chosen = match found {
         Some((name, _)) => choice(xrdp(), &format!("the session is one of xrdp's, as {name} says")),
+        None if given.is_paired && !given.has_socket => {
+            choice(tls(None), "the session is paired with a device, and there is no client's socket")
+        }
         None => choice(unix(), "nothing names another way, and the session is of no known remote desktop"),
     };
     Choice { problem, ..chosen }
@@ -158,7 +195,7 @@ pub fn parse(text: &str) -> Result<OsString, String> {
     match choose(&Given { channel_flag: Some(OsStr::new(text)), ..Given::default() }).problem {
         None if !text.is_empty() => Ok(text.into()),
         None => Err("it is empty".to_owned()),
-        Some(_) => Err("it is not auto, unix or xrdp".to_owned()),
+        Some(_) => Err(format!("it is not {WORDS}")),
     }
 }
 
@@ -179,6 +216,8 @@ mod tests {
             display: value(":60.0"),
             xdg_runtime_dir: value("/run/user/1000"),
             uid: 1000,
+            is_paired: true,
+            ..Given::default()
         };
         let choice = choose(&given);
         assert_eq!([choice.channel.kind(), &choice.reason], expected);
@@ -192,6 +231,8 @@ mod tests {
         check("", "unix", "", "xrdp", ["unix", "--channel is unix"]);
         check("", "", "", "unix", ["unix", "OFFSTAGE_CHANNEL is unix"]);
         check("", "xrdp", "", "unix", ["xrdp", "--channel is xrdp"]);
+        check("", "tls", "", "unix", ["tls", "--channel is tls"]);
+        check("", "", "", "tls:laptop:7000", ["tls", "OFFSTAGE_CHANNEL is tls:laptop:7000"]);
         check("", "auto", "", "unix", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
         check("", "", "", "", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
     }
@@ -206,10 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn paired_devices_come_after_a_socket_that_is_there() {
+        let kind = |is_paired, has_socket| {
+            choose(&Given { is_paired, has_socket, ..Given::default() }).channel.kind()
+        };
+        assert_eq!([kind(true, false), kind(true, true), kind(false, false)], ["tls", "unix", "unix"]);
+    }
+
+    #[test]
     fn an_unknown_word_is_told_and_counts_as_none() {
         let choice = choose(&Given { channel: Some(OsStr::new("XRDP")), ..Given::default() });
         assert_eq!(choice.channel.kind(), "unix");
-        assert_eq!(choice.problem.as_deref(), Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix or xrdp"));
+        let problem = "OFFSTAGE_CHANNEL is XRDP, not auto, unix, xrdp, tls or tls:HOST:PORT";
+        assert_eq!(choice.problem.as_deref(), Some(problem));
+        assert!(parse("tls:a:b").is_err() && parse("tcp:a:1").is_err());
         assert!(parse("XRDP").is_err() && parse("").is_err());
         assert_eq!(parse("auto"), Ok("auto".into()));
     }

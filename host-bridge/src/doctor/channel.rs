@@ -13,6 +13,7 @@ use crate::channel::xrdp::XrdpChannel;
 use crate::channel::xrdp::XrdpError;
 use crate::doctor::Answer;
 use crate::doctor::client;
+use crate::doctor::paired;
 
 pub(crate) fn examine(choice: &Choice) -> Vec<Answer> {
     let told = format!("{}: {}", choice.channel.kind(), choice.reason);
@@ -23,6 +24,7 @@ pub(crate) fn examine(choice: &Choice) -> Vec<Answer> {
     match &choice.channel {
         AnyChannel::Unix(channel) => answers.extend(client::examine(channel.path())),
         AnyChannel::Xrdp(channel) => answers.push(examine_xrdp(channel)),
+        AnyChannel::Tls(channel) => answers.push(paired::examine_channel(channel)),
     }
     answers
 }

@@ -9,4 +9,5 @@ mod host;
 mod install;
 mod lifecycle;
 mod malformed;
+mod tls;
 mod xrdp;
