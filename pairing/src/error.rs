@@ -1,3 +1,5 @@
+//! Why two ends don't come together.
+
 use std::io;
 use std::path::PathBuf;
 
