@@ -58,7 +58,7 @@ pub(crate) enum PairingsCommand {
 #[derive(Debug, Error)]
 enum PairError {
     #[error("{code}: {error}\n  {sentence}\n  {remedy}", code = .0.code(), error = .0, sentence = .0.code().sentence(), remedy = .0.code().remedy())]
-    Pairing(#[from] PairingError),
+    Pairing(PairingError),
     #[error("stopped before a session was paired")]
     Stopped,
     #[error("another \"offstage-client pair\" has a newer code")]
@@ -66,7 +66,20 @@ enum PairError {
     #[error("no pairing is called {0:?}")]
     NoSuchPairing(String),
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
+}
+
+// Not as sources: they are told with what they mean, once.
+impl From<PairingError> for PairError {
+    fn from(error: PairingError) -> Self {
+        Self::Pairing(error)
+    }
+}
+
+impl From<std::io::Error> for PairError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 /// Shows a code until a session has used it, or it is over.
@@ -129,7 +142,7 @@ pub(crate) fn pairings(command: &PairingsCommand) -> anyhow::Result<()> {
 async fn listener(wanted: SocketAddr, running: Option<SocketAddr>) -> Result<Option<TlsListener>, PairError> {
     match TlsListener::bind(wanted).await {
         Ok(listener) => Ok(Some(listener)),
-        Err(PairingError::Unreachable { error, .. })
+        Err(PairingError::Listen { error, .. })
             if error.kind() == std::io::ErrorKind::AddrInUse
                 && running.is_some_and(|running| running.port() == wanted.port()) =>
         {

@@ -51,6 +51,9 @@ pub enum PairingError {
     /// Nobody listens there, or the way is barred.
     #[error("{error}: {place}")]
     Unreachable { place: String, error: io::Error },
+    /// A device can't wait for sessions at this address.
+    #[error("{error}: {place}")]
+    Listen { place: String, error: io::Error },
     #[error("the connection ended: {0}")]
     Lost(io::Error),
 }
@@ -71,6 +74,10 @@ impl PairingError {
             Self::File { .. } => ErrorCode::PAIRINGS_UNREADABLE,
             Self::NoRandomNumbers => ErrorCode::INTERNAL,
             Self::Unreachable { .. } => ErrorCode::CLIENT_UNREACHABLE,
+            Self::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse => {
+                ErrorCode::CLIENT_ALREADY_RUNNING
+            }
+            Self::Listen { .. } => ErrorCode::CONFIG_INVALID,
             Self::Lost(_) => ErrorCode::LINK_CLOSED,
         }
     }

@@ -51,9 +51,9 @@ impl TlsListener {
 
     async fn bind_in(folder: &Path, address: SocketAddr) -> Result<Self, PairingError> {
         let door = Door::of_folder(folder)?;
-        let unreachable = |error| PairingError::Unreachable { place: address.to_string(), error };
-        let listener = TcpListener::bind(address).await.map_err(unreachable)?;
-        let address = listener.local_addr().map_err(unreachable)?;
+        let failed = |error| PairingError::Listen { place: address.to_string(), error };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let listening = Listening::tell(folder, address)?;
         Ok(Self { listener, address, door, _listening: listening })
     }
@@ -133,6 +133,8 @@ async fn admit(
             }
         }
         Err(PairingError::Crowded) => tracing::debug!("too many connections that show nothing"),
+        // Whoever looks whether somebody listens.
+        Err(PairingError::Lost(error)) => tracing::debug!(%error, "a connection ends early"),
         Err(error) => tracing::warn!(code = %error.code(), why = reason(&error), "a connection is refused"),
     }
 }
