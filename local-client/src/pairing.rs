@@ -209,8 +209,9 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
         return address;
     }
     // Nothing is sent: connecting only chooses the way.
-    let way = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
+    let way = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr())
+    });
     let ip = way.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |way| way.ip());
     SocketAddr::new(ip, address.port())
 }

@@ -42,7 +42,9 @@ impl FromStr for Address {
             None => (text, PORT),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        let fits = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter) || (bracketed && "[]:%".contains(letter));
+        let fits = |letter: char| {
+            letter.is_alphanumeric() || "-_.".contains(letter) || (bracketed && "[]:%".contains(letter))
+        };
         if host.is_empty() || host.len() > 255 || port == 0 || !host.chars().all(fits) {
             return Err(NotAnAddress);
         }

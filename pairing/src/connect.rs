@@ -51,7 +51,8 @@ pub async fn connect(folder: &Path, address: &str) -> Result<(TlsStream<TcpStrea
     limited(async {
         let mut stream = open(address, config).await?;
         let pin = tls::peer_pin(stream.get_ref().1)?;
-        let pairing = known.into_iter().find(|pairing| pairing.pin == pin).ok_or(PairingError::UnknownPeer)?;
+        let pairing =
+            known.into_iter().find(|pairing| pairing.pin == pin).ok_or(PairingError::UnknownPeer)?;
         // The device looks at our key after our end of the handshake is over.
         match stream.read_u8().await? {
             WELCOME => Ok((stream, pairing)),
@@ -117,7 +118,8 @@ async fn open(address: &str, config: ClientConfig) -> Result<TlsStream<TcpStream
     let stream = TcpStream::connect(address).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(PairingError::Lost)?;
     // Never sent, and never looked at.
-    let name = ServerName::try_from("offstage.invalid").map_err(|error| PairingError::Tls(error.to_string()))?;
+    let name =
+        ServerName::try_from("offstage.invalid").map_err(|error| PairingError::Tls(error.to_string()))?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
 }
 

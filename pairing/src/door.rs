@@ -102,7 +102,8 @@ impl Door {
 
     async fn welcome(&self, stream: TcpStream) -> Result<Admitted, PairingError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        let pairs = start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == PAIRING_PROTOCOL));
+        let pairs =
+            start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == PAIRING_PROTOCOL));
         let all = self.store.list()?;
         let pins = all.iter().map(|pairing| pairing.pin).collect();
         let whom = if pairs { Whom::Unknown } else { Whom::Paired(pins) };
@@ -164,12 +165,7 @@ impl Door {
         }
     }
 
-    fn keep(
-        &self,
-        attempt: &mut Attempt<'_>,
-        name: String,
-        pin: Pin,
-    ) -> Result<Pairing, PairingError> {
+    fn keep(&self, attempt: &mut Attempt<'_>, name: String, pin: Pin) -> Result<Pairing, PairingError> {
         let now = store::now();
         let code = attempt.succeed(now, &name)?;
         let kept = self.store.add(Pairing { name, pin, address: None, since: now });
@@ -250,7 +246,9 @@ mod tests {
         let of = |number: u8| Unknown::new(&all, IpAddr::from([127, 0, 0, number]));
         let mut places: Vec<Unknown> = (0..MOST_UNKNOWN_OF_ONE).map(|_| of(1).unwrap()).collect();
         assert!(of(1).is_none());
-        places.extend((2..5).flat_map(|number| (0..MOST_UNKNOWN_OF_ONE).map(move |_| number)).map(|n| of(n).unwrap()));
+        places.extend(
+            (2..5).flat_map(|number| (0..MOST_UNKNOWN_OF_ONE).map(move |_| number)).map(|n| of(n).unwrap()),
+        );
         assert_eq!(places.len(), MOST_UNKNOWN);
         assert!(of(9).is_none());
         places.clear();

@@ -96,7 +96,9 @@ impl Identity {
             Ok(file) => {
                 let data = file.metadata().map_err(|error| file_error(error.to_string()))?;
                 if data.mode() & 0o077 != 0 {
-                    return Err(file_error("others can read this key; pair anew after removing it".to_owned()));
+                    return Err(file_error(
+                        "others can read this key; pair anew after removing it".to_owned(),
+                    ));
                 }
                 let mut pkcs8 = Vec::new();
                 file.take(MOST_BYTES)
@@ -185,7 +187,10 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let refused = |what: &str| {
             let error = Identity::of_folder(folder.path()).unwrap_err();
-            assert!(matches!(&error, PairingError::File { what: said, .. } if said.contains(what)), "{error}");
+            assert!(
+                matches!(&error, PairingError::File { what: said, .. } if said.contains(what)),
+                "{error}"
+            );
         };
         refused("no key");
         fs::remove_file(&path).unwrap();

@@ -146,8 +146,7 @@ impl InvitationFile {
     /// [`PairingError::File`] if it can't be read or holds anything else.
     pub fn read(&self) -> Result<Option<Invitation>, PairingError> {
         let Some(bytes) = read_bounded(&self.path, MOST_BYTES)? else { return Ok(None) };
-        let stored: Stored =
-            serde_json::from_slice(&bytes).map_err(|error| self.error(error.to_string()))?;
+        let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| self.error(error.to_string()))?;
         let code = stored.code.parse().map_err(|error| self.error(format!("{error}")))?;
         let Stored { until, begun, wrong, paired, .. } = stored;
         Ok(Some(Invitation { code, until, begun, wrong, paired }))

@@ -201,7 +201,8 @@ impl SessionPairing {
         match (state, message.kind) {
             (_, Some(FromDeviceKind::Refused(code))) => Err(PairingError::of_refusal(code)),
             (SessionState::Started(step), Some(FromDeviceKind::Answer(packet))) => {
-                let packet = packet.as_slice().try_into().map_err(|_length| PairingError::Malformed("a packet"))?;
+                let packet =
+                    packet.as_slice().try_into().map_err(|_length| PairingError::Malformed("a packet"))?;
                 let keys = step.step3(packet).map_err(|_error| PairingError::Malformed("a packet"))?;
                 let proof = session_proof(&keys, &self.name).finalize().to_vec();
                 let confirm = FromSession { kind: Some(FromSessionKind::Confirm(proof)) };

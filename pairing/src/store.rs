@@ -138,13 +138,12 @@ impl Store {
     pub fn add(&self, mut pairing: Pairing) -> Result<Pairing, PairingError> {
         let _lock = self.lock()?;
         let mut all = self.list()?;
-        all.retain(|old| {
-            old.pin != pairing.pin && (old.address.is_none() || old.address != pairing.address)
-        });
+        all.retain(|old| old.pin != pairing.pin && (old.address.is_none() || old.address != pairing.address));
         let wanted = clean_name(&pairing.name);
         let taken = |name: &str| all.iter().any(|old| old.name == name);
         let numbered = (2..).map(|number: usize| format!("{wanted}-{number}"));
-        pairing.name = [wanted.clone()].into_iter().chain(numbered).find(|name| !taken(name)).unwrap_or(wanted);
+        pairing.name =
+            [wanted.clone()].into_iter().chain(numbered).find(|name| !taken(name)).unwrap_or(wanted);
         if all.len() >= MOST_PAIRINGS {
             let what = format!("there are {MOST_PAIRINGS} pairings; remove some");
             return Err(PairingError::File { path: self.folder.join(FILE), what });

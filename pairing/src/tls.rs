@@ -63,7 +63,9 @@ pub fn client_config(identity: &Identity, whom: Whom) -> Result<ClientConfig, Pa
         .map_err(|error| PairingError::Tls(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::clone(&identity.key))));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::clone(
+            &identity.key,
+        ))));
     config.alpn_protocols = vec![protocol];
     config.resumption = Resumption::disabled();
     // Names say nothing here, and the network need not see one.

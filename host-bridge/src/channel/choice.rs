@@ -156,7 +156,9 @@ pub fn choose(given: &Given<'_>) -> Choice {
             Some("unix") => return choice(unix(), &format!("{source} is unix")),
             Some("xrdp") => return choice(xrdp(), &format!("{source} is xrdp")),
             Some("tls") => return choice(tls(None), &format!("{source} is tls")),
-            Some(other) if other.strip_prefix("tls:").is_some_and(|place| place.parse::<Address>().is_ok()) => {
+            Some(other)
+                if other.strip_prefix("tls:").is_some_and(|place| place.parse::<Address>().is_ok()) =>
+            {
                 let address = other.strip_prefix("tls:").and_then(|place| place.parse().ok());
                 return choice(tls(address), &format!("{source} is {other}"));
             }

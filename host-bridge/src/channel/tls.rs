@@ -74,9 +74,9 @@ impl Channel for TlsChannel {
             }
         }
         let (place, error) = first.unwrap_or_else(|| (self.place(), PairingError::NotPaired));
-        Err(match error {
-            PairingError::Unreachable { place, error } => ChannelError::Unreachable { place, error },
-            error => unpaired(place, error),
-        })
+        if let PairingError::Unreachable { place, error } = error {
+            return Err(ChannelError::Unreachable { place, error });
+        }
+        Err(unpaired(place, error))
     }
 }

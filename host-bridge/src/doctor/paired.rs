@@ -30,7 +30,8 @@ pub(crate) fn examine(folder: Option<&Path>) -> Vec<Answer> {
 
 /// The channel that a bridge would take now.
 pub(crate) fn examine_channel(channel: &TlsChannel) -> Answer {
-    let opened = wait_for(async { channel.open().await.map(drop).map_err(|error| (error.code(), error.to_string())) });
+    let opened =
+        wait_for(async { channel.open().await.map(drop).map_err(|error| (error.code(), error.to_string())) });
     match opened {
         Ok(()) => Answer::ok("client", format!("TLS, {}: it lets this session in", channel.place())),
         Err((code, what)) => Answer::fail("client", code, format!("TLS, {what}")),

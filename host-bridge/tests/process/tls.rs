@@ -46,7 +46,8 @@ struct Device {
 
 impl Device {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         Self { runtime, folder: tempfile::tempdir().unwrap(), listener }
     }
@@ -119,7 +120,10 @@ impl Device {
 
     fn read(&self, stream: &mut TlsStream<TcpStream>, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.runtime.block_on(async { timeout(LIMIT, stream.read_exact(&mut bytes)).await }).unwrap().unwrap();
+        self.runtime
+            .block_on(async { timeout(LIMIT, stream.read_exact(&mut bytes)).await })
+            .unwrap()
+            .unwrap();
         bytes
     }
 
@@ -177,7 +181,10 @@ impl User {
     fn host(&self, channel: &str) -> Host {
         let (state, channel) = (self.0.path().to_owned(), channel.to_owned());
         Host::start_known_with(move |command, _folder| {
-            command.env("XDG_STATE_HOME", &state).env("XDG_RUNTIME_DIR", &state).env_remove("OFFSTAGE_SOCKET");
+            command
+                .env("XDG_STATE_HOME", &state)
+                .env("XDG_RUNTIME_DIR", &state)
+                .env_remove("OFFSTAGE_SOCKET");
             if !channel.is_empty() {
                 command.env("OFFSTAGE_CHANNEL", channel);
             }

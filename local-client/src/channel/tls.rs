@@ -141,10 +141,7 @@ async fn admit(
 
 /// What the log may say of it at the usual level: no address.
 fn reason(error: &PairingError) -> String {
-    match error {
-        PairingError::File { what, .. } => what.clone(),
-        other => other.to_string(),
-    }
+    if let PairingError::File { what, .. } = error { what.clone() } else { error.to_string() }
 }
 
 /// Comes when the pairing is no longer there.

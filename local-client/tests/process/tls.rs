@@ -114,12 +114,15 @@ impl Session {
     }
 
     fn connect(&self, address: SocketAddr) -> Result<TlsStream<tokio::net::TcpStream>, PairingError> {
-        self.runtime.block_on(connect::connect(self.folder.path(), &address.to_string())).map(|(stream, _)| stream)
+        self.runtime
+            .block_on(connect::connect(self.folder.path(), &address.to_string()))
+            .map(|(stream, _)| stream)
     }
 
     /// Says hello and hears the client's.
     fn greet(&self, stream: &mut TlsStream<tokio::net::TcpStream>) {
-        let hello = Hello { component: "extension".to_owned(), protocol_min: 1, protocol_max: 1, ..Hello::default() };
+        let hello =
+            Hello { component: "extension".to_owned(), protocol_min: 1, protocol_max: 1, ..Hello::default() };
         let hello = Control { kind: Some(ControlKind::Hello(hello)) }.encode_to_vec();
         let mut reader = FrameReader::new();
         let greeting = async {
@@ -143,7 +146,10 @@ impl Session {
     fn wait_closed(&self, stream: &mut TlsStream<tokio::net::TcpStream>) {
         let mut rest = Vec::new();
         // An end by a reset is an end as well.
-        self.runtime.block_on(async { timeout(LIMIT, stream.read_to_end(&mut rest)).await }).expect("closed").ok();
+        self.runtime
+            .block_on(async { timeout(LIMIT, stream.read_to_end(&mut rest)).await })
+            .expect("closed")
+            .ok();
     }
 }
 
@@ -157,7 +163,10 @@ fn a_running_client_is_paired_carries_frames_and_forgets() {
     assert!(matches!(session.pair(&pairing.address, "2222-2222"), Err(PairingError::CodeWrong)));
     session.pair(&pairing.address, &pairing.code).unwrap();
     let (well, text) = pairing.end();
-    assert!(well && text.contains("A wrong code was tried (1 of 5)") && text.contains("Paired with"), "{text}");
+    assert!(
+        well && text.contains("A wrong code was tried (1 of 5)") && text.contains("Paired with"),
+        "{text}"
+    );
 
     let mut stream = session.connect(address_of(&client)).unwrap();
     session.greet(&mut stream);
@@ -210,7 +219,8 @@ fn who_is_not_paired_is_refused_and_so_is_garbage() {
     // A key of somebody else's, who knows the device's.
     let device = Identity::of_folder(&state_of(&client)).unwrap().pin();
     let stranger = Session::new();
-    let pairing = offstage_pairing::store::Pairing { name: "x".to_owned(), pin: device, address: None, since: 0 };
+    let pairing =
+        offstage_pairing::store::Pairing { name: "x".to_owned(), pin: device, address: None, since: 0 };
     Store::new(stranger.folder.path()).add(pairing).unwrap();
     assert!(matches!(stranger.connect(address), Err(PairingError::Refused)));
     client.wait_for_log(&ErrorCode::PEER_UNKNOWN.to_string());
