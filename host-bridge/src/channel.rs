@@ -7,6 +7,8 @@ pub mod choice;
 #[cfg(windows)]
 pub mod pipe;
 #[cfg(unix)]
+pub mod tls;
+#[cfg(unix)]
 pub mod unix;
 pub mod wts;
 #[cfg(unix)]
@@ -15,6 +17,7 @@ pub mod xrdp;
 use std::future::Future;
 use std::io;
 
+use offstage_pairing::PairingError;
 use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -65,6 +68,10 @@ pub enum ChannelError {
     #[cfg(unix)]
     #[error("{0}")]
     Xrdp(XrdpError),
+    /// No device answers that this session is paired with.
+    #[cfg(unix)]
+    #[error("{error}: {place}")]
+    Unpaired { place: String, error: PairingError },
     /// The client closed the channel.
     #[error("the client closed the channel")]
     Closed,
@@ -82,6 +89,8 @@ impl ChannelError {
             Self::OtherUser { .. } => ErrorCode::PEER_OF_ANOTHER_USER,
             #[cfg(unix)]
             Self::Xrdp(error) => error.code(),
+            #[cfg(unix)]
+            Self::Unpaired { error, .. } => error.code(),
             Self::Closed => ErrorCode::LINK_CLOSED,
             Self::Refused { .. } => ErrorCode::WTS_CHANNEL_REFUSED,
             Self::Failed(error) if is_malformed(error) => ErrorCode::WTS_DATA_MALFORMED,

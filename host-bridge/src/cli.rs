@@ -12,6 +12,8 @@ use clap::Args;
 use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
+use offstage_pairing::PairingError;
+use offstage_pairing::address::Address;
 use offstage_protocol::FEATURE_LOGS;
 use offstage_protocol::FEATURE_WINDOWS;
 use offstage_protocol::PROTOCOL_MAX;
@@ -34,6 +36,10 @@ use crate::install::manifest::ExtensionId;
 use crate::install::manifest::HostManifest;
 use crate::install::places::Browser;
 use crate::install::places::Scope;
+#[cfg(unix)]
+use crate::pairing;
+#[cfg(unix)]
+use crate::pairing::PairingsCommand;
 
 /// The session's native end of Offstage.
 ///
@@ -55,7 +61,8 @@ Environment:
   OFFSTAGE_SOCKET    the client's socket; without it $XDG_RUNTIME_DIR/offstage/client.sock,
                      or /tmp/offstage-<uid>/client.sock
   OFFSTAGE_CHANNEL   the way to the device if OFFSTAGE_SOCKET is not set: xrdp (through the RDP connection), unix (the
-                     socket above), or auto (the default: xrdp in a session of xrdp's, else unix);
+                     socket above), tls (whichever paired device answers), tls:HOST:PORT, or auto (the default: xrdp in a
+                     session of xrdp's, else unix if the socket is there, else tls if a device is paired, else unix)
                      on Windows wts (through the RDP connection), pipe (\\\\.\\pipe\\offstage-<SID>) or auto
   OFFSTAGE_LOG       what is logged to standard error: error, warn, info (the default), debug, trace,
                      or a filter like offstage_bridge=debug
@@ -72,6 +79,7 @@ Examples:
   offstage-bridge install                              every browser of the user who runs it
   sudo offstage-bridge install --system                every browser and user of the machine
   offstage-bridge install --user-data-dir /tmp/p       one profile, say of a test
+  offstage-bridge pair laptop.lan                      a device that shows a code (by offstage-client pair)
   offstage-bridge doctor --json                        for programs
 ";
 
@@ -100,7 +108,22 @@ enum Subcommands {
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
     },
-    /// Say what is wrong: program, browsers, policies, session, way to the device, client
+    /// Get to know a device on another machine that shows a code ("offstage-client pair")
+    ///
+    /// For remote desktops without a channel of their own, where this machine can reach the device. Nothing listens here, and
+    /// neither the code nor anything it could be guessed from crosses the network. Afterwards the device is used whenever
+    /// no client's socket is there. See docs/pairing.md.
+    Pair {
+        /// Where the device says that it waits; without a port it is 7644
+        #[arg(value_name = "HOST[:PORT]")]
+        address: Address,
+        /// The code that the device shows [default: a line of standard input; on a terminal it is asked for]
+        code: Option<String>,
+    },
+    /// The devices that this session's user is paired with
+    #[command(subcommand)]
+    Pairings(PairingsCommand),
+    /// Say what is wrong: program, browsers, policies, session, way to the device, client, paired devices
     Doctor {
         #[command(flatten)]
         places: Places,
@@ -126,7 +149,7 @@ struct Way {
     /// The client's socket [default: see OFFSTAGE_SOCKET in the main help]
     #[arg(long, value_name = "PATH")]
     socket: Option<OsString>,
-    /// The way to the device, if no socket is named: auto, unix or xrdp, on Windows auto, pipe or wts [default: see OFFSTAGE_CHANNEL in the main help]
+    /// The way to the device, if no socket is named: auto, unix, xrdp, tls or tls:HOST:PORT, on Windows auto, pipe or wts [default: see OFFSTAGE_CHANNEL in the main help]
     #[arg(long, value_name = "WAY", value_parser = choice::parse)]
     channel: Option<OsString>,
 }
@@ -182,9 +205,13 @@ impl Extensions {
 
 /// Why a command could not be carried out at all.
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+pub(crate) enum CommandError {
     #[error("{error}\n  {code} {sentence}\n  {remedy}", error = .0, code = .0.code(), sentence = .0.code().sentence(), remedy = .0.code().remedy())]
     Install(#[from] InstallError),
+    #[error("{error}\n  {code} {sentence}\n  {remedy}", error = .0, code = .0.code(), sentence = .0.code().sentence(), remedy = .0.code().remedy())]
+    Pairing(#[from] PairingError),
+    #[error("no pairing is called {0:?}")]
+    NoSuchPairing(String),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{0}")]
@@ -226,6 +253,8 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
             let program = install::program_path(&program).unwrap_or(program);
             tell(&install::forget(&places.scope()?, places.browsers(), &program))
         }
+        Subcommands::Pair { address, code } => pairing::pair(&address, code),
+        Subcommands::Pairings(command) => pairing::pairings(&command),
         Subcommands::Doctor { places, extensions, way, json } => {
             let machine = Scope::Machine(places.root.clone());
             let scope = places.scope()?;
@@ -321,7 +350,7 @@ fn outcome_line(file: &Path, outcome: &Outcome) -> String {
 }
 
 /// The one place that prints to standard output.
-fn say(text: &str) -> io::Result<()> {
+pub(crate) fn say(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         // Whoever read has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

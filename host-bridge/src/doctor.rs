@@ -1,14 +1,17 @@
 //! Says why the bridge doesn't work, or that it does: the program, the browsers' manifests, their policies, the session,
-//! the way to the device, the client.
+//! the way to the device, the client, paired devices.
 
 mod channel;
 mod client;
 mod manifests;
+mod paired;
 mod policy;
 
 use std::path::Path;
 use std::path::PathBuf;
 
+use offstage_pairing::store::End;
+use offstage_pairing::store::folder;
 use offstage_protocol::error::ErrorCode;
 use serde::Serialize;
 
@@ -76,6 +79,7 @@ pub fn examine(questions: &Questions) -> Vec<Answer> {
     answers.extend(policy::examine(questions));
     answers.push(examine_session());
     answers.extend(channel::examine(&questions.choice));
+    answers.extend(paired::examine(folder(End::Session).as_deref()));
     answers.extend(offstage_support::logs::folder().map(|folder| examine_folder("log files", &folder)));
     answers.extend(offstage_support::metrics::folder().map(|folder| examine_folder("counters", &folder)));
     answers

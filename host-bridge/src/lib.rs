@@ -2,7 +2,7 @@
 //!
 //! [`bridge`] decides, [`io`] carries out, [`channel`] is the way to the client, [`windows`] sees
 //! what lies over the browser, [`install`] makes the browsers know the
-//! host, [`doctor`] says why something doesn't work, [`cli`] is the command line.
+//! host, [`pairing`] gets to know devices of other machines, [`doctor`] says why something doesn't work, [`cli`] is the command line.
 
 pub mod batches;
 pub mod bridge;
@@ -12,5 +12,6 @@ pub mod doctor;
 pub mod install;
 pub mod io;
 pub mod native_message;
+pub mod pairing;
 pub mod session;
 pub mod windows;

@@ -3,6 +3,8 @@
 #[cfg(unix)]
 pub mod connect;
 #[cfg(unix)]
+pub mod tls;
+#[cfg(unix)]
 pub mod unix;
 
 use std::future::Future;

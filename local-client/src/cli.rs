@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ use crate::engine::supervisor::EngineConfig;
 use crate::fetch::guard::Network;
 use crate::fetch::guard::NotANetwork;
 use crate::freerdp;
+use crate::pairing;
+use crate::pairing::PairArgs;
+use crate::pairing::PairingsCommand;
 use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
@@ -56,6 +60,15 @@ enum Command {
     /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
     /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
     Run(Box<RunArgs>),
+    /// Show a code by which a session on another machine gets to know this device, and wait for it.
+    ///
+    /// For remote desktops without a channel of their own, whose machine can reach this one. The code is good for five minutes,
+    /// one session and five tries; neither it nor anything it could be guessed from crosses the network. The client may
+    /// run or not. Exits with 0 when a session has been paired. See docs/pairing.md.
+    Pair(PairArgs),
+    /// The sessions that are paired with this device.
+    #[command(subcommand)]
+    Pairings(PairingsCommand),
     /// Check settings, engine and its codecs, display, socket, stage and folders, and say what to do about what is wrong.
     ///
     /// Changes nothing. Exits with 1 if something is wrong.
@@ -78,6 +91,13 @@ struct RunArgs {
     /// an IronRDP client, or a tunnel. May be repeated.
     #[arg(long, value_name = "PATH")]
     connect: Vec<PathBuf>,
+    /// Let in sessions of other machines that were paired ("offstage-client pair"), by TLS at this address; may be repeated.
+    /// [default: none: nothing listens on a port]
+    ///
+    /// 0.0.0.0:7644 means all networks that this device is in. Both ends show keys, and who isn't paired is not let in. Remote
+    /// desktops with a channel of their own, and ssh (-R for the socket), need no port.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "OFFSTAGE_LISTEN", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
     /// The engine's own profile folder; nothing of your browser's is touched.
     #[arg(long, value_name = "DIR")]
     profile: Option<PathBuf>,
@@ -231,18 +251,12 @@ pub fn main() -> anyhow::Result<()> {
                 offstage_support::logs::start("client", false, tracing_subscriber::layer::Identity::new());
             let config = args.config(logs);
             runtime.block_on(async {
-                let mut interrupt = signal(SignalKind::interrupt())?;
-                let mut terminate = signal(SignalKind::terminate())?;
-                let end = async {
-                    tokio::select! {
-                        _ = interrupt.recv() => {}
-                        _ = terminate.recv() => {}
-                    }
-                };
-                run::run(config, end).await?;
+                run::run(config, end()?).await?;
                 anyhow::Ok(())
             })
         }
+        Command::Pair(args) => runtime.block_on(async { pairing::pair(&args, end()?).await }),
+        Command::Pairings(command) => pairing::pairings(&command),
         Command::Doctor(args) => {
             let findings = runtime.block_on(doctor::examine(&args.places));
             let text = if args.json { doctor::to_json(&findings) } else { doctor::to_text(&findings) };
@@ -266,6 +280,18 @@ pub fn main() -> anyhow::Result<()> {
             Ok(clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), dir)?)
         }
     }
+}
+
+/// Completes when the process is asked to end.
+fn end() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 impl RunArgs {
@@ -297,6 +323,7 @@ impl RunArgs {
         RunConfig {
             socket: self.places.socket(),
             connect: self.connect,
+            listen: self.listen,
             stage_folder: self.places.stage_folder(),
             engine: EngineConfig {
                 program: self.places.engine(),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,6 +10,12 @@ use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
+use offstage_pairing::PairingError;
+use offstage_pairing::identity::Identity;
+use offstage_pairing::listening::Listening;
+use offstage_pairing::store::End;
+use offstage_pairing::store::Store;
+use offstage_pairing::store::folder;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
@@ -67,6 +74,7 @@ pub(crate) async fn examine(places: &Places) -> Vec<Finding> {
     }
     findings.extend(display_findings());
     findings.push(socket_finding(&places.socket()));
+    findings.extend(pairing_findings(folder(End::Device).as_deref()));
     findings.push(stage_finding(&places.stage_folder()));
     let plugin = freerdp::built(&std::env::current_exe().unwrap_or_default());
     findings.extend(plugin_findings(Path::new("/"), &plugin));
@@ -149,6 +157,9 @@ fn folder_finding(subject: &'static str, folder: &Path) -> Finding {
     }
 }
 
+/// How long a port of this machine may take to answer.
+const PORT_LIMIT: Duration = Duration::from_secs(2);
+
 fn engine_finding(asked: Option<&Path>) -> Finding {
     let Some(program) = engine::find(asked) else {
         let asked = asked.map(|asked| asked.display().to_string()).unwrap_or_default();
@@ -203,6 +214,34 @@ fn socket_finding(path: &Path) -> Finding {
         }
         Ok(_) | Err(_) => Finding::good("socket", format!("{shown}: no client runs")),
     }
+}
+
+/// Which sessions are let in by TLS, and where; nothing if that was never used.
+fn pairing_findings(folder: Option<&Path>) -> Vec<Finding> {
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else { return Vec::new() };
+    let bad = |error: &PairingError| Finding::bad("pairings", error.code(), error.to_string());
+    if let Err(error) = Identity::of_folder(folder) {
+        return vec![bad(&error)];
+    }
+    let all = match Store::new(folder).list() {
+        Ok(all) => all,
+        Err(error) => return vec![bad(&error)],
+    };
+    let names: Vec<&str> = all.iter().map(|pairing| pairing.name.as_str()).collect();
+    let paired = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let listens = match Listening::read(folder) {
+        Some(address) if TcpStream::connect_timeout(&address, PORT_LIMIT).is_ok() => {
+            Finding::good("TLS", format!("a client answers at {address}"))
+        }
+        Some(address) if all.is_empty() => Finding::good("TLS", format!("no client answers at {address}")),
+        Some(_) | None if all.is_empty() => Finding::good("TLS", "no client listens"),
+        Some(_) | None => Finding::bad(
+            "TLS",
+            ErrorCode::CLIENT_UNREACHABLE,
+            "no client listens for the paired sessions: offstage-client run --listen",
+        ),
+    };
+    vec![Finding::good("pairings", paired), listens]
 }
 
 fn stage_finding(folder: &Path) -> Finding {
@@ -283,6 +322,8 @@ pub fn to_json(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use offstage_pairing::store::Pairing;
+
     use super::*;
 
     #[test]
@@ -311,6 +352,23 @@ mod tests {
         assert_eq!(told, expected);
         assert!(of(policy::File::Missing).iter().all(|finding| !finding.is_bad()));
         assert_eq!(of(policy::File::Broken("x".to_owned())).iter().filter(|f| f.is_bad()).count(), 2);
+    }
+
+    #[test]
+    fn pairings_are_told_and_garbage_in_their_file_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let codes = |folder: &Path| -> Vec<Option<u32>> {
+            pairing_findings(Some(folder)).iter().map(|finding| finding.code.map(ErrorCode::number)).collect()
+        };
+        assert_eq!(codes(&folder.path().join("missing")), []);
+        assert_eq!(codes(folder.path()), [None, None]);
+        let pin = Identity::of_folder(folder.path()).unwrap().pin();
+        let pairing = Pairing { name: "ann@host".to_owned(), pin, address: None, since: 0 };
+        Store::new(folder.path()).add(pairing).unwrap();
+        assert_eq!(pairing_findings(Some(folder.path()))[0].detail, "ann@host");
+        assert_eq!(codes(folder.path()), [None, Some(1201)], "paired, and nobody listens");
+        std::fs::write(folder.path().join("pairings.json"), "x").unwrap();
+        assert_eq!(codes(folder.path()), [Some(1046)]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod engine;
 pub mod fetch;
 pub mod freerdp;
+mod pairing;
 pub mod policy;
 #[cfg(unix)]
 mod questions;

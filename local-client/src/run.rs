@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use offstage_pairing::PairingError;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
 use offstage_support::logs::Logs;
@@ -30,6 +32,7 @@ use crate::channel::ChannelEvent;
 use crate::channel::Channels;
 use crate::channel::READ_SIZE;
 use crate::channel::connect::Connector;
+use crate::channel::tls::TlsListener;
 use crate::channel::unix::ListenError;
 use crate::channel::unix::Listener;
 use crate::client::Client;
@@ -98,6 +101,8 @@ pub struct RunConfig {
     pub socket: PathBuf,
     /// Sockets that other programs listen on and forward sessions to.
     pub connect: Vec<PathBuf>,
+    /// Where paired sessions of other machines may connect; usually nowhere.
+    pub listen: Vec<SocketAddr>,
     pub stage_folder: PathBuf,
     pub engine: EngineConfig,
     pub windows: Windows,
@@ -111,6 +116,8 @@ pub struct RunConfig {
 pub enum RunError {
     #[error("{}: can't listen on {}: {source}", code_of(source), path.display())]
     Listen { path: PathBuf, source: ListenError },
+    #[error("{}: can't listen for paired sessions: {_0}", _0.code())]
+    ListenTls(PairingError),
     #[error("{}: {} is not there", ErrorCode::STAGE_FILES_MISSING, _0.display())]
     StageFiles(PathBuf),
     #[error("can't serve the stage: {0}")]
@@ -138,6 +145,12 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     }
     let listener = Listener::bind(&config.socket)
         .map_err(|source| RunError::Listen { path: config.socket.clone(), source })?;
+    let mut tls_listeners = Vec::new();
+    for address in &config.listen {
+        let listener = TlsListener::bind(*address).await.map_err(RunError::ListenTls)?;
+        tracing::info!(address = %listener.address(), key = %listener.key(), "listening for paired sessions");
+        tls_listeners.push(listener);
+    }
     tracing::info!(socket = %config.socket.display(), "listening");
     let drained = Arc::new(Notify::new());
     let (stage_sender, mut stage_events) = mpsc::channel(QUEUED_EVENTS);
@@ -165,6 +178,8 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     });
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channels = Channels::new(channel_sender, Arc::clone(&drained));
+    let tls_channels: Vec<_> =
+        tls_listeners.into_iter().map(|listener| tokio::spawn(listener.run(channels.clone()))).collect();
     let connectors: Vec<_> = config
         .connect
         .into_iter()
@@ -246,7 +261,7 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     }
     tracing::info!("ending");
     channel.abort();
-    connectors.iter().for_each(JoinHandle::abort);
+    tls_channels.iter().chain(&connectors).for_each(JoinHandle::abort);
     driver.wishes.send_modify(|wishes| wishes.end = true);
     driver.client.shut_down();
     driver.pump();

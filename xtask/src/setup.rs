@@ -53,6 +53,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("fonts-dejavu-core", "letters on pages and in clips"),
     ("fonts-ipafont-gothic", "Japanese letters in the stores' pictures"),
     ("openssl", "the key of trial packages"),
+    ("openssh-client", "the client's socket through ssh in tests"),
+    ("openssh-server", "the other end of that"),
     ("dpkg-dev", "the libraries that a package needs"),
     ("desktop-file-utils", "the check of the client's desktop entry"),
     ("lintian", "the check of the Debian packages"),
@@ -109,9 +111,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// The tests start servers themselves, on loopback: what Debian's packages start and would start with the machine is not wanted.
 fn stop_services(installed: &[&str]) {
-    for (name, _) in
-        services::PACKAGES.iter().chain(&rdp::PACKAGES).filter(|(name, _)| installed.contains(name))
-    {
+    let named_otherwise = installed.contains(&"openssh-server").then_some("ssh");
+    let own = services::PACKAGES.iter().chain(&rdp::PACKAGES).map(|(name, _)| *name);
+    for name in own.filter(|name| installed.contains(name)).chain(named_otherwise) {
         let mut disable = if is_root() { Command::new("systemctl") } else { Command::new("sudo") };
         if !is_root() {
             disable.arg("systemctl");

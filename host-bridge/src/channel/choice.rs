@@ -8,6 +8,8 @@ mod windows;
 use std::env;
 use std::ffi::OsStr;
 use std::ffi::OsString;
+use std::path::Path;
+use std::path::PathBuf;
 
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
 
@@ -22,6 +24,8 @@ use crate::channel::Link;
 #[cfg(windows)]
 use crate::channel::pipe::PipeChannel;
 #[cfg(unix)]
+use crate::channel::tls::TlsChannel;
+#[cfg(unix)]
 use crate::channel::unix::UnixChannel;
 #[cfg(windows)]
 use crate::channel::wts::WtsChannel;
@@ -31,6 +35,8 @@ use crate::channel::xrdp::XrdpChannel;
 /// Names the way.
 pub const CHANNEL_VARIABLE: &str = "OFFSTAGE_CHANNEL";
 
+const WORDS: &str = "auto, unix, xrdp, tls or tls:HOST:PORT";
+
 /// Any of the ways.
 #[derive(Clone, Debug)]
 pub enum AnyChannel {
@@ -38,6 +44,8 @@ pub enum AnyChannel {
     Unix(UnixChannel),
     #[cfg(unix)]
     Xrdp(XrdpChannel),
+    #[cfg(unix)]
+    Tls(TlsChannel),
     #[cfg(windows)]
     Pipe(PipeChannel),
     #[cfg(windows)]
@@ -51,6 +59,8 @@ impl Channel for AnyChannel {
             Self::Unix(channel) => channel.kind(),
             #[cfg(unix)]
             Self::Xrdp(channel) => channel.kind(),
+            #[cfg(unix)]
+            Self::Tls(channel) => channel.kind(),
             #[cfg(windows)]
             Self::Pipe(channel) => channel.kind(),
             #[cfg(windows)]
@@ -64,6 +74,8 @@ impl Channel for AnyChannel {
             Self::Unix(channel) => channel.open().await,
             #[cfg(unix)]
             Self::Xrdp(channel) => channel.open().await,
+            #[cfg(unix)]
+            Self::Tls(channel) => channel.open().await,
             #[cfg(windows)]
             Self::Pipe(channel) => channel.open().await,
             #[cfg(windows)]
@@ -91,6 +103,11 @@ pub struct Given<'a> {
     /// On Windows: whether the session is one of the remote desktop's, and the security identifier of the user that it belongs to.
     pub is_remote: bool,
     pub user: &'a str,
+    /// The folder of the session's pairings, and whether there are any.
+    pub pairings: Option<&'a Path>,
+    pub is_paired: bool,
+    /// Whether the usual socket is there.
+    pub has_socket: bool,
 }
 
 /// A way and why it is that one.
@@ -117,7 +134,7 @@ impl Choice {
         ]
         .map(env::var_os);
         let session = own::session();
-        choose(&Given {
+        let mut given = Given {
             socket_flag,
             channel_flag,
             socket: socket.as_deref(),
@@ -129,7 +146,12 @@ impl Choice {
             uid: session.uid,
             is_remote: session.is_remote,
             user: &session.user,
-        })
+            pairings: session.pairings.as_deref(),
+            is_paired: session.is_paired,
+            has_socket: false,
+        };
+        given.has_socket = own::has_local(&given);
+        choose(&given)
     }
 }
 
@@ -138,9 +160,12 @@ struct Session {
     uid: u32,
     is_remote: bool,
     user: String,
+    pairings: Option<PathBuf>,
+    is_paired: bool,
 }
 
-/// The rule: a socket that is named; the way that is named; the remote desktop that the session belongs to; the usual socket.
+/// The rule: a socket that is named; the way that is named; the remote desktop that the session belongs to; the usual socket if it
+/// is there; paired devices; the usual socket, which may come later.
 #[must_use]
 pub fn choose(given: &Given<'_>) -> Choice {
     let is_set = |value: Option<&OsStr>| value.is_some_and(|value| !value.is_empty());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::future::pending;
+use std::io;
 use std::pin::Pin;
 
 use tokio::io::AsyncReadExt as _;
@@ -116,6 +117,8 @@ impl Open {
                 Ok(Done::Written(length))
             }
             Ok(done) => Ok(done),
+            // TLS tells a close without a goodbye apart; frames have an end of their own.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ChannelError::Closed),
             Err(error) => Err(ChannelError::Failed(error)),
         }
     }

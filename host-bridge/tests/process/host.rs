@@ -60,6 +60,7 @@ impl Host {
         command
             .arg(ORIGIN)
             .env("OFFSTAGE_SOCKET", dir.path().join("client.sock"))
+            .env("XDG_STATE_HOME", dir.path().join("state"))
             .env("DISPLAY", ":99")
             .env_remove("OFFSTAGE_CHANNEL")
             .env_remove("XRDP_SESSION")

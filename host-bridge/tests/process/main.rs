@@ -10,4 +10,6 @@ mod host;
 mod install;
 mod lifecycle;
 mod malformed;
+mod ssh;
+mod tls;
 mod xrdp;

@@ -55,6 +55,8 @@ impl Client {
             .arg(stage)
             .arg("--engine-arg=--mute-audio")
             .args(options.arguments)
+            .env("XDG_STATE_HOME", folder.path().join("state"))
+            .env_remove("OFFSTAGE_LISTEN")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .env_remove("OFFSTAGE_ENGINE")

@@ -19,3 +19,5 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod tls;

@@ -91,6 +91,32 @@ table! {
         "The remote desktop's channel delivered data that can't be read.",
         "Nothing to do; Offstage reconnects by itself. If it happens again, report it with the logs.";
 
+    // 104x: pairing and TLS.
+    1040 NOT_PAIRED:
+        "The session and the device are not paired.",
+        "Run \"offstage-client pair\" on the device and \"offstage-bridge pair\" in the session.";
+    1041 PEER_UNKNOWN:
+        "The other end has another key than the one that was paired.",
+        "If it was installed anew, pair again; if not, somebody may be answering in its place.";
+    1042 PAIRING_CODE_WRONG:
+        "The pairing code is wrong.",
+        "Type the code as the device shows it. If it was right, somebody may be between session and device.";
+    1043 PAIRING_CODE_EXPIRED:
+        "The pairing code is no longer valid.",
+        "Run \"offstage-client pair\" on the device again; a code is valid for five minutes.";
+    1044 PAIRING_TRIES_USED_UP:
+        "The pairing code was tried too often.",
+        "Run \"offstage-client pair\" on the device again for a new code.";
+    1045 TLS_FAILED:
+        "The encrypted connection could not be made.",
+        "Make sure that the address is the one of offstage-client, and update Offstage on both machines.";
+    1046 PAIRINGS_UNREADABLE:
+        "The keys or pairings of this machine can't be read or kept.",
+        "Look at the named file: it must be yours alone and unchanged; remove it and pair again.";
+    1047 DEVICE_NOT_PAIRING:
+        "The device shows no pairing code at the moment.",
+        "Run \"offstage-client pair\" on the device, and type the code that it shows.";
+
     // 11xx: the bridge and native messaging.
     1101 BRIDGE_NOT_INSTALLED:
         "The Offstage bridge is not installed in the remote session.",

@@ -1,44 +1,82 @@
 //! A unix socket, or xrdp's channel.
 
+use std::path::Path;
+use std::path::PathBuf;
+
+use offstage_pairing::address::Address;
+use offstage_pairing::store::Store;
 use offstage_protocol::socket_path::SocketChoice;
 use offstage_protocol::socket_path::socket_path;
 
 use super::AnyChannel;
 use super::Given;
 use super::Session;
+use crate::channel::tls;
+use crate::channel::tls::TlsChannel;
 use crate::channel::unix::UnixChannel;
 use crate::channel::xrdp::FOLDER_VARIABLE;
 use crate::channel::xrdp::XrdpChannel;
 
 /// What a way can be called.
-pub(super) const WORDS: &str = "auto, unix or xrdp";
+pub(super) const WORDS: &str = "auto, unix, xrdp, tls or tls:HOST:PORT";
 
 pub(super) fn session() -> Session {
-    Session { uid: rustix::process::geteuid().as_raw(), is_remote: false, user: String::new() }
+    let pairings = tls::folder().ok();
+    // A file that can't be read is told when the channel is opened.
+    let paired = |folder: &PathBuf| Store::new(folder).list().map_or(true, |all| !all.is_empty());
+    Session {
+        uid: rustix::process::geteuid().as_raw(),
+        is_remote: false,
+        user: String::new(),
+        is_paired: pairings.as_ref().is_some_and(paired),
+        pairings,
+    }
 }
 
 pub(super) fn local(given: &Given<'_>) -> AnyChannel {
-    AnyChannel::Unix(UnixChannel::new(socket_path(SocketChoice {
+    AnyChannel::Unix(UnixChannel::new(path(given)))
+}
+
+/// Whether the usual socket is there.
+pub(super) fn has_local(given: &Given<'_>) -> bool {
+    path(given).exists()
+}
+
+fn path(given: &Given<'_>) -> PathBuf {
+    socket_path(SocketChoice {
         flag: given.socket_flag,
         variable: given.socket,
         runtime_dir: given.xdg_runtime_dir,
         uid: given.uid,
-    })))
+    })
+}
+
+fn tls(given: &Given<'_>, address: Option<Address>) -> AnyChannel {
+    // Where there is no folder there is no pairing either, and opening says so.
+    let folder = given.pairings.unwrap_or_else(|| Path::new("/nonexistent"));
+    AnyChannel::Tls(TlsChannel::new(folder.to_owned(), address))
 }
 
 pub(super) fn named(word: &str, given: &Given<'_>) -> Option<AnyChannel> {
     match word {
         "unix" => Some(local(given)),
         "xrdp" => Some(xrdp(given)),
-        _ => None,
+        "tls" => Some(tls(given, None)),
+        _ => Some(tls(given, Some(word.strip_prefix("tls:")?.parse().ok()?))),
     }
 }
 
 pub(super) fn remote(given: &Given<'_>) -> Option<(AnyChannel, String)> {
-    let (name, _) = [("XRDP_SESSION", given.xrdp_session), (FOLDER_VARIABLE, given.xrdp_socket_path)]
+    let found = [("XRDP_SESSION", given.xrdp_session), (FOLDER_VARIABLE, given.xrdp_socket_path)]
         .into_iter()
-        .find(|(_, value)| value.is_some_and(|value| !value.is_empty()))?;
-    Some((xrdp(given), format!("the session is one of xrdp's, as {name} says")))
+        .find(|(_, value)| value.is_some_and(|value| !value.is_empty()));
+    if let Some((name, _)) = found {
+        return Some((xrdp(given), format!("the session is one of xrdp's, as {name} says")));
+    }
+    (given.is_paired && !given.has_socket).then(|| {
+        let reason = "the session is paired with a device, and there is no client's socket";
+        (tls(given, None), reason.to_owned())
+    })
 }
 
 fn xrdp(given: &Given<'_>) -> AnyChannel {
@@ -68,6 +106,7 @@ mod tests {
             display: value(":60.0"),
             xdg_runtime_dir: value("/run/user/1000"),
             uid: 1000,
+            is_paired: true,
             ..Given::default()
         };
         let choice = choose(&given);
@@ -82,6 +121,8 @@ mod tests {
         check("", "unix", "", "xrdp", ["unix", "--channel is unix"]);
         check("", "", "", "unix", ["unix", "OFFSTAGE_CHANNEL is unix"]);
         check("", "xrdp", "", "unix", ["xrdp", "--channel is xrdp"]);
+        check("", "tls", "", "unix", ["tls", "--channel is tls"]);
+        check("", "", "", "tls:laptop:7000", ["tls", "OFFSTAGE_CHANNEL is tls:laptop:7000"]);
         check("", "auto", "", "unix", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
         check("", "", "", "", ["xrdp", "the session is one of xrdp's, as XRDP_SESSION says"]);
     }
@@ -96,10 +137,19 @@ mod tests {
     }
 
     #[test]
+    fn paired_devices_come_after_a_socket_that_is_there() {
+        let kind = |is_paired, has_socket| {
+            choose(&Given { is_paired, has_socket, ..Given::default() }).channel.kind()
+        };
+        assert_eq!([kind(true, false), kind(true, true), kind(false, false)], ["tls", "unix", "unix"]);
+    }
+
+    #[test]
     fn an_unknown_word_is_told_and_counts_as_none() {
         let choice = choose(&Given { channel: Some(OsStr::new("XRDP")), ..Given::default() });
         assert_eq!(choice.channel.kind(), "unix");
-        assert_eq!(choice.problem.as_deref(), Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix or xrdp"));
+        assert_eq!(choice.problem.as_deref(), Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix, xrdp, tls or tls:HOST:PORT"));
+        assert!(parse("tls:a:b").is_err() && parse("tcp:a:1").is_err());
         assert!(parse("XRDP").is_err() && parse("").is_err());
         assert_eq!(parse("auto"), Ok("auto".into()));
     }

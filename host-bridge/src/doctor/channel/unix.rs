@@ -10,11 +10,13 @@ use crate::channel::xrdp::XrdpChannel;
 use crate::channel::xrdp::XrdpError;
 use crate::doctor::Answer;
 use crate::doctor::client;
+use crate::doctor::paired;
 
 pub(super) fn examine(channel: &AnyChannel) -> Vec<Answer> {
     match channel {
         AnyChannel::Unix(channel) => client::examine(channel),
         AnyChannel::Xrdp(channel) => vec![examine_xrdp(channel)],
+        AnyChannel::Tls(channel) => vec![paired::examine_channel(channel)],
     }
 }
 
