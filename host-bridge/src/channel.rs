@@ -17,6 +17,7 @@ pub mod xrdp;
 use std::future::Future;
 use std::io;
 
+#[cfg(unix)]
 use offstage_pairing::PairingError;
 use offstage_protocol::error::ErrorCode;
 use tokio::io::AsyncRead;

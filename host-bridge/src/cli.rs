@@ -12,7 +12,9 @@ use clap::Args;
 use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
+#[cfg(unix)]
 use offstage_pairing::PairingError;
+#[cfg(unix)]
 use offstage_pairing::address::Address;
 use offstage_protocol::FEATURE_LOGS;
 use offstage_protocol::FEATURE_WINDOWS;
@@ -113,6 +115,7 @@ enum Subcommands {
     /// For remote desktops without a channel of their own, where this machine can reach the device. Nothing listens here, and
     /// neither the code nor anything it could be guessed from crosses the network. Afterwards the device is used whenever
     /// no client's socket is there. See docs/pairing.md.
+    #[cfg(unix)]
     Pair {
         /// Where the device says that it waits; without a port it is 7644
         #[arg(value_name = "HOST[:PORT]")]
@@ -121,6 +124,7 @@ enum Subcommands {
         code: Option<String>,
     },
     /// The devices that this session's user is paired with
+    #[cfg(unix)]
     #[command(subcommand)]
     Pairings(PairingsCommand),
     /// Say what is wrong: program, browsers, policies, session, way to the device, client, paired devices
@@ -208,8 +212,10 @@ impl Extensions {
 pub(crate) enum CommandError {
     #[error("{error}\n  {code} {sentence}\n  {remedy}", error = .0, code = .0.code(), sentence = .0.code().sentence(), remedy = .0.code().remedy())]
     Install(#[from] InstallError),
+    #[cfg(unix)]
     #[error("{error}\n  {code} {sentence}\n  {remedy}", error = .0, code = .0.code(), sentence = .0.code().sentence(), remedy = .0.code().remedy())]
     Pairing(#[from] PairingError),
+    #[cfg(unix)]
     #[error("no pairing is called {0:?}")]
     NoSuchPairing(String),
     #[error("{0}")]
@@ -253,7 +259,9 @@ fn carry_out(command: Subcommands) -> Result<bool, CommandError> {
             let program = install::program_path(&program).unwrap_or(program);
             tell(&install::forget(&places.scope()?, places.browsers(), &program))
         }
+        #[cfg(unix)]
         Subcommands::Pair { address, code } => pairing::pair(&address, code),
+        #[cfg(unix)]
         Subcommands::Pairings(command) => pairing::pairings(&command),
         Subcommands::Doctor { places, extensions, way, json } => {
             let machine = Scope::Machine(places.root.clone());

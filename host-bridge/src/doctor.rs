@@ -4,13 +4,16 @@
 mod channel;
 mod client;
 mod manifests;
+#[cfg(unix)]
 mod paired;
 mod policy;
 
 use std::path::Path;
 use std::path::PathBuf;
 
+#[cfg(unix)]
 use offstage_pairing::store::End;
+#[cfg(unix)]
 use offstage_pairing::store::folder;
 use offstage_protocol::error::ErrorCode;
 use serde::Serialize;
@@ -79,6 +82,7 @@ pub fn examine(questions: &Questions) -> Vec<Answer> {
     answers.extend(policy::examine(questions));
     answers.push(examine_session());
     answers.extend(channel::examine(&questions.choice));
+    #[cfg(unix)]
     answers.extend(paired::examine(folder(End::Session).as_deref()));
     answers.extend(offstage_support::logs::folder().map(|folder| examine_folder("log files", &folder)));
     answers.extend(offstage_support::metrics::folder().map(|folder| examine_folder("counters", &folder)));

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod install;
 pub mod io;
 pub mod native_message;
+#[cfg(unix)]
 pub mod pairing;
 pub mod session;
 pub mod windows;

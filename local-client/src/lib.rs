@@ -16,7 +16,9 @@ pub mod doctor;
 #[cfg(unix)]
 pub mod engine;
 pub mod fetch;
+#[cfg(unix)]
 pub mod freerdp;
+#[cfg(unix)]
 mod pairing;
 pub mod policy;
 #[cfg(unix)]

@@ -35,8 +35,6 @@ use crate::channel::xrdp::XrdpChannel;
 /// Names the way.
 pub const CHANNEL_VARIABLE: &str = "OFFSTAGE_CHANNEL";
 
-const WORDS: &str = "auto, unix, xrdp, tls or tls:HOST:PORT";
-
 /// Any of the ways.
 #[derive(Clone, Debug)]
 pub enum AnyChannel {

@@ -148,7 +148,10 @@ mod tests {
     fn an_unknown_word_is_told_and_counts_as_none() {
         let choice = choose(&Given { channel: Some(OsStr::new("XRDP")), ..Given::default() });
         assert_eq!(choice.channel.kind(), "unix");
-        assert_eq!(choice.problem.as_deref(), Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix, xrdp, tls or tls:HOST:PORT"));
+        assert_eq!(
+            choice.problem.as_deref(),
+            Some("OFFSTAGE_CHANNEL is XRDP, not auto, unix, xrdp, tls or tls:HOST:PORT")
+        );
         assert!(parse("tls:a:b").is_err() && parse("tcp:a:1").is_err());
         assert!(parse("XRDP").is_err() && parse("").is_err());
         assert_eq!(parse("auto"), Ok("auto".into()));
