@@ -17,13 +17,9 @@ use crate::scene::{PAGE, PATIENCE, STEADY, Scene, error, keep, picture_on};
 const SESSION: (u16, u16) = (1280, 1024);
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// Whether the machine lets a test do this; told where not.
-fn is_here() -> bool {
-    let is_here = is_possible();
-    if !is_here {
-        println!("skipped: needs root, namespaces and what `cargo xtask setup` installs");
-    }
-    is_here
+/// Fails where it can't run, and says what it needs.
+fn assert_possible() {
+    assert!(is_possible(), "needs root, namespaces (unshare) and what `cargo xtask setup` installs");
 }
 
 /// Gives back what comes, as much of it as is wanted.
@@ -39,9 +35,7 @@ fn echo(listener: &UnixListener) -> UnixStream {
 
 #[test]
 fn a_channel_reaches_the_clients_socket_and_again_after_a_new_connection() {
-    if !is_here() {
-        return;
-    }
+    assert_possible();
     let installation = Installation::from_env().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("client.sock");
@@ -89,9 +83,7 @@ fn a_channel_reaches_the_clients_socket_and_again_after_a_new_connection() {
 
 #[test]
 fn a_video_of_the_session_plays_on_the_device_and_again_after_a_new_connection() {
-    if !is_here() {
-        return;
-    }
+    assert_possible();
     let mut far = Far::open();
     far.assert_in_place("at the beginning");
     far.show("rdp.png");
