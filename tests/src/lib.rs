@@ -15,6 +15,7 @@ pub mod remote_desktop;
 pub mod server;
 pub mod services;
 pub mod session;
+pub mod shaped_line;
 pub mod sites;
 pub mod sounds;
 pub mod stage_probe;

@@ -196,16 +196,36 @@ pub fn open_files(pid: u32) -> usize {
 /// How many UDP sockets the process `pid` and all its descendants have.
 #[must_use]
 pub fn udp_sockets_of_tree(pid: u32) -> usize {
-    let lines = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let tables = format!("{}{}", lines("/proc/net/udp"), lines("/proc/net/udp6"));
-    // The tenth field is the inode; see proc(5).
-    let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
+    sockets_of_tree(pid, ["/proc/net/udp", "/proc/net/udp6"], |_| true)
+}
+
+/// At how many TCP sockets the process `pid` and all its descendants listen.
+#[must_use]
+pub fn listening_sockets_of_tree(pid: u32) -> usize {
+    // TCP_LISTEN of the kernel's net/tcp_states.h.
+    sockets_of_tree(pid, ["/proc/net/tcp", "/proc/net/tcp6"], |state| state == "0A")
+}
+
+/// The kernel's tables are described in proc(5); the state is in hexadecimal.
+fn sockets_of_tree(pid: u32, tables: [&str; 2], wanted: impl Fn(&str) -> bool) -> usize {
+    let tables = tables.map(|path| std::fs::read_to_string(path).unwrap_or_default()).concat();
+    let inode = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let fits = fields.get(3).is_some_and(|state| wanted(state));
+        fields.get(9).filter(|_| fits).map(|inode| format!("socket:[{inode}]"))
+    };
     let sockets: Vec<String> = tables.lines().filter_map(inode).collect();
     let mut pids = descendants_with(pid, "");
     pids.push(pid);
     let folders = pids.iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
     let links = folders.flatten().flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    links.filter(|link| link.to_str().is_some_and(|link| sockets.iter().any(|socket| socket == link))).count()
+    let mut found: Vec<_> = links
+        .filter(|link| link.to_str().is_some_and(|link| sockets.iter().any(|socket| socket == link)))
+        .collect();
+    // Several processes may hold one.
+    found.sort();
+    found.dedup();
+    found.len()
 }
 
 /// Process ids of the descendants of `pid` whose command line contains `part`.
@@ -308,6 +328,22 @@ mod tests {
         let mut process = Process::spawn("sh", command("/bin/sh").args(["-c", "exit 3"])).unwrap();
         let error = process.wait_line("READY", Duration::from_secs(10)).unwrap_err().to_string();
         assert!(error.contains("before it said \"READY\""), "{error}");
+    }
+
+    #[test]
+    fn a_socket_is_counted_while_it_listens() {
+        let pid = std::process::id();
+        // Other tests of this process may open and close theirs.
+        let counts = |wanted: &dyn Fn(usize) -> bool| {
+            (0..200).any(|_| {
+                std::thread::park_timeout(Duration::from_millis(10));
+                wanted(listening_sockets_of_tree(pid))
+            })
+        };
+        let sockets: Vec<_> = (0..40).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        assert!(counts(&|count| count >= 40));
+        drop(sockets);
+        assert!(counts(&|count| count < 40));
     }
 
     #[test]

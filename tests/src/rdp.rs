@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use offstage_protocol::socket_path::DVC_NAME;
+use serde_json::Value;
 
 use crate::cdp::free_port;
 use crate::process::{Process, command, descendants_with};
 use crate::session::Elsewhere;
-use crate::xvfb::{Screen, xdotool};
+use crate::xvfb::xdotool;
 
 /// Debian packages that it needs beside those of all tests, and what each is for.
 pub const PACKAGES: [(&str, &str); 3] =
@@ -34,11 +35,15 @@ const USER: &str = "offstage-rdp";
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// The first number of a display that is tried.
 const FIRST_DISPLAY: u16 = 60;
-/// What the server's first process runs. `$1`: the folder; `$2`: the id of xrdp's own user, `$3`: of its group.
+/// Where Debian's Chromium reads what an administrator manages. Stays, empty, as a place for a mount.
+const POLICIES: &str = "/etc/chromium/policies/managed";
+/// What the server's first process runs. `$1`: the folder; `$2`: the id of xrdp's own user, `$3`: of its group; `$4`: the browser's
+/// policies.
 const SERVER: &str = r#"
 set -e
 mount --bind "$1/etc" /etc/xrdp
 for name in passwd group shadow; do mount --bind "$1/$name" "/etc/$name"; done
+mount --bind "$1/policies" "$4"
 mount -t tmpfs -o mode=755 none /run
 mkdir -p /run/xrdp/sockdir
 chgrp "$3" /run/xrdp /run/xrdp/sockdir
@@ -93,12 +98,15 @@ impl Server {
         let [xrdp_uid, xrdp_gid] = ids_of("xrdp")?;
         write_settings(folder.path(), port, display, xrdp_gid)?;
         write_user(folder.path(), uid, &password)?;
+        fs::create_dir(folder.path().join("policies"))?;
+        fs::create_dir_all(POLICIES).with_context(|| format!("cannot make {POLICIES}"))?;
         let mut server = command("unshare");
         server
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"])
             .args(["sh", "-c", SERVER, "sh"])
             .arg(folder.path())
             .args([xrdp_uid.to_string(), xrdp_gid.to_string()])
+            .arg(POLICIES)
             .stderr(fs::File::create(folder.path().join("server.out"))?);
         let process = Process::spawn("xrdp", &mut server)?;
         let server = Self { process, port, uid, password, folder };
@@ -111,6 +119,20 @@ impl Server {
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
+    }
+
+    /// Where it listens, on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What an administrator manages for the browser of the session, as Chromium reads it from a file.
+    pub fn manage(&self, policies: &Value) -> Result<()> {
+        let file = self.folder.path().join("policies/offstage.json");
+        fs::write(&file, policies.to_string())?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+        Ok(())
     }
 
     /// How programs get into the session, which is there once somebody has connected.
@@ -201,10 +223,12 @@ impl Viewer {
     /// The class of its window.
     pub const CLASS: &str = "xfreerdp";
 
-    /// Connects to the server, with a desktop of that size; `socket` is the client's on this device, `plugin` the library.
+    /// Connects to the server by that port, with a desktop of that size on that display; `socket` is the client's on this device,
+    /// `plugin` the library.
     pub fn start(
         server: &Server,
-        device: &Screen,
+        port: u16,
+        display: &str,
         size: (u16, u16),
         plugin: &Path,
         socket: &Path,
@@ -215,7 +239,7 @@ impl Viewer {
         fs::copy(plugin, plugins.join("liboffstage-client.so"))
             .with_context(|| format!("{} is not there: `cargo xtask build` makes it", plugin.display()))?;
         let arguments = vec![
-            format!("/v:127.0.0.1:{}", server.port),
+            format!("/v:127.0.0.1:{port}"),
             format!("/u:{USER}"),
             format!("/p:{}", server.password),
             "/cert:ignore".to_owned(),
@@ -223,7 +247,7 @@ impl Viewer {
             "/bpp:32".to_owned(),
             format!("/dvc:offstage,unix:{}", socket.display()),
         ];
-        let mut viewer = Self { process: None, display: device.display().to_owned(), arguments, folder };
+        let mut viewer = Self { process: None, display: display.to_owned(), arguments, folder };
         viewer.open()?;
         Ok(viewer)
     }
@@ -247,6 +271,12 @@ impl Viewer {
             .stderr(log);
         self.process = Some(Process::spawn("xfreerdp", &mut viewer)?);
         self.window().map(drop)
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Ends it as a lost connection would.

@@ -109,30 +109,29 @@ impl Sounds {
 
     /// The strongest tone of half a second at an output, in Hz; none if it is silent.
     pub fn tone(&self, output: &str) -> Result<Option<f64>> {
+        let recording = self.record(output, 50)?;
+        let end = Instant::now() + PATIENCE;
+        while recording.length()? < PIECE {
+            ensure!(Instant::now() < end, "nothing can be recorded at {output}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        Ok(strongest(&recording.samples()?, (40..=240).map(|step| f64::from(step) * 5.0)))
+    }
+
+    /// Records what sounds at an output, in steps of that many milliseconds, until it is dropped.
+    pub fn record(&self, output: &str, step_ms: u32) -> Result<Recording> {
         let mut record = command(self.packages.join("usr/bin/parec"));
         let file = self.folder.path().join("recorded");
         std::fs::write(&file, [])?;
         record
-            .args(["--raw", "--channels=1", "--format=s16le", "--latency-msec=50"])
+            .args(["--raw", "--channels=1", "--format=s16le"])
+            .arg(format!("--latency-msec={step_ms}"))
             .arg(format!("--rate={RATE}"))
             .arg(format!("--device={output}.monitor"))
             .arg(&file);
         libraries(&mut record, &self.packages, &self.folder);
-        let _recorder = Process::spawn("parec", record.envs(self.environment()))?;
-        let end = Instant::now() + PATIENCE;
-        let bytes = loop {
-            let bytes = std::fs::read(&file)?;
-            if bytes.len() >= PIECE * 2 {
-                break bytes;
-            }
-            ensure!(Instant::now() < end, "nothing can be recorded at {output}");
-            std::thread::park_timeout(Duration::from_millis(50));
-        };
-        let samples: Vec<f64> = bytes
-            .chunks_exact(2)
-            .map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
-            .collect();
-        Ok(strongest(&samples))
+        let recorder = Process::spawn("parec", record.envs(self.environment()))?;
+        Ok(Recording { file, first: None, _recorder: recorder })
     }
 
     fn load(&self, module: &[&str]) -> Result<Plugged> {
@@ -169,8 +168,83 @@ fn libraries<'c>(command: &'c mut Command, packages: &Path, folder: &TempDir) ->
     command.env("LD_LIBRARY_PATH", path).env("HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path())
 }
 
-/// The strongest of the frequencies from 200 to 1200 Hz, in steps of 5 Hz; none where hardly anything sounds.
-fn strongest(samples: &[f64]) -> Option<f64> {
+/// What sounds at an output, as it is being recorded.
+#[derive(Debug)]
+pub struct Recording {
+    file: PathBuf,
+    /// When its first sample sounded, as far as is known.
+    first: Option<Instant>,
+    _recorder: Process,
+}
+
+impl Recording {
+    /// Looks how far it is. The more often, the better it is known what sounded when.
+    pub fn note(&mut self) -> Result<()> {
+        let (length, now) = (self.length()?, Instant::now());
+        let before = Duration::from_secs_f64(u32::try_from(length).map_or(0.0, seconds));
+        // The earliest is the one that waited least for its look.
+        if length > 0
+            && let Some(first) = now.checked_sub(before)
+        {
+            self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        }
+        Ok(())
+    }
+
+    /// When each of these tones, in Hz and in their order, gave way to the next: the number of the one that began, and the time.
+    pub fn changes(&self, tones: &[f64]) -> Result<Vec<(usize, Instant)>> {
+        let Some(first) = self.first else { return Ok(Vec::new()) };
+        let found = changes(&self.samples()?, tones);
+        Ok(found
+            .into_iter()
+            .map(|(tone, at)| (tone, first + Duration::from_secs_f64(u32::try_from(at).map_or(0.0, seconds))))
+            .collect())
+    }
+
+    /// In samples.
+    fn length(&self) -> Result<usize> {
+        Ok(usize::try_from(std::fs::metadata(&self.file)?.len())? / 2)
+    }
+
+    fn samples(&self) -> Result<Vec<f64>> {
+        let bytes = std::fs::read(&self.file)?;
+        let sample = |pair: &[u8]| f64::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0;
+        Ok(bytes.chunks_exact(2).map(sample).collect())
+    }
+}
+
+fn seconds(samples: u32) -> f64 {
+    f64::from(samples) / f64::from(RATE)
+}
+
+/// Where a tone gives way to the next of the list: which one begins, and at what sample.
+fn changes(samples: &[f64], tones: &[f64]) -> Vec<(usize, usize)> {
+    // 20 ms tell tones 60 Hz apart; the next one is the stronger from the middle of such a piece on. What is heard for less than
+    // 50 ms is none of the tones: it is where one begins or ends.
+    const WINDOW: usize = 960;
+    const STEP: usize = 120;
+    const LEAST: usize = 20;
+    let loudest = |window: &[f64]| {
+        let found = strongest(window, tones.iter().copied())?;
+        tones.iter().position(|tone| (tone - found).abs() < 1.0)
+    };
+    let heard: Vec<Option<usize>> = samples.windows(WINDOW).step_by(STEP).map(loudest).collect();
+    let mut at = 0;
+    let mut runs = Vec::new();
+    for run in heard.chunk_by(|one, other| one == other) {
+        if run.len() >= LEAST
+            && let Some(tone) = run[0]
+        {
+            runs.push((tone, at, at + run.len()));
+        }
+        at += run.len();
+    }
+    let pairs = runs.windows(2).filter(|pair| pair[1].0 == pair[0].0 + 1 && pair[1].1 - pair[0].2 < LEAST);
+    pairs.map(|pair| (pair[1].0, (pair[0].2 + pair[1].1 - 1) * STEP / 2 + WINDOW / 2)).collect()
+}
+
+/// The strongest of these frequencies; none where hardly anything sounds.
+fn strongest(samples: &[f64], of: impl Iterator<Item = f64>) -> Option<f64> {
     const QUIET: f64 = 0.002;
     let power = |hertz: f64| {
         // Goertzel's filter.
@@ -180,8 +254,7 @@ fn strongest(samples: &[f64]) -> Option<f64> {
         one * one + two * two - turn * one * two
     };
     let loudest = samples.iter().fold(0.0_f64, |most, sample| most.max(sample.abs()));
-    let all = (40..=240).map(|step| f64::from(step) * 5.0);
-    all.map(|hertz| (hertz, power(hertz)))
+    of.map(|hertz| (hertz, power(hertz)))
         .max_by(|one, other| one.1.total_cmp(&other.1))
         .map(|(hertz, _)| hertz)
         .filter(|_| loudest > QUIET)
@@ -191,13 +264,29 @@ fn strongest(samples: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
+    fn tone(hertz: f64, samples: u32) -> impl Iterator<Item = f64> {
+        (0..samples)
+            .map(move |at| (f64::from(at) * hertz * std::f64::consts::TAU / f64::from(RATE)).sin() * 0.1)
+    }
+
     #[test]
     fn tones_are_told_apart() {
+        let all = || (40..=240).map(|step| f64::from(step) * 5.0);
         for hertz in [440.0_f64, 600.0, 1000.0] {
-            let sound =
-                |at: u32| (f64::from(at) * hertz * std::f64::consts::TAU / f64::from(RATE)).sin() * 0.1;
-            assert_eq!(strongest(&(0..24_000).map(sound).collect::<Vec<_>>()), Some(hertz));
+            assert_eq!(strongest(&tone(hertz, 24_000).collect::<Vec<_>>(), all()), Some(hertz));
         }
-        assert_eq!(strongest(&[0.0; 24_000]), None);
+        assert_eq!(strongest(&[0.0; 24_000], all()), None);
+    }
+
+    #[test]
+    fn the_moment_is_found_where_a_tone_gives_way_to_the_next() {
+        let tones = [300.0, 360.0, 420.0, 480.0];
+        let silence = std::iter::repeat_n(0.0, 5_000);
+        let sound = silence.chain(tone(360.0, 20_000)).chain(tone(420.0, 30_000)).chain(tone(300.0, 9_000));
+        let found = changes(&sound.collect::<Vec<_>>(), &tones);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let (began, at) = found[0];
+        // Within 5 ms.
+        assert!(began == 2 && at.abs_diff(25_000) < 240, "{found:?}");
     }
 }

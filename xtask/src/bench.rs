@@ -7,18 +7,17 @@ mod startup;
 mod table;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use offstage_tests::server::{Response, Server};
 use offstage_tests::session::Session;
 use serde_json::{Map, Value};
 
-use crate::run::{check, print, say};
+use crate::run::{print, say};
 use crate::workspace::Workspace;
-use crate::{build, demo, size};
+use crate::{build, clips, demo, size};
 
 /// Measures what redirection costs and saves: the same browser with and without Offstage, side by side in one run.
 ///
@@ -65,7 +64,7 @@ impl Pair {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let installation =
         build::run(workspace, &build::Options { release: !options.debug, ..build::Options::default() })?;
-    let server = serve(workspace, make_film(workspace)?)?;
+    let server = serve(workspace, clips::film(workspace, "bench/clips", FILM)?)?;
     let demo_server = demo::serve(workspace)?;
     say("bench: starting two browsers, one without Offstage and one with it …");
     let start = |redirect| Session::start(&installation, demo::session_options(redirect, Some(SCREEN)));
@@ -94,20 +93,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// The film, made once: 19 MB that nobody wants to check in.
-fn make_film(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target().join("bench/clips");
-    if !folder.join("index.json").exists() {
-        say("bench: making the film, which takes a minute or two …");
-        let mut make = Command::new("bash");
-        make.arg(workspace.path("tests/clips/make.sh")).arg(&folder).args(FILM);
-        make.env("XTASK", std::env::current_exe()?).current_dir(workspace.root());
-        check(&mut make).context("is ffmpeg installed? `cargo xtask setup` does it")?;
-    }
-    ensure!(folder.join(FILM_FILE).exists(), "{} holds no {FILM_FILE}", folder.display());
-    Ok(folder)
 }
 
 fn serve(_workspace: &Workspace, clips: PathBuf) -> Result<Server> {

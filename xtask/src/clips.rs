@@ -4,10 +4,12 @@ mod index;
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use crate::run::{check, say};
 use crate::workspace::Workspace;
 
 /// Makes raw pictures for test clips, and the list of a clip's segments. tests/clips/make.sh calls it.
@@ -47,6 +49,20 @@ pub(crate) fn run(_workspace: &Workspace, options: &Options) -> Result<()> {
         Task::Frames { width, height, rate, count } => frames(*width, *height, *rate, *count),
         Task::Index { folder } => index::write(folder),
     }
+}
+
+/// A film that nobody wants to check in, made once into a folder below the target's: H.264, and AAC. `shape`: width, height, bits
+/// per second, as tests/clips/make.sh takes them.
+pub(crate) fn film(workspace: &Workspace, name: &str, shape: [&str; 3]) -> Result<PathBuf> {
+    let folder = workspace.target().join(name);
+    if !folder.join("index.json").exists() {
+        say("making a film, which takes a minute or two …");
+        let mut make = Command::new("bash");
+        make.arg(workspace.path("tests/clips/make.sh")).arg(&folder).args(shape);
+        make.env("XTASK", std::env::current_exe()?).current_dir(workspace.root());
+        check(&mut make).context("is ffmpeg installed? `cargo xtask setup` does it")?;
+    }
+    Ok(folder)
 }
 
 fn frames(width: usize, height: usize, rate: u16, count: u16) -> Result<()> {

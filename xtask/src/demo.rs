@@ -1,20 +1,21 @@
 //! `cargo xtask demo`: a video that plays on the device, to look at or to measure.
 
 pub(crate) mod measure;
+mod rdp;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use offstage_tests::server::{Response, Server};
+use offstage_tests::server::{Request, Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::build;
 use crate::run::{print, say};
 use crate::workspace::Workspace;
+use crate::{build, clips};
 
 /// Shows a video that plays on the device while its page stays in the session. Both are this machine.
 ///
@@ -22,6 +23,10 @@ use crate::workspace::Workspace;
 ///
 /// With --headless: makes a screen of its own, plays the page for 20 seconds without Offstage and then with it, writes a
 /// screenshot of the whole screen, says what it saw and writes it as JSON. Exits with an error if the video was not redirected.
+///
+/// With --rdp (as root): xrdp with a session of its own user's, the extension installed there by policy, FreeRDP with the plug-in as the
+/// person's device; measured is what the session costs, what goes over the RDP connection and what the person sees, for each of
+/// the lines that --rtt and --mbit name.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Measure on a screen of its own instead of showing.
@@ -33,11 +38,25 @@ pub(crate) struct Options {
     /// Write the screenshot to this file; dist/demo.png if left out.
     #[arg(long, value_name = "FILE", requires = "headless")]
     screenshot: Option<PathBuf>,
+    /// The session is another machine's: a real remote desktop by RDP.
+    #[arg(long)]
+    rdp: bool,
+    /// Round trips of the RDP connection's line, in milliseconds, separated by commas.
+    #[arg(long, value_name = "MS", value_delimiter = ',', default_value = "0", requires = "rdp",
+        value_parser = clap::value_parser!(u64).range(0..=2000))]
+    rtt: Vec<u64>,
+    /// What that line carries each way, in Mbit/s, separated by commas; as much as there is if left out.
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "rdp",
+        value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    mbit: Vec<u64>,
+    /// How many of a hundred segments that line loses.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, requires = "rdp", value_parser = percent)]
+    loss: f64,
     /// How long each of the two runs is watched.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=28))]
     seconds: u64,
-    /// Which clip: h264 or vp9.
-    #[arg(long, default_value = "h264", value_parser = ["h264", "vp9"])]
+    /// Which clip: h264 or vp9, drawn and easily encoded; or film, 720p with grain at 2.5 Mbit/s, which is made at its first use.
+    #[arg(long, default_value = "h264", value_parser = ["h264", "vp9", "film"])]
     clip: String,
     /// Sound and picture in one stream (muxed) or as two tracks (demuxed).
     #[arg(long, default_value = "demuxed", value_parser = ["muxed", "demuxed"])]
@@ -57,8 +76,12 @@ const SCREEN: (u16, u16) = (1280, 1024);
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let installation =
         build::run(workspace, &build::Options { release: !options.debug, ..build::Options::default() })?;
-    let server = serve(workspace)?;
-    let url = server.url(&format!("/?clip={}&tracks={}", options.clip, options.tracks));
+    if options.rdp {
+        return rdp::run(workspace, &installation, options);
+    }
+    let (pages, clips) = folders(workspace, &options.clip)?;
+    let server = Server::start(move |request| answer(&pages, &clips, request))?;
+    let url = server.url(&address(options));
     if options.headless {
         let report = report::make(&installation, &url, options.seconds)?;
         let screenshot = options.screenshot.clone().unwrap_or_else(|| workspace.dist().join("demo.png"));
@@ -76,22 +99,45 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     show(&installation, &url)
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=50.0).contains(&value) { Ok(value) } else { Err("not from 0 to 50".to_owned()) }
+}
+
 /// The demo's page and the test clips.
 pub(crate) fn serve(workspace: &Workspace) -> Result<Server> {
-    let (pages, clips) = (workspace.path("www/demo"), workspace.path("tests/clips"));
-    Server::start(move |request| {
-        let response = match request.path.strip_prefix("/clips/") {
-            Some(clip) => Response::file(&clips, clip),
-            None if request.path == "/" => Response::file(&pages, "index.html"),
-            None => Response::file(&pages, &request.path),
-        };
-        // As strict as a careful site's, to show that Offstage needs nothing of the page.
-        response.with_header(
-            "Content-Security-Policy",
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; \
-             base-uri 'none'; form-action 'none'; frame-src 'none'; require-trusted-types-for 'script'",
-        )
-    })
+    let (pages, clips) = folders(workspace, "h264")?;
+    Server::start(move |request| answer(&pages, &clips, request))
+}
+
+/// Where the page is, and its clips.
+fn folders(workspace: &Workspace, clip: &str) -> Result<(PathBuf, PathBuf)> {
+    let clips = match clip {
+        "film" => clips::film(workspace, "demo/film", ["1280", "720", "2500k"])?,
+        _ => workspace.path("tests/clips"),
+    };
+    Ok((workspace.path("www/demo"), clips))
+}
+
+/// The page's path for that clip.
+fn address(options: &Options) -> String {
+    let clip = if options.clip == "film" { "h264" } else { &options.clip };
+    format!("/?clip={clip}&tracks={}", options.tracks)
+}
+
+/// The demo's page, or a clip.
+fn answer(pages: &Path, clips: &Path, request: &Request) -> Response {
+    let response = match request.path.strip_prefix("/clips/") {
+        Some(clip) => Response::file(clips, clip),
+        None if request.path == "/" => Response::file(pages, "index.html"),
+        None => Response::file(pages, &request.path),
+    };
+    // As strict as a careful site's, to show that Offstage needs nothing of the page.
+    response.with_header(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; \
+         base-uri 'none'; form-action 'none'; frame-src 'none'; require-trusted-types-for 'script'",
+    )
 }
 
 /// A session for the demo's page; `screen`: on an Xvfb of its own even if there is a display.

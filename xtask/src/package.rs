@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use offstage_tests::server::{Request, Response, Server};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::manifest::{self, BROWSERS};
@@ -19,6 +21,8 @@ use crate::workspace::Workspace;
 
 /// The web address that stands for an administrator's.
 const EXAMPLE_URL: &str = "https://updates.example.com/offstage";
+/// Where an administrator's server has the update manifest, in checks.
+const UPDATES: &str = "/updates.xml";
 
 /// Packs everything into dist/, and prints each file with its SHA-256.
 ///
@@ -165,9 +169,39 @@ fn date(workspace: &Workspace, options: &Options) -> Result<u64> {
 }
 
 /// The package for installation by policy.
-struct Signed {
-    id: String,
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) id: String,
     crx: Vec<u8>,
+}
+
+/// Packs and signs what was built, with a trial key.
+pub(crate) fn signed(workspace: &Workspace) -> Result<Signed> {
+    sign(workspace, &Options::default(), &mut Vec::new())
+}
+
+impl Signed {
+    /// What a web server of an administrator's says at this address: the update manifest, the package.
+    pub(crate) fn answer(&self, request: &Request) -> Option<Response> {
+        match request.path.as_str() {
+            UPDATES => {
+                let url = format!("http://{}/offstage.crx", request.header("host").unwrap_or_default());
+                let text = crx::update_manifest(&self.id, env!("CARGO_PKG_VERSION"), &url);
+                Some(Response::new("text/xml", text))
+            }
+            "/offstage.crx" => Some(Response::new("application/x-chrome-extension", self.crx.clone())),
+            _ => None,
+        }
+    }
+
+    /// The policies that install it from there, and have it cover the videos of a site.
+    pub(crate) fn policies(&self, server: &Server, site: &str) -> Value {
+        let id = &self.id;
+        json!({
+            "ExtensionSettings": { id: { "installation_mode": "force_installed", "update_url": server.url(UPDATES) } },
+            "3rdparty": { "extensions": { id: { "videoSites": [site] } } }
+        })
+    }
 }
 
 fn sign(workspace: &Workspace, options: &Options, artefacts: &mut Vec<Artefact>) -> Result<Signed> {
@@ -218,7 +252,7 @@ fn new_key() -> Result<String> {
 }
 
 fn policy_manifest(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut manifest: serde_json::Value = serde_json::from_slice(bytes)?;
+    let mut manifest: Value = serde_json::from_slice(bytes)?;
     let fields = manifest.as_object_mut().context("the manifest is no object")?;
     fields.remove("key");
     fields.insert("name".to_owned(), "Offstage".into());

@@ -41,7 +41,9 @@ fn a_channel_reaches_the_clients_socket_and_again_after_a_new_connection() {
     let socket = folder.path().join("client.sock");
     let device = Screen::start(1600, 1200).unwrap();
     let server = Server::start().unwrap();
-    let mut viewer = Viewer::start(&server, &device, SESSION, &installation.plugin, &socket).unwrap();
+    let mut viewer =
+        Viewer::start(&server, server.port(), device.display(), SESSION, &installation.plugin, &socket)
+            .unwrap();
     server.elsewhere().unwrap();
     // Nobody listens yet: the channel is refused at first.
     let listener = UnixListener::bind(&socket).unwrap();
@@ -131,7 +133,9 @@ impl Far {
         let server = Server::start().unwrap();
         let profile = server.home().join("browser");
         let socket = profile.join("offstage/client.sock");
-        let viewer = Viewer::start(&server, &device, SESSION, &installation.plugin, &socket).unwrap();
+        let viewer =
+            Viewer::start(&server, server.port(), device.display(), SESSION, &installation.plugin, &socket)
+                .unwrap();
         let options = SessionOptions {
             user_data_dir: Some(profile),
             headless: false,

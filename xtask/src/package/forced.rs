@@ -7,9 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use offstage_tests::server::{Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::stage_probe::StageProbe;
-use serde_json::json;
 
-use super::{Signed, crx};
+use super::Signed;
 use crate::run::print;
 use crate::workspace::Workspace;
 
@@ -29,25 +28,15 @@ impl Drop for Policy {
 /// Installs by policy, plays, cleans up.
 pub(super) fn check(workspace: &Workspace, signed: &Signed) -> Result<()> {
     let (pages, clips) = (workspace.path("tests/tests/pages"), workspace.path("tests/clips"));
-    let Signed { id, crx } = signed;
-    let package = crx.clone();
-    let manifest_of = id.clone();
-    let server = Server::start(move |request| match request.path.as_str() {
-        "/updates.xml" => {
-            let url = format!("http://{}/offstage.crx", request.header("host").unwrap_or_default());
-            let text = crx::update_manifest(&manifest_of, env!("CARGO_PKG_VERSION"), &url);
-            Response::new("text/xml", text)
-        }
-        "/offstage.crx" => Response::new("application/x-chrome-extension", package.clone()),
-        path => match path.strip_prefix("/clips/") {
+    let package = signed.clone();
+    let server = Server::start(move |request| {
+        package.answer(request).unwrap_or_else(|| match request.path.strip_prefix("/clips/") {
             Some(clip) => Response::file(&clips, clip),
-            None => Response::file(&pages, path.strip_prefix("/pages/").unwrap_or_default()),
-        },
+            None => Response::file(&pages, request.path.strip_prefix("/pages/").unwrap_or_default()),
+        })
     })?;
-    let policy = json!({
-        "ExtensionSettings": { id: { "installation_mode": "force_installed", "update_url": server.url("/updates.xml") } },
-        "3rdparty": { "extensions": { id: { "videoSites": ["127.0.0.1/pages"] } } }
-    });
+    let id = &signed.id;
+    let policy = signed.policies(&server, "127.0.0.1/pages");
     let file = Policy(PathBuf::from(FOLDER).join(format!("offstage-check-{}.json", std::process::id())));
     std::fs::create_dir_all(FOLDER)
         .and_then(|()| std::fs::write(&file.0, policy.to_string()))

@@ -1,0 +1,157 @@
+//! What was seen without and with Offstage, in JSON and in plain words.
+
+use anyhow::Result;
+use offstage_tests::shaped_line::Shape;
+use serde_json::{Value, json};
+
+use super::run::Seen;
+use crate::demo::measure::percentile;
+use crate::run::print;
+
+/// For each line, in their order.
+pub(super) struct Report {
+    pub(super) shapes: Vec<Shape>,
+    pub(super) native: Vec<Seen>,
+    pub(super) redirected: Vec<Seen>,
+}
+
+impl Report {
+    /// Whether the picture came from the device over every line, and from the session without Offstage.
+    pub(super) fn is_redirected(&self) -> bool {
+        self.native.iter().all(|seen| !seen.is_redirected)
+            && self.redirected.iter().all(|seen| seen.is_redirected)
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (Shape, &Seen, &Seen)> {
+        let pairs = self.native.iter().zip(&self.redirected);
+        self.shapes.iter().zip(pairs).map(|(shape, (native, redirected))| (*shape, native, redirected))
+    }
+
+    /// The first line's figures by name, and all of them in `rows`.
+    pub(super) fn json(&self, versions: &Value) -> Result<Value> {
+        let rows: Vec<Value> =
+            self.rows().map(|(shape, native, redirected)| row(shape, native, redirected)).collect();
+        let mut all = rows.first().cloned().unwrap_or_else(|| json!({}));
+        all["redirected"] = self.is_redirected().into();
+        all["rows"] = rows.into();
+        all["versions"] = versions.clone();
+        Ok(all)
+    }
+
+    /// Says what was seen.
+    pub(super) fn print(&self) {
+        if self.is_redirected() {
+            print(
+                "The video in the remote desktop played on the device, over its element in FreeRDP's window.",
+            );
+        } else {
+            print("The video played in the session: what FreeRDP's window showed was drawn there.");
+        }
+        for (shape, native, redirected) in self.rows() {
+            let seconds = native.counted.as_secs_f64();
+            print(format!("  {}, each for {seconds:.0} s; without Offstage → with it", named(shape)));
+            print(format!(
+                "    The session's CPU: {:.2} → {:.2} s. The device's: {:.2} → {:.2} s.",
+                native.session_cpu_s, redirected.session_cpu_s, native.device_cpu_s, redirected.device_cpu_s
+            ));
+            print(format!(
+                "    On the RDP connection: {} → {} kB.",
+                native.bytes.iter().sum::<u64>() / 1000,
+                redirected.bytes.iter().sum::<u64>() / 1000
+            ));
+            print(format!(
+                "    Seen by the person: {:.1} → {:.1} frames a second.",
+                native.fps, redirected.fps
+            ));
+            print(format!(
+                "    First frame after {:.0} → {:.0} ms; the frame seen is {} → {} ms (p50) off the page's position.",
+                native.first_frame_ms,
+                redirected.first_frame_ms,
+                percentile(&native.drift_ms, 50),
+                percentile(&redirected.drift_ms, 50)
+            ));
+            let sound = match redirected.av_drift_ms.as_slice() {
+                [] => "no sound was heard".to_owned(),
+                all => format!("at most {} ms off the picture", percentile(all, 99)),
+            };
+            print(format!("    Sound on the device: {sound}; Debian's xrdp has none."));
+            print(format!(
+                "    Connected again, a frame is seen after {:.1} → {:.1} s.",
+                native.reconnect_s, redirected.reconnect_s
+            ));
+            print(format!(
+                "    Listening sockets in the session: {} → {}.",
+                native.listening, redirected.listening
+            ));
+        }
+    }
+}
+
+/// A line in words.
+pub(super) fn named(shape: Shape) -> String {
+    let width = shape
+        .bits_per_second
+        .map_or_else(|| "unlimited".to_owned(), |bits| format!("{} Mbit/s", bits / 1_000_000));
+    let lost = if shape.lost_ppm > 0 {
+        format!(", {} % lost", f64::from(shape.lost_ppm) / 10_000.0)
+    } else {
+        String::new()
+    };
+    format!("{} ms round trip, {width}{lost}", shape.rtt.as_millis())
+}
+
+fn row(shape: Shape, native: &Seen, redirected: &Seen) -> Value {
+    let added = i64::try_from(redirected.listening).unwrap_or(i64::MAX)
+        - i64::try_from(native.listening).unwrap_or(0);
+    json!({
+        "rtt_ms": u64::try_from(shape.rtt.as_millis()).unwrap_or(u64::MAX),
+        "mbit": shape.bits_per_second.map(|bits| bits / 1_000_000),
+        "loss_pct": f64::from(shape.lost_ppm) / 10_000.0,
+        "redirected": redirected.is_redirected && !native.is_redirected,
+        "counted_s": tenth(native.counted.as_secs_f64()),
+        "session_cpu_s_native": hundredth(native.session_cpu_s),
+        "session_cpu_s_redirected": hundredth(redirected.session_cpu_s),
+        "device_cpu_s_native": hundredth(native.device_cpu_s),
+        "device_cpu_s_redirected": hundredth(redirected.device_cpu_s),
+        "rdp_bytes_native": native.bytes.iter().sum::<u64>(),
+        "rdp_bytes_redirected": redirected.bytes.iter().sum::<u64>(),
+        "fps_seen_native": tenth(native.fps),
+        "fps_seen_redirected": tenth(redirected.fps),
+        "drift_ms_p50_native": percentile(&native.drift_ms, 50),
+        "drift_ms_p50_redirected": percentile(&redirected.drift_ms, 50),
+        "drift_ms_p99_native": percentile(&native.drift_ms, 99),
+        "drift_ms_p99_redirected": percentile(&redirected.drift_ms, 99),
+        "av_drift_samples": redirected.av_drift_ms.len(),
+        "av_drift_ms_p50": percentile(&redirected.av_drift_ms, 50),
+        "av_drift_ms_p99": percentile(&redirected.av_drift_ms, 99),
+        "ttff_ms_native": tenth(native.first_frame_ms),
+        "ttff_ms_redirected": tenth(redirected.first_frame_ms),
+        "reconnect_s": hundredth(redirected.reconnect_s),
+        "reconnect_s_native": hundredth(native.reconnect_s),
+        "listening_sockets_added": added,
+    })
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// As finely as the system counts CPU.
+fn hundredth(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_named_by_what_it_does() {
+        let shape =
+            Shape { rtt: Duration::from_millis(80), bits_per_second: Some(5_000_000), lost_ppm: 15_000 };
+        assert_eq!(named(shape), "80 ms round trip, 5 Mbit/s, 1.5 % lost");
+        assert_eq!(named(Shape::default()), "0 ms round trip, unlimited");
+    }
+}
