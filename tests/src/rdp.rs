@@ -257,8 +257,7 @@ impl Viewer {
         // A mount needs a place. It stays, empty: taking it away would end the mounts of others that are at it.
         let addins = addin_folder();
         fs::create_dir_all(&addins)?;
-        let log =
-            fs::File::options().create(true).append(true).open(self.folder.path().join("xfreerdp.log"))?;
+        let log = fs::File::options().create(true).append(true).open(self.log())?;
         let mut viewer = command("unshare");
         viewer
             .args(["--mount", "--propagation", "private", "sh", "-c", VIEWER, "sh"])
@@ -279,6 +278,12 @@ impl Viewer {
         self.process.as_ref().map(Process::pid)
     }
 
+    /// What it has said.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("xfreerdp.log")
+    }
+
     /// Ends it as a lost connection would.
     pub fn close(&mut self) {
         self.process = None;
@@ -291,7 +296,7 @@ impl Viewer {
             Ok(found.ok().and_then(|found| found.lines().last().map(str::to_owned)))
         };
         wait(found).with_context(|| {
-            let log = fs::read_to_string(self.folder.path().join("xfreerdp.log")).unwrap_or_default();
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
             format!("xfreerdp shows no window: {log}")
         })
     }
@@ -415,6 +420,8 @@ fn write_settings(folder: &Path, port: u16, display: u16, group: u32) -> Result<
         &[
             ("Globals", "port", &local),
             ("Globals", "autorun", "Xorg"),
+            // As much as a thin line has it; by itself it grows to megabytes on loopback, where none is ever lost.
+            ("Globals", "tcp_send_buffer_bytes", "131072"),
             ("Logging", "LogFile", &xrdp_log),
             ("Logging", "EnableSyslog", "false"),
         ],

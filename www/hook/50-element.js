@@ -183,13 +183,13 @@ function sync(m, { media, wallMs, rate, advancing, seekId }) {
 
 patchAccessor(ME, 'playbackRate', (target, self) => {
   const m = native.get(elements, self);
-  if (!m || (m.mode !== 'device' && !m.shadow)) return apply(target, self, []);
+  if (!m || (m.mode !== 'device' && m.factor === 1 && !m.shadow)) return apply(target, self, []);
   if (!m.shadow) heedRate(m);
   return m.base;
 }, (target, self, args) => {
   const m = native.get(elements, self);
   if (m && m.shadow && isNumeric(args[0]) && isFinite(+args[0])) { m.shadow.after.push(() => { self.playbackRate = +args[0]; }); return undefined; }
-  if (!m || m.mode !== 'device') return apply(target, self, args);
+  if (!m || (m.mode !== 'device' && m.factor === 1)) return apply(target, self, args);
   heedRate(m);
   const wanted = +args[0];
   if (wanted === m.base) return undefined;

@@ -1,6 +1,9 @@
 // World: MAIN. Where a player plays: asking, accepted, refused, moving to the device, and back to the session.
 // The worker decides; this file only carries out.
 
+const STILL_AFTER_MS = 1500;
+const STILL_MOST_MS = 12000;
+
 function openPlayer(m) {
   players.set(m.id, m);
   findElement(m);
@@ -87,6 +90,14 @@ async function sendRemoved(b) {
   }
 }
 
+/** A line that the session's own picture fills lets little else through: a move that takes long has the picture stand still, as one does
+ * that waits for data, and no longer than that is worth. */
+function standStill(m, over) {
+  const set = (factor, after) => native.later(() => { if (!over() && (!factor || !m.factor)) setFactor(m, factor); }, after);
+  set(0, STILL_AFTER_MS);
+  set(1, STILL_AFTER_MS + STILL_MOST_MS);
+}
+
 async function replay(m) {
   if (m.file) { sendPlayback(m); return; }
   // A device that went and came back may have said it before as well.
@@ -94,6 +105,7 @@ async function replay(m) {
   const turn = m.replayed = m.turn;
   const over = () => m.mode !== 'moving' || m.turn !== turn;
   sendDuration(m);
+  standStill(m, over);
   await Promise.all(m.buffers.map((b) => sendKept(b, turn)));
   if (over()) return;
   // From here the page's operations wait: nothing may come between the last bytes and the swap.
@@ -161,8 +173,8 @@ async function revert(m, stays) {
   if (m.swap) { m.swap(null); m.swap = null; }
   for (const b of m.buffers) if (b.acknowledged) b.acknowledged.go();
   if (!m.leaving) endOnDevice(m);
-  if (m.mode === 'session') { tryLater(m); return; }
   setFactor(m, 1);
+  if (m.mode === 'session') { tryLater(m); return; }
   m.ended = native.readyState.get(m.ms) === 'ended';
   const standIns = m.buffers.some((b) => b.standIn);
   await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));

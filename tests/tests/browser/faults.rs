@@ -438,6 +438,34 @@ fn survives_breaks(kind: Kind) {
     play.session.close();
 }
 
+/// The session's own picture would fill a remote desktop's line; standing still it leaves it to the move.
+#[test]
+fn a_move_that_takes_long_has_the_picture_stand_still_and_the_page_waits() {
+    let mut play = Play::start(Kind::Demuxed);
+    play.begin();
+    play.session.link().unwrap().shape(Some(500_000), Duration::ZERO);
+    play.session.link().unwrap().hang_up();
+    play.wait_in_session("the line was cut");
+    play.page.wait_until("!video.paused && video.readyState >= 3 && watch.still > 0.7", PATIENCE).unwrap();
+    let wanted = "[video.playbackRate, video.paused, video.readyState >= 3]";
+    assert_eq!(play.page.evaluate(wanted).unwrap(), json!([1, false, true]), "standing still");
+    assert_eq!(play.session.status().unwrap()["redirected"], 0, "while it moves");
+    play.wait_redirected("a thin line");
+    play.plays_on("a thin line");
+    // A page that wants another rate meanwhile gets it, and hears so.
+    play.begin();
+    play.session.link().unwrap().hang_up();
+    play.wait_in_session("cut again");
+    play.page.wait_until("watch.still > 0.7", PATIENCE).unwrap();
+    play.page.evaluate("heard.length = 0; video.playbackRate = 1.25; 0").unwrap();
+    play.page.wait_until("heard.length > 0", PATIENCE).unwrap();
+    assert_eq!(play.page.evaluate("[video.playbackRate, ...heard]").unwrap(), json!([1.25, "ratechange"]));
+    play.wait_redirected("cut again");
+    play.plays_on("cut again");
+    assert_eq!(play.page.evaluate("[video.playbackRate, ...heard]").unwrap(), json!([1.25, "ratechange"]));
+    play.session.close();
+}
+
 #[test]
 fn a_line_that_breaks_in_the_middle_of_a_move_leaves_the_player_on_the_device() {
     survives_breaks(Kind::Demuxed);

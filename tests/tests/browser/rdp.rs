@@ -1,14 +1,17 @@
 //! A real remote desktop by RDP: xrdp's session, FreeRDP's client on the device with the plug-in. Needs root, for the login.
 
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use offstage_tests::cdp::Page;
+use offstage_tests::process::listening_sockets_of_tree;
 use offstage_tests::rdp::{Server, Viewer, is_possible};
 use offstage_tests::server::{Response, Server as Pages};
 use offstage_tests::session::{Installation, Session, SessionOptions};
+use offstage_tests::shaped_line::{Shape, ShapedLine};
 use offstage_tests::xvfb::{Camera, Picture, Screen};
 
 use crate::scene::{PAGE, PATIENCE, STEADY, Scene, error, keep, picture_on};
@@ -88,9 +91,18 @@ fn a_video_of_the_session_plays_on_the_device_and_again_after_a_new_connection()
     assert_possible();
     let mut far = Far::open();
     far.assert_in_place("at the beginning");
+    // The browser's own, for its debugger; no port of Offstage's on the host.
+    assert_eq!(listening_sockets_of_tree(far.session.browser_pid()), 1);
     far.show("rdp.png");
     far.page.evaluate("globalThis.seen = 1; 0").unwrap();
     let before = far.position();
+    // What the session's browser draws while nobody is connected fills such a line for good, as xrdp knows no order of importance:
+    // the move back to the device has to make room for itself.
+    far.line.set(Shape {
+        rtt: Duration::from_millis(30),
+        bits_per_second: Some(5_000_000),
+        ..Shape::default()
+    });
     far.viewer.close();
     let began = Instant::now();
     far.viewer.open().unwrap();
@@ -112,6 +124,7 @@ struct Far {
     page: Page,
     session: Session,
     viewer: Viewer,
+    line: ShapedLine,
     server: Server,
     camera: Camera,
     _device: Screen,
@@ -133,8 +146,9 @@ impl Far {
         let server = Server::start().unwrap();
         let profile = server.home().join("browser");
         let socket = profile.join("offstage/client.sock");
+        let line = ShapedLine::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))).unwrap();
         let viewer =
-            Viewer::start(&server, server.port(), device.display(), SESSION, &installation.plugin, &socket)
+            Viewer::start(&server, line.port(), device.display(), SESSION, &installation.plugin, &socket)
                 .unwrap();
         let options = SessionOptions {
             user_data_dir: Some(profile),
@@ -159,7 +173,7 @@ impl Far {
         let page = session.open(&pages.url("/?clip=h264")).unwrap();
         page.wait_until("!demo.error && video.readyState >= 3", PATIENCE).unwrap();
         let camera = device.camera().unwrap();
-        Self { page, session, viewer, server, camera, _device: device, _pages: pages }
+        Self { page, session, viewer, line, server, camera, _device: device, _pages: pages }
     }
 
     fn position(&self) -> f64 {

@@ -15,7 +15,7 @@ use offstage_tests::server::{Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::shaped_line::{Shape, ShapedLine};
 use offstage_tests::sounds::Sounds;
-use offstage_tests::xvfb::Screen;
+use offstage_tests::xvfb::{Camera, Screen};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -42,6 +42,8 @@ pub(super) fn run(workspace: &Workspace, installation: &Installation, options: &
         "a session by RDP needs root, for its login, and namespaces (unshare --mount --pid). As root in a container that may make \
          them: `cargo xtask demo --rdp --headless`"
     );
+    // The clips have 30 s, of which opening the sound takes some.
+    ensure!(options.seconds <= 22, "--rdp measures at most 22 s for each line");
     let place = Place::open(workspace, installation, options)?;
     if !options.headless {
         return show(&place, options);
@@ -103,6 +105,8 @@ struct Place {
     signed: Signed,
     installation: Installation,
     address: String,
+    /// A folder for what was said, if something fails.
+    logs: PathBuf,
 }
 
 impl Place {
@@ -140,6 +144,7 @@ impl Place {
             signed,
             installation,
             address: address(options),
+            logs: workspace.target().join("demo/rdp"),
         })
     }
 
@@ -213,16 +218,45 @@ impl Place {
         self.line.set(Shape::default());
         let mut viewer = self.viewer(redirect)?;
         let session = self.session(redirect)?;
-        let page = self.page(&session, redirect)?;
-        let mut watched = run::Watched::new(self, &mut viewer, &session, &page, redirect)?;
+        let seen = self.watch(&mut viewer, &session, redirect, shapes, options);
+        if seen.is_err() {
+            self.keep(&session, &viewer)?;
+        }
+        self.line.set(Shape::default());
+        session.close();
+        seen
+    }
+
+    fn watch(
+        &self,
+        viewer: &mut Viewer,
+        session: &Session,
+        redirect: bool,
+        shapes: &[Shape],
+        options: &Options,
+    ) -> Result<Vec<Seen>> {
+        let page = self.page(session, redirect)?;
+        let mut watched = run::Watched::new(self, viewer, session, &page, redirect)?;
         let mut seen = Vec::new();
         for shape in shapes {
             say(format!("demo: {} …", table::named(*shape)));
             seen.push(watched.measure(*shape, Duration::from_secs(options.seconds) / 2)?);
         }
-        self.line.set(Shape::default());
-        session.close();
         Ok(seen)
+    }
+
+    /// Keeps what all programs have said and what the device shows, for who wants to know why it did not work.
+    fn keep(&self, session: &Session, viewer: &Viewer) -> Result<()> {
+        let folder = &self.logs;
+        std::fs::create_dir_all(folder)?;
+        for name in ["bridge.log", "client.log", "browser.log"] {
+            std::fs::copy(session.folder().join(name), folder.join(name)).ok();
+        }
+        std::fs::copy(viewer.log(), folder.join("xfreerdp.log")).ok();
+        std::fs::write(folder.join("xrdp.log"), self.server.logs())?;
+        Camera::new(&self.display)?.capture()?.write_png(&folder.join("screen.png"))?;
+        say(format!("demo: logs and the device's screen are in {}", folder.display()));
+        Ok(())
     }
 
     fn versions(&self, report: &table::Report) -> Result<Value> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use offstage_tests::cdp::Page;
 use offstage_tests::frame_number;
 use offstage_tests::process::{cpu_seconds_of_tree, listening_sockets_of_tree};
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(4);
 /// Frames in a second of the clips, and seconds.
 const RATE: u16 = 30;
 const SECONDS: u32 = 30;
+/// How long sound and picture take until they go together again.
+const SETTLES: Duration = Duration::from_secs(2);
 /// The output that the device's sound server has.
 const OUTPUT: &str = "speakers";
 
@@ -90,6 +92,15 @@ impl<'a> Watched<'a> {
         let first_frame_ms = self.begin()?;
         // The page asks for no sound, as browsers want a click first.
         self.page.evaluate("video.muted = false; 0")?;
+        if self.redirect {
+            // An output that is opened anew holds its engine's clock up for as long as it buffers: two seconds for one that is nowhere,
+            // without Offstage too.
+            let end = Instant::now() + PATIENCE;
+            while self.place.sounds.tone(OUTPUT)?.is_none() {
+                ensure!(Instant::now() < end, "the device makes no sound");
+            }
+            std::thread::park_timeout(SETTLES);
+        }
         let mut drift_ms = measure::watch(self.page, &self.camera, &self.strip, half)?;
         drift_ms.sort_by(f64::total_cmp);
         let mut seen = self.count(half)?;
