@@ -599,14 +599,22 @@
     return { x: left, y: top, width: Math.max(0, Math.round(x + width) - left), height: Math.max(0, Math.round(y + height) - top) };
   }
 
+  /** Whether a video has the size in which its first frame will be seen: before its metadata, if its style says so. */
+  function hasSize(element) {
+    // Not in every browser; an element outside of the document has no style.
+    const style = element instanceof HTMLVideoElement && element.computedStyleMap?.();
+    return element.videoWidth || (style && ['width', 'height'].every((side) => `${style.get(side) ?? 'auto'}` !== 'auto'));
+  }
+
   function send(anyway) {
     if (!worker) return;
     const [media, children] = [[], []];
     for (const [ms, entry] of watched) {
       const { element } = entry;
       const { style: { objectFit, objectPosition }, content, visible: seen, shape, scale } = measure(element);
-      // Before its first frame an element shows its poster, or what is behind it.
-      const visible = entry.shows || (element.videoWidth && !(element.poster && !element.played.length && !element.currentTime)) ? seen : [];
+      // Until it plays an element shows its poster.
+      const poster = element.poster && element.paused && !element.played.length && !element.currentTime;
+      const visible = entry.shows || (!poster && hasSize(element)) ? seen : [];
       const natural = element.videoWidth ? [element.videoWidth, element.videoHeight] : null;
       const css = scale * devicePixelRatio * visualViewport.scale;
       const veils = (visible.length && coversOf.get(element)?.veils || []).map(({ background, radius, opacity, ...b }) =>

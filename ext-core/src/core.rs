@@ -2,6 +2,7 @@
 //!
 //! Ids that come from a page mean something only together with the relay's number, which the browser vouches for.
 
+mod beginning;
 mod calls;
 mod files;
 mod frames;
@@ -32,7 +33,7 @@ use self::calls::Calls;
 use self::calls::Coverage;
 pub use self::files::FilePlayer;
 use self::frames::{Frames, Nowhere};
-use self::geometry::{matched, set_geometry};
+use self::geometry::{matched, set_geometry, with_size};
 use self::meter::Meter;
 use self::players::{Document, Players};
 use self::session_windows::Fate;
@@ -311,9 +312,13 @@ impl Core {
             return;
         }
         match event {
-            RelayEvent::Geometry(geometry) => {
+            RelayEvent::Geometry(mut geometry) => {
                 let ms = geometry.ms;
                 if let Some(screen) = self.calls.screen_mut(relay, ms) {
+                    // Natively the element shows nothing yet.
+                    if geometry.natural.is_none() {
+                        geometry.place.visible.clear();
+                    }
                     screen.geometry = Some(geometry);
                     self.place_screen(now, relay, ms);
                 } else if let Some(player) = self.players.get_mut(relay, ms) {
@@ -340,9 +345,14 @@ impl Core {
     /// Tells the device where a player is.
     fn place(&mut self, now: Monotonic, relay: u32, ms: u32) {
         let Some(player) = self.players.get_mut(relay, ms) else { return };
-        let Some(geometry) = &player.geometry else { return };
+        let size = player.size();
+        let Some(geometry) = player.geometry.as_ref().map(|geometry| with_size(geometry, size)) else {
+            return;
+        };
+        let geometry = geometry.as_ref();
         let located = matched(self.frames.locate(now, relay, geometry), &self.link);
-        player.is_located = located.as_ref().is_ok_and(|at| !at.visible.is_empty());
+        player.is_located =
+            geometry.natural.is_some() && located.as_ref().is_ok_and(|at| !at.visible.is_empty());
         let lost = player.lost;
         let is_seen = !geometry.place.visible.is_empty();
         let code = match &located {
@@ -361,6 +371,12 @@ impl Core {
         let title = self.relays.get(&relay).map_or("", |relay| self.tabs.title(relay.tab));
         if self.link.is_remote_window() && is_lost_among_windows(&mut message, title, &self.link) {
             player.lost = Some((lost.map_or(now, |(since, _)| since), ErrorCode::PLACE_UNKNOWN));
+        }
+        // Laid out before there is a picture, and shown with it.
+        if !player.beginning.has_picture {
+            message.soon = !message.visible.is_empty();
+            player.beginning.is_seen = message.soon;
+            message.visible.clear();
         }
         // A full queue drops this one; the next heartbeat brings a newer one.
         let _queued = self.link.send(GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(message)));
@@ -593,6 +609,9 @@ impl Core {
                 LinkEvent::Device(kind) => {
                     if let Some(kind) = self.calls.handle_device(kind, &mut self.outputs) {
                         self.players.handle_device(now, wall_us, kind, &mut self.link, &mut self.outputs);
+                        for (relay, ms) in std::mem::take(&mut self.players.to_place) {
+                            self.place(now, relay, ms);
+                        }
                     }
                 }
                 LinkEvent::WindowsChanged => self.place_all(now),

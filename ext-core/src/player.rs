@@ -1,5 +1,7 @@
 //! One player: what its native buffers hold, what the device's hold, and what makes the first equal to the second.
 
+use std::collections::VecDeque;
+
 use offstage_protocol::message::{BufferChanged, Tracks};
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 use serde_bytes::ByteBuf;
@@ -38,6 +40,21 @@ impl Phase {
     }
 }
 
+/// A player's first picture on the device, for which the page's first data wait.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// The element is where its picture will be seen.
+    pub is_seen: bool,
+    /// The device has a picture: it may be shown.
+    pub has_picture: bool,
+    /// Nothing waits for it any more.
+    pub is_over: bool,
+    /// The device's answers that the page has yet to be told, in their order.
+    pub held: VecDeque<BufferChanged>,
+    /// Until when they may wait.
+    pub until: Option<Monotonic>,
+}
+
 /// One player on the device.
 #[derive(Debug)]
 pub struct Player {
@@ -70,6 +87,8 @@ pub struct Player {
     pub lost: Option<(Monotonic, ErrorCode)>,
     pub is_located: bool,
     pub geometry_seq: u32,
+    /// How it begins on the device.
+    pub beginning: Beginning,
     /// What the hook has last been told of [`HookCommand::Counted`](crate::hook::HookCommand::Counted).
     pub counts: [f64; 4],
     /// Frames that the device has presented and dropped so far, by its own count.
@@ -84,14 +103,17 @@ impl Player {
     /// What is written over the picture: that it plays on the device, in these words, and in which size it comes.
     #[must_use]
     pub fn label(&self, words: &str) -> String {
+        self.size().map_or_else(
+            || words.to_owned(),
+            |(width, height)| format!("{} · {width}×{height}", words.trim_end_matches(['.', '。'])),
+        )
+    }
+
+    /// The picture's natural size, as the device says.
+    #[must_use]
+    pub fn size(&self) -> Option<(u32, u32)> {
         let tracks = self.buffers.iter().filter_map(|(_, buffer)| buffer.tracks.as_ref());
-        tracks
-            .map(|tracks| (tracks.width, tracks.height))
-            .find(|(width, height)| *width > 0 && *height > 0)
-            .map_or_else(
-                || words.to_owned(),
-                |(width, height)| format!("{} · {width}×{height}", words.trim_end_matches(['.', '。'])),
-            )
+        tracks.map(|tracks| (tracks.width, tracks.height)).find(|(width, height)| *width > 0 && *height > 0)
     }
 
     #[must_use]
@@ -115,6 +137,7 @@ impl Player {
             lost: None,
             is_located: false,
             geometry_seq: 0,
+            beginning: Beginning::default(),
             counts: [0.0; 4],
             frames: [0; 2],
             trim: Trim::default(),

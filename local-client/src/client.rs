@@ -777,7 +777,7 @@ impl Client {
                         .map(|session| session.peer.processes.clone())
                         .unwrap_or_default();
                     let parent = ParentHint { pids, outer: place.outer };
-                    let picture::Place { rect, visible, clips, outer: _ } = place;
+                    let picture::Place { rect, visible, clips, outer: _, soon: _ } = place;
                     let placement = Placement { player, parent, rect, visible, clips };
                     self.windows.push(WindowCommand::Place(placement));
                 }

@@ -50,7 +50,7 @@ pub struct Placement {
     pub player: u32,
     pub parent: ParentHint,
     pub rect: Rect,
-    /// The parts that are seen, in the same coordinates as `rect`; never empty.
+    /// The parts that are seen, in the same coordinates as `rect`; none while the window is only to be drawn ahead.
     pub visible: Vec<Rect>,
     /// Outlines that cut it, in the same coordinates.
     pub clips: Vec<Clip>,

@@ -19,7 +19,7 @@ const MOST_URLS = 1000;
 
 const makePlayer = (ms) => ({
   __proto__: null, id: ++lastPlayer, ms, element: null, mode: 'session', buffers: list(), lastBuffer: 0, hideSource: 0, hideDuration: 0, fixing: 0, watched: false, given: false, length: null,
-  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, leaving: false, ended: false, swap: null, swapGo: null, turn: 0, replayed: 0, seekDone: null,
+  base: 1, factor: 1, rateEvents: list(), seekId: 0, hideSeek: false, hideSeeking: false, starved: false, hideAfter: null, slewTimer: 0, waiting: null, late: false, due: false, retry: true, leaving: false, ended: false, swap: null, swapGo: null, turn: 0, replayed: 0, seekDone: null, room: null,
   file: null, shadow: null, // of players of files: see 70-files.js
   grey: false,            // only the stand-in can be seen and heard in the element
   readAt: -1e9, black: null, settled: list(), // of 80-readers.js
@@ -43,6 +43,7 @@ function closePlayer(m) {
   if (!players.delete(m.id)) return;
   if (m.mode !== 'session') endOnDevice(m); else unwatchElement(m.id);
   m.mode = 'session';
+  m.room = null;
   setFactor(m, 1);
   played(m);
   m.before = list(0, 0, 0, 0);

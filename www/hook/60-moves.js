@@ -178,6 +178,7 @@ async function revert(m, stays) {
   m.ended = native.readyState.get(m.ms) === 'ended';
   const standIns = m.buffers.some((b) => b.standIn);
   await Promise.all(m.buffers.map((b) => hidden(b, () => putBack(b))));
+  m.room = null;
   endAgain(m);
   if (standIns && m.element && native.mediaState.get(m.element) && !native.error.get(m.element)) await flushPicture(m);
   if (m.leaving) endOnDevice(m);
@@ -209,6 +210,7 @@ async function putBack(b) {
   if (hadStandIn) native.abort(b.sb);
   neutral(b);
   try {
+    if (hadStandIn && b.whole) await makeRoom(b);
     const isPending = (entry) => b.pending && entry === b.pending.entry;
     for (let entry; (entry = b.log.find((e) => !e.native && !isPending(e)));) {
       if (entry.mime !== mime) { mime = entry.mime; native.changeType(b.sb, mime); }
@@ -225,6 +227,17 @@ async function putBack(b) {
     restore(b);
   }
   return true;
+}
+
+/** Chromium takes half a second to put ten minutes of media over the stand-in's small samples, and none where nothing is: of more than two
+ * minutes, what is 30 s and more from the position goes first. The page sees what was there. */
+async function makeRoom(b) {
+  const [m, e, all] = list(b.player, b.player.element, rangesOf(b));
+  if (!e || !(native.duration.get(m.ms) > 0) || !(lastEnd(b) - all[0] / 1e6 >= 120)) return;
+  const at = native.currentTime.get(e);
+  m.room = m.room || { __proto__: null, buffered: native.elementBuffered.get(e), seekable: native.seekable.get(e) };
+  if (at > 30) await start(b, list(), () => native.remove(b.sb, 0, at - 30));
+  if (at + 30 < lastEnd(b)) await start(b, list(), () => native.remove(b.sb, at + 30, Infinity));
 }
 
 /** Lets the page's operation that waited go on in the session. */

@@ -229,7 +229,8 @@ for (const name of list(...SHADOWED, 'videoWidth', 'videoHeight')) {
   patchAccessor(getOwnPropertyDescriptor(ME, name) ? ME : HTMLVideoElement.prototype, name, (target, self) => {
     const m = native.get(elements, self);
     const now = apply(target, self, []);
-    return m && m.shadow ? m.shadow[name] : m && name === 'currentTime' ? shortOfEnd(m, now) : now;
+    const asItWas = m && (m.shadow || (m.room && name in m.room && m.room));
+    return asItWas ? asItWas[name] : m && name === 'currentTime' ? shortOfEnd(m, now) : now;
   }, name === 'currentTime' && ((target, self, args) => {
     const m = native.get(elements, self);
     if (!m || !m.shadow || !isNumeric(args[0]) || !isFinite(+args[0])) return apply(target, self, args);

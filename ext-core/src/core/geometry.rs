@@ -1,5 +1,7 @@
 //! The message that tells the device where a picture is and how it looks.
 
+use std::borrow::Cow;
+
 use offstage_protocol::message::{Clip, Rect, SetGeometry, Turn, Veil, WindowHint};
 
 use super::frames::{Located, Nowhere};
@@ -13,6 +15,16 @@ pub(super) fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> R
     located.and_then(|at| {
         if at.shape.is_plain() || link.knows_shapes() { Ok(at) } else { Err(Nowhere::Unmatched) }
     })
+}
+
+/// Before the element knows its picture's size the device does.
+pub(super) fn with_size(geometry: &Geometry, size: Option<(u32, u32)>) -> Cow<'_, Geometry> {
+    if geometry.natural.is_some() || geometry.place.visible.is_empty() {
+        return Cow::Borrowed(geometry);
+    }
+    let mut geometry = geometry.clone();
+    geometry.natural = size.map(|(width, height)| [width, height].map(f64::from));
+    Cow::Owned(geometry)
 }
 
 pub(super) fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: Located) -> SetGeometry {

@@ -28,6 +28,9 @@ impl Players {
     ) {
         let mut late = Vec::new();
         self.let_go(now, link);
+        for key in self.late_to_begin(now) {
+            self.let_begin(key, link, out);
+        }
         for (key, player) in self.players.iter_mut().filter(|(_, player)| !player.phase.is_leaving()) {
             if let Some((_, code)) = player.lost.filter(|(since, _)| since.after(LOST) <= now) {
                 late.push((*key, code));
@@ -67,7 +70,8 @@ impl Players {
         let lost = staying().filter_map(|player| Some((player.lost?.0.after(LOST), "a place is found")));
         let buffers = staying().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        let others = [self.readers.poll_timeout(), self.rests.poll_timeout()].into_iter().flatten();
+        let others = [self.readers.poll_timeout(), self.rests.poll_timeout(), self.beginning_timeout()];
+        let others = others.into_iter().flatten();
         stalls.chain(lost).chain(silences).chain(others).chain(self.leaving_timeout()).min()
     }
 

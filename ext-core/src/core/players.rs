@@ -67,6 +67,8 @@ pub(super) struct Players {
     pub(super) last_stream: u32,
     pub(super) readers: Readers,
     pub(super) rests: Rests,
+    /// Players of which the device has to be told anew where they are.
+    pub(super) to_place: Vec<(u32, u32)>,
 }
 
 impl Players {
@@ -354,7 +356,7 @@ impl Players {
             }
             FromDeviceKind::BufferChanged(changed) => {
                 let key = self.by_id.get(&changed.player).copied();
-                self.handle_changed(changed, link, out);
+                self.handle_changed(now, changed, link, out);
                 if let Some(key) = key {
                     self.prepare(now, key, None, link, out);
                 }
@@ -469,14 +471,42 @@ impl Players {
         out.push_back(Output::ToHook { relay, command });
     }
 
-    fn handle_changed(&mut self, changed: BufferChanged, link: &mut DeviceLink, out: &mut VecDeque<Output>) {
-        let Some(key @ (relay, ms)) = self.by_id.get(&changed.player).copied() else { return };
+    fn handle_changed(
+        &mut self,
+        now: Monotonic,
+        changed: BufferChanged,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(key) = self.by_id.get(&changed.player).copied() else { return };
         let Some(player) = self.players.get_mut(&key).filter(|player| !player.phase.is_leaving()) else {
             return;
         };
         let changed = fitted(player, changed);
+        let size = player.size();
+        let told = Self::hold(now, player, changed);
+        if let Some(changed) = told {
+            self.tell_changed(key, &changed, link, out);
+        }
+        if self.players.get(&key).is_some_and(|player| player.size() != size) {
+            self.to_place.push(key);
+        }
+    }
+
+    /// Tells the page what its buffer is to hold.
+    pub(super) fn tell_changed(
+        &mut self,
+        key: (u32, u32),
+        changed: &BufferChanged,
+        link: &mut DeviceLink,
+        out: &mut VecDeque<Output>,
+    ) {
+        let (relay, ms) = key;
+        let Some(player) = self.players.get_mut(&key).filter(|player| !player.phase.is_leaving()) else {
+            return;
+        };
         let Some(buffer) = player.buffers.get_mut(&changed.buffer) else { return };
-        let orders = buffer.handle_changed(&changed).and_then(|()| match player.phase {
+        let orders = buffer.handle_changed(changed).and_then(|()| match player.phase {
             Phase::Device => buffer.orders(),
             Phase::Moving | Phase::Swapping | Phase::Leaving(_) => {
                 Ok(Orders { r#type: None, steps: Vec::new(), duration: None })
@@ -516,6 +546,11 @@ impl Players {
             *all = all.saturating_add(now.saturating_sub(before));
         }
         player.frames = frames;
+        if Self::handle_first_picture(player, state) {
+            self.to_place.push((relay, ms));
+            self.let_begin((relay, ms), link, out);
+        }
+        let Some(player) = self.players.get_mut(&(relay, ms)) else { return };
         let total = state.frames_presented.saturating_add(state.frames_dropped);
         #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
         let counts =

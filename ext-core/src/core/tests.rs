@@ -16,6 +16,7 @@ use serde_json::json;
 use super::*;
 use crate::hook::{AppendEvent, HookStep, NativeRanges, PlaybackEvent, Reader};
 
+mod beginning;
 mod calls;
 mod files;
 mod leaving;

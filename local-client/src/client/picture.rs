@@ -43,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) visible: Vec<Rect>,
     pub(crate) clips: Vec<Clip>,
     pub(crate) outer: Option<Rect>,
+    /// It is drawn there though nothing of it is seen: it will be, as soon as there is a picture.
+    pub(crate) soon: bool,
 }
 
 /// How a picture is laid out.
@@ -180,15 +182,22 @@ impl Picture {
             return steps;
         };
         let possible = region::sensible(newest.look.width, newest.look.height);
-        if newest.place.visible.is_empty() || !possible || self.is_stale(now) {
+        let is_drawn = newest.place.soon || !newest.place.visible.is_empty();
+        if !is_drawn || !possible || self.is_stale(now) {
             self.hide(&mut steps);
-        } else if self.laid_out.as_ref() == Some(&newest.look) {
+        } else if newest.place.soon || self.laid_out.as_ref() == Some(&newest.look) {
             self.place(&newest.place, &mut steps);
         }
         // Laid out even while it is hidden, so that it is there when it scrolls into view.
         if !possible || self.laid_out.as_ref() == Some(&newest.look) {
             return steps;
         }
+        // An engine draws nothing in a window that is not on the screen.
+        let ahead = (is_drawn && !self.placed && !self.is_stale(now)).then(|| Place {
+            visible: Vec::new(),
+            soon: true,
+            ..newest.place.clone()
+        });
         match &mut self.asked {
             Some(asked) if asked.wanted.look == newest.look => asked.wanted = newest,
             // One at a time: the newest follows when this one is on the screen.
@@ -200,11 +209,14 @@ impl Picture {
                 self.asked = Some(Asked { wanted: newest, at: now });
             }
         }
+        if let Some(ahead) = ahead {
+            self.place(&ahead, &mut steps);
+        }
         steps
     }
 
     fn place(&mut self, place: &Place, steps: &mut Vec<Step>) {
-        if place.visible.is_empty() {
+        if place.visible.is_empty() && !place.soon {
             self.hide(steps);
             return;
         }
@@ -238,6 +250,7 @@ fn wanted(geometry: SetGeometry) -> Wanted {
         blend,
         filter,
         mut veils,
+        soon,
         player: _,
         seq: _,
     } = geometry;
@@ -256,7 +269,13 @@ fn wanted(geometry: SetGeometry) -> Wanted {
     });
     let short = |text: String| if text.len() > MAX_TEXT { String::new() } else { text };
     Wanted {
-        place: Place { rect: moved(rect), visible, clips, outer: window.and_then(|window| window.outer) },
+        place: Place {
+            rect: moved(rect),
+            soon: soon && visible.is_empty() && !too_many,
+            visible,
+            clips,
+            outer: window.and_then(|window| window.outer),
+        },
         look: Look {
             width: rect.width,
             height: rect.height,
@@ -335,7 +354,8 @@ mod tests {
                 Step::LayOut(layout) => format!("lay out {}x{}", layout.width, layout.height),
                 Step::Place(place) => {
                     let Rect { x, y, width, height } = place.rect;
-                    format!("place {width}x{height} at {x},{y}")
+                    let how = if place.visible.is_empty() { "draw" } else { "place" };
+                    format!("{how} {width}x{height} at {x},{y}")
                 }
                 Step::Hide => "hide".to_owned(),
             })
@@ -351,10 +371,28 @@ mod tests {
         let mut picture = Picture::new(7, Surface::Browser);
         let area = rect(5, 6, 100, 50);
         let steps = picture.handle_geometry(START, geometry(1, area, &[area]));
-        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50"]);
+        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50", "draw 100x50 at 15,106"]);
         let steps = picture.handle_laid_out(START, &laid_out(100, 50));
         assert_eq!(shown(&steps), ["place 100x50 at 15,106"]);
         picture
+    }
+
+    #[test]
+    fn a_picture_that_is_to_come_is_drawn_and_laid_out_before_it_is_shown() {
+        let mut picture = Picture::new(7, Surface::Browser);
+        let area = rect(5, 6, 100, 50);
+        let soon = SetGeometry { soon: true, ..geometry(1, area, &[]) };
+        let steps = picture.handle_geometry(START, soon.clone());
+        assert_eq!(shown(&steps), ["draw 100x50 at 15,106", "reserve 100x50", "lay out 100x50"]);
+        let steps = picture.handle_laid_out(START, &laid_out(100, 50));
+        assert_eq!(shown(&steps), ["draw 100x50 at 15,106"]);
+        let steps = picture.handle_geometry(START, geometry(2, area, &[area]));
+        assert_eq!(shown(&steps), ["place 100x50 at 15,106"]);
+        // What isn't to come after all is not drawn any more.
+        let mut picture = Picture::new(7, Surface::Browser);
+        picture.handle_geometry(START, soon);
+        let steps = picture.handle_geometry(START, geometry(2, area, &[]));
+        assert_eq!(shown(&steps), ["hide"]);
     }
 
     #[test]
@@ -373,17 +411,17 @@ mod tests {
         told.window = told.window.map(|hint| WindowHint { screen, ..hint });
         assert!(picture.handle_geometry(START, told).is_empty());
         let steps = picture.handle_surface(START, Surface::Remote(Some((1000, 800))));
-        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50"]);
+        assert_eq!(shown(&steps), ["reserve 100x50", "lay out 100x50", "draw 100x50 at 20,200"]);
         let steps = picture.handle_laid_out(START, &laid_out(100, 50));
         assert_eq!(shown(&steps), ["place 100x50 at 20,200"]);
         let steps = picture.handle_surface(START, Surface::Remote(Some((500, 800))));
-        assert_eq!(shown(&steps), ["hide", "reserve 50x50", "lay out 50x50"]);
-        assert_eq!(shown(&picture.handle_surface(START, Surface::Remote(None))), [""; 0]);
+        assert_eq!(shown(&steps), ["hide", "reserve 50x50", "lay out 50x50", "draw 50x50 at 10,200"]);
+        assert_eq!(shown(&picture.handle_surface(START, Surface::Remote(None))), ["hide"]);
         assert!(picture.handle_laid_out(START, &laid_out(50, 50)).is_empty(), "too late");
         let steps = picture.handle_surface(START, Surface::Remote(Some((1000, 800))));
         assert_eq!(
             shown(&steps),
-            ["reserve 100x50", "lay out 100x50"],
+            ["reserve 100x50", "lay out 100x50", "draw 100x50 at 20,200"],
             "the stage may have done the other one"
         );
     }

@@ -356,10 +356,16 @@ fn geometry_becomes_layout_and_window_commands() {
     world.send(1, GEOMETRY_STREAM, ToDeviceKind::SetGeometry(Box::new(geometry)));
     let layout = Layout { player, width: 30, height: 40, ..Layout::default() };
     assert_eq!(world.stage_takes(), [ToStageKind::Layout(layout.clone())]);
-    assert_eq!(world.windows(), [WindowCommand::Reserve { player, width: 30, height: 40 }]);
+    let place = Placement {
+        player,
+        parent: ParentHint::default(),
+        rect: area,
+        visible: vec![area],
+        clips: Vec::new(),
+    };
+    let ahead = WindowCommand::Place(Placement { visible: Vec::new(), ..place.clone() });
+    assert_eq!(world.windows(), [WindowCommand::Reserve { player, width: 30, height: 40 }, ahead]);
     world.stage_says(FromStageKind::LaidOut(layout));
-    let parent = ParentHint::default();
-    let place = Placement { player, parent, rect: area, visible: vec![area], clips: Vec::new() };
     assert_eq!(world.windows(), [WindowCommand::Place(place)]);
     let (deadline, timer) = world.client.poll_timeout().unwrap();
     assert!(timer == "ping" || timer == "picture");

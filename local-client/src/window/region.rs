@@ -34,7 +34,7 @@ pub struct Shape {
     pub y: i16,
     pub width: u16,
     pub height: u16,
-    /// Relative to the window; never empty, never outside it.
+    /// Relative to the window, never outside it; empty only for what is drawn ahead.
     pub pieces: Vec<Piece>,
 }
 

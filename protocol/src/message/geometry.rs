@@ -49,6 +49,9 @@ pub struct SetGeometry {
     /// What tints the picture, from below to above.
     #[prost(message, repeated, tag = "14")]
     pub veils: Vec<Veil>,
+    /// Nothing is seen of it yet because the device has no picture; when it has, it will be seen here. The window may be drawn ahead.
+    #[prost(bool, tag = "15")]
+    pub soon: bool,
 }
 
 /// Something of the page above a picture that lets it through: a colour or gradients.

@@ -184,6 +184,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             blend: Some(blend()),
             filter: "blur(2px)".into(),
             veils: vec![veil()],
+            soon: true,
         })),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {

@@ -151,26 +151,35 @@ pub fn blinks(stage: &mut Stage) -> Result<Vec<Blinked>> {
         }
         Ok(())
     };
-    let url = covered.page.evaluate("location.href")?;
-    let url = url.as_str().context("no address")?.to_owned();
-    let frames = record_while(stage, &covered, |stage| {
-        covered.page.navigate(&url)?;
-        covered.page.evaluate(&format!("document.getElementById('style').textContent = {}", json!(CSS)))?;
-        placed(stage, "device")
-    })?;
-    rows.push(blinked("a page begins on the device", &frames));
-    let native = stage.native.clone();
-    let frames = record_while(stage, &native, |stage| {
-        let url = native.page.evaluate("location.href")?;
-        native.page.navigate(url.as_str().context("no address")?)?;
-        native.page.evaluate(&format!("document.getElementById('style').textContent = {}", json!(CSS)))?;
-        let end = Instant::now() + PATIENCE;
-        while !shows(stage, &native)? {
-            ensure!(Instant::now() < end, "the chart does not play natively");
+    for (side, how, place) in
+        [(stage.native.clone(), "natively", None), (covered.clone(), "on the device", Some("device"))]
+    {
+        let url = side.page.evaluate("location.href")?;
+        let url = url.as_str().context("no address")?.to_owned();
+        let frames = record_while(stage, &side, |stage| {
+            side.page.navigate("about:blank")?;
+            let end = Instant::now() + PATIENCE;
+            while marker(&strip(stage.camera(), &side)?).is_some() {
+                ensure!(Instant::now() < end, "the page is still seen");
+            }
+            Ok(())
+        })?;
+        rows.push(blinked(&format!("a page that plays {how} is left"), &frames));
+        // The second time the same page is there before.
+        for when in [format!("a page begins {how}"), format!("a page that plays {how} is loaded anew")] {
+            let frames = record_while(stage, &side, |stage| {
+                side.page.navigate(&url)?;
+                side.page
+                    .evaluate(&format!("document.getElementById('style').textContent = {}", json!(CSS)))?;
+                let end = Instant::now() + PATIENCE;
+                while !shows(stage, &side)? {
+                    ensure!(Instant::now() < end, "the chart does not play {how}");
+                }
+                place.map_or(Ok(()), |place| placed(stage, place))
+            })?;
+            rows.push(blinked(&when, &frames));
         }
-        Ok(())
-    })?;
-    rows.insert(0, blinked("a page begins natively", &frames));
+    }
     let frames = record_while(stage, &covered, |stage| {
         stage.session.kill_client();
         let end = Instant::now() + PATIENCE;

@@ -1,7 +1,12 @@
 //! The picture looks as if the session's browser had drawn it: a good part of what `cargo xtask geometry` looks at.
 
-use offstage_tests::geometry::{Case, Row, Stage, WINDOWS, cases, run, run_window};
+use std::time::{Duration, Instant};
+
+use offstage_tests::geometry::{Case, Row, Stage, WINDOWS, blinks, cases, run, run_window};
 use offstage_tests::session::Installation;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Of the cases, what is looked at again at fractional scale factors.
 const FRACTIONS: [&str; 6] = [
@@ -39,4 +44,51 @@ fn pictures_and_overlays_are_exact_at_fractional_scale_factors() {
     for scale in [1.25, 1.5, 1.75] {
         check(scale, |case| FRACTIONS.contains(&case.name), false);
     }
+}
+
+/// The most frames that an element may be dark when a page begins: what a busy machine makes of none. Without waiting for the device's
+/// picture it was four on an idle one.
+const DARK: usize = 2;
+
+#[test]
+fn a_page_that_begins_on_the_device_is_not_dark_before_the_picture() {
+    let mut stage = Stage::open(&Installation::from_env().unwrap(), 1.0, None).unwrap();
+    let rows = blinks(&mut stage).unwrap();
+    let dark = |when: &str| rows.iter().find(|row| row.when == when).unwrap().blink_frames;
+    assert!(dark("a page begins on the device") <= DARK, "{rows:#?}");
+    assert!(dark("the client back") <= DARK, "{rows:#?}");
+    stage.session.close();
+}
+
+/// Notes the least that the page has seen buffered, and events that tell of what is done to the element.
+const WATCH: &str = "
+    globalThis.least = Infinity;
+    globalThis.heard = [];
+    for (const type of ['seeking', 'seeked', 'pause', 'ratechange', 'durationchange', 'emptied', 'error']) {
+        v.addEventListener(type, () => heard.push(type));
+    }
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+        const { buffered, seekable } = v;
+        for (const ranges of [buffered, seekable]) least = Math.min(least, ranges.length === 1 ? ranges.end(0) - ranges.start(0) : 0);
+        port2.postMessage(0);
+    };
+    port2.postMessage(0);";
+
+#[test]
+fn a_long_film_goes_back_to_the_session_and_the_page_sees_all_of_it_buffered() {
+    let mut stage = Stage::open(&Installation::from_env().unwrap(), 1.0, None).unwrap();
+    let page = stage.covered.page.clone();
+    page.wait_until("v.currentTime > 1", PATIENCE).unwrap();
+    page.evaluate(WATCH).unwrap();
+    stage.session.kill_client();
+    let end = Instant::now() + PATIENCE;
+    while stage.placed().unwrap() == "device" {
+        assert!(Instant::now() < end, "the device still plays");
+    }
+    page.evaluate("globalThis.from = v.currentTime; 0").unwrap();
+    page.wait_until("v.currentTime > from + 6", PATIENCE).unwrap();
+    assert_eq!(page.evaluate("least").unwrap(), 600, "seconds");
+    assert_eq!(page.evaluate("heard").unwrap(), serde_json::json!([]));
+    stage.session.close();
 }

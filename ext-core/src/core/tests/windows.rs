@@ -28,6 +28,8 @@ fn news_of_the_windows_places_the_pictures_anew() {
     let mut world = remote(&[FEATURE_WINDOWS], &[FEATURE_REMOTE_WINDOW]);
     geometry(&mut world);
     assert_eq!(newest(&world).visible, [], "nobody knows yet where the window is");
+    let state = PlayerState { player: 1, ready_state: 2, width: 100, height: 50, ..PlayerState::default() };
+    world.device(FromDeviceKind::PlayerState(state));
     let moved = Rect { x: 90, ..OUTER };
     world.bridge(windows(&[(moved, vec![])]));
     let place = newest(&world);

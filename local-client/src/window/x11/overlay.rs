@@ -458,11 +458,19 @@ impl<'c> Overlay<'c> {
         let Some(parent) = self.parent_for(player, &wanted.parent)? else {
             return self.hide(player, frame);
         };
-        let Some(shape) =
-            region::shape(&wanted.rect, &wanted.visible, &wanted.clips, parent.left, parent.top)
-        else {
+        // An engine draws only what is mapped: a window that is wanted soon is, with nothing of it seen.
+        let ahead = wanted.visible.is_empty();
+        let (visible, clips) = if ahead {
+            (std::slice::from_ref(&wanted.rect), &[][..])
+        } else {
+            (&*wanted.visible, &*wanted.clips)
+        };
+        let Some(mut shape) = region::shape(&wanted.rect, visible, clips, parent.left, parent.top) else {
             return self.hide(player, frame);
         };
+        if ahead {
+            shape.pieces.clear();
+        }
         let shown = self.players.get(&player).and_then(|state| state.shown.clone());
         if before != Some(parent.window) {
             self.conn.reparent_window(frame, parent.window, shape.x, shape.y)?;

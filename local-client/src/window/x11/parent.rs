@@ -2,6 +2,7 @@
 //! window, below whatever frame the window manager has put around it.
 
 use offstage_protocol::message::Rect;
+use x11rb::cookie::Cookie;
 use x11rb::protocol::res;
 use x11rb::protocol::res::ConnectionExt as _;
 use x11rb::protocol::xproto::Atom;
@@ -50,8 +51,18 @@ pub(crate) struct Extents {
 
 /// The process that made the window; `None` when the server doesn't know or the window has gone.
 pub fn window_pid(conn: &RustConnection, window: Window) -> Result<Option<u32>, DisplayError> {
+    pid_in(ask_pid(conn, window)?)
+}
+
+type PidCookie<'c> = Cookie<'c, RustConnection, res::QueryClientIdsReply>;
+
+fn ask_pid(conn: &RustConnection, window: Window) -> Result<PidCookie<'_>, DisplayError> {
     let spec = res::ClientIdSpec { client: window, mask: res::ClientIdMask::LOCAL_CLIENT_PID };
-    let Some(reply) = gone_is_none(conn.res_query_client_ids(&[spec])?.reply())? else {
+    Ok(conn.res_query_client_ids(&[spec])?)
+}
+
+fn pid_in(answer: PidCookie<'_>) -> Result<Option<u32>, DisplayError> {
+    let Some(reply) = gone_is_none(answer.reply())? else {
         return Ok(None);
     };
     Ok(reply.ids.iter().find_map(|id| id.value.first().copied()).filter(|pid| *pid != 0))
@@ -72,35 +83,35 @@ pub fn find(
     let mut level = vec![root];
     let mut visited = 0_usize;
     for _ in 0..MAX_DEPTH {
-        let mut next = Vec::new();
-        for window in level {
-            let Some(tree) = gone_is_none(conn.query_tree(window)?.reply())? else {
+        // All of a level is asked before the first answer is read: a busy server takes as long for one of them as for a hundred.
+        let trees = level.iter().map(|window| Ok(conn.query_tree(*window)?));
+        let trees = trees.collect::<Result<Vec<_>, DisplayError>>()?;
+        let mut children = Vec::new();
+        for tree in trees {
+            children.extend(gone_is_none(tree.reply())?.into_iter().flat_map(|tree| tree.children));
+        }
+        children.truncate(MAX_VISITED - visited);
+        visited += children.len();
+        let pids = children.iter().map(|child| ask_pid(conn, *child));
+        let pids = pids.collect::<Result<Vec<_>, DisplayError>>()?;
+        level.clear();
+        for (child, pid) in children.into_iter().zip(pids) {
+            let rank = pid_in(pid)?.and_then(|pid| hint.pids.iter().position(|wanted| *wanted == pid));
+            let Some(rank) = rank else {
+                level.push(child);
                 continue;
             };
-            for child in tree.children {
-                visited += 1;
-                if visited > MAX_VISITED {
-                    return Ok(best.map(|(_, parent)| parent));
-                }
-                let rank = window_pid(conn, child)?
-                    .and_then(|pid| hint.pids.iter().position(|wanted| *wanted == pid));
-                let Some(rank) = rank else {
-                    next.push(child);
-                    continue;
-                };
-                let Some(parent) = judge(conn, root, atoms, child, Some(outer))? else {
-                    continue;
-                };
-                let tolerance = if rank == 0 { TOLERANCE } else { STRICT_TOLERANCE };
-                let better = best.as_ref().is_none_or(|(best_rank, best_parent)| {
-                    (rank, parent.misfit) < (*best_rank, best_parent.misfit)
-                });
-                if better && parent.misfit <= tolerance {
-                    best = Some((rank, parent));
-                }
+            let Some(parent) = judge(conn, root, atoms, child, Some(outer))? else {
+                continue;
+            };
+            let tolerance = if rank == 0 { TOLERANCE } else { STRICT_TOLERANCE };
+            let better = best.as_ref().is_none_or(|(best_rank, best_parent)| {
+                (rank, parent.misfit) < (*best_rank, best_parent.misfit)
+            });
+            if better && parent.misfit <= tolerance {
+                best = Some((rank, parent));
             }
         }
-        level = next;
     }
     Ok(best.map(|(_, parent)| parent))
 }
