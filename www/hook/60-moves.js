@@ -1,9 +1,6 @@
 // World: MAIN. Where a player plays: asking, accepted, refused, moving to the device, and back to the session.
 // The worker decides; this file only carries out.
 
-const STILL_AFTER_MS = 1500;
-const STILL_MOST_MS = 12000;
-
 function openPlayer(m) {
   players.set(m.id, m);
   findElement(m);
@@ -90,14 +87,6 @@ async function sendRemoved(b) {
   }
 }
 
-/** A line that the session's own picture fills lets little else through: a move that takes long has the picture stand still, as one does
- * that waits for data, and no longer than that is worth. */
-function standStill(m, over) {
-  const set = (factor, after) => native.later(() => { if (!over() && (!factor || !m.factor)) setFactor(m, factor); }, after);
-  set(0, STILL_AFTER_MS);
-  set(1, STILL_AFTER_MS + STILL_MOST_MS);
-}
-
 async function replay(m) {
   if (m.file) { sendPlayback(m); return; }
   // A device that went and came back may have said it before as well.
@@ -105,7 +94,10 @@ async function replay(m) {
   const turn = m.replayed = m.turn;
   const over = () => m.mode !== 'moving' || m.turn !== turn;
   sendDuration(m);
-  standStill(m, over);
+  // A line that the session's own picture fills lets little else through: in a move that takes long it stands still for 12 s at most.
+  const still = (factor, after) => native.later(() => { if (!over() && (!factor || !m.factor)) setFactor(m, factor); }, after);
+  still(0, 1500);
+  still(1, 13500);
   await Promise.all(m.buffers.map((b) => sendKept(b, turn)));
   if (over()) return;
   // From here the page's operations wait: nothing may come between the last bytes and the swap.
