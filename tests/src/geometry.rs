@@ -86,24 +86,39 @@ pub fn run(stage: &mut Stage, case: &Case) -> Row {
     }
 }
 
-/// What is looked at with the developer tools docked in the window, which leave the page a part of it.
-pub const WITH_TOOLS: [&str; 3] = ["plain", "border and padding", "control bar"];
+/// What is looked at where something is docked in the window that leaves the page a part of it.
+pub const DOCKED: [&str; 3] = ["plain", "border and padding", "control bar"];
 
-/// Looks at a few cases with the developer tools docked.
-pub fn run_with_tools(
+/// What is docked before the page is loaded, and at which scale factors that is looked at.
+const DOCKS: [(&str, &[f64]); 2] = [("developer tools", &[1.0, 1.25, 2.0]), ("side panel", &[1.0, 1.25])];
+
+/// Looks at a few cases beside developer tools and beside a side panel.
+pub fn run_docked(
     installation: &Installation,
     keep: Option<&Path>,
-    wanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&str, f64) -> bool,
 ) -> Result<Vec<Row>> {
-    let named = |case: &Case| format!("developer tools: {}", case.name);
-    let chosen: Vec<Case> =
-        cases().into_iter().filter(|case| WITH_TOOLS.contains(&case.name) && wanted(&named(case))).collect();
-    if chosen.is_empty() {
-        return Ok(Vec::new());
+    let mut rows = Vec::new();
+    for (dock, scales) in DOCKS {
+        for scale in scales {
+            let named = |case: &Case| format!("{dock}: {}", case.name);
+            let is_chosen = |case: &Case| DOCKED.contains(&case.name) && wanted(&named(case), *scale);
+            let chosen: Vec<Case> = cases().into_iter().filter(is_chosen).collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let mut stage = if dock == "side panel" {
+                let panel = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/side_panel");
+                let mut stage = Stage::open_with(installation, *scale, keep, &[], &[panel])?;
+                stage.open_side_panels()?;
+                stage
+            } else {
+                Stage::open_with(installation, *scale, keep, &["--auto-open-devtools-for-tabs"], &[])?
+            };
+            rows.extend(chosen.iter().map(|case| Row { name: named(case), ..run(&mut stage, case) }));
+            stage.session.close();
+        }
     }
-    let mut stage = Stage::open_with(installation, 1.0, keep, &["--auto-open-devtools-for-tabs"])?;
-    let rows = chosen.iter().map(|case| Row { name: named(case), ..run(&mut stage, case) }).collect();
-    stage.session.close();
     Ok(rows)
 }
 

@@ -350,6 +350,42 @@ mod tests {
     }
 
     #[test]
+    fn a_video_is_as_large_as_its_rounded_size_and_halves_are_rounded_up() {
+        for (told, painted) in [(62.5, 63.0), (-188.5, -188.0), (-188.75, -189.0)] {
+            let place = Place {
+                rect: Some(b(50.0, told, 600.0, 337.5)),
+                visible: vec![b(50.0, painted, 600.0, 338.0)],
+                ..Place::default()
+            };
+            let at = own(&shown(place)).unwrap();
+            assert_eq!(at.rect, Some(b(50.0, painted, 600.0, 338.0)));
+        }
+    }
+
+    #[test]
+    fn what_is_seen_goes_along_with_a_picture_that_a_transform_has_moved() {
+        let node = Node {
+            own: [600.0, 338.0],
+            translate: "0px 0.25px".into(),
+            origin: "0px 0px".into(),
+            ..Node::default()
+        };
+        let node = Node { x: 50.0, y: 62.5 + 0.25, width: 600.0, height: 338.0, ..node };
+        let told = b(50.0, 63.0, 600.0, 338.0);
+        let place = Place {
+            rect: Some(Box4 { y: 62.75, ..told }),
+            visible: vec![Box4 { height: 100.0, ..told }, Box4 { y: 200.0, height: 201.0, ..told }],
+            nodes: vec![node],
+            ground: None,
+        };
+        let at = own(&shown(place)).unwrap();
+        assert_eq!(at.rect, Some(told), "63 and a quarter");
+        let told_lower = Box4 { y: 62.0, ..told };
+        assert_eq!(moved_along(told_lower, told_lower, told), told);
+        assert_eq!(at.visible.len(), 2);
+    }
+
+    #[test]
     fn a_frame_that_is_drawn_larger_enlarges_the_video() {
         let frames = nested(seen(b(0.0, 0.0, 800.0, 600.0)), seen(b(100.0, 20.0, 100.0, 50.0)));
         let video = b(200.0 + 10.0, 40.0 + 20.0, 40.0, 20.0);

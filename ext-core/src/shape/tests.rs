@@ -39,6 +39,50 @@ fn a_box_that_is_turned_by_a_right_angle_lies_on_its_side() {
 }
 
 #[test]
+fn a_box_is_on_whole_pixels_before_it_is_turned() {
+    // 100 × 50 at 20, 30.5, about its middle and about a corner.
+    for (origin, told, painted) in [("", [45.0, 5.5], [45.0, 6.0]), ("0px 0px", [-30.0, 30.5], [-30.0, 31.0])]
+    {
+        let turned = Node {
+            own: [100.0, 50.0],
+            rotate: "90deg".into(),
+            origin: origin.into(),
+            ..node(told[0], told[1], 50.0, 100.0)
+        };
+        let (bounds, _) = shape(&[turned], None, FIT).unwrap().turn.unwrap();
+        assert_eq!(bounds, Box4 { x: painted[0], y: painted[1], width: 50.0, height: 100.0 }, "{origin}");
+    }
+}
+
+#[test]
+fn what_is_in_a_turned_box_counts_from_its_corner() {
+    // In the layout the outer one is at 20, 30.5, and the video 10.4, 0 further in.
+    let outer = Node { own: [100.0, 50.0], rotate: "180deg".into(), ..node(20.0, 30.5, 100.0, 50.0) };
+    let video = node(120.0 - 10.4 - 40.0, 80.5 - 20.0, 40.0, 20.0);
+    let (bounds, _) = shape(&[video, outer], None, FIT).unwrap().turn.unwrap();
+    assert_eq!(bounds, Box4 { x: 120.0 - 10.0 - 40.0, y: 81.0 - 20.0, width: 40.0, height: 20.0 });
+}
+
+#[test]
+fn a_box_that_is_scaled_or_moved_by_parts_of_pixels_is_on_whole_ones_before() {
+    let at = |transform: &str, translate: &str, [x, y, width, height]: [f64; 4]| {
+        let moved = Node {
+            own: [100.0, 50.0],
+            transform: transform.into(),
+            translate: translate.into(),
+            origin: "0px 0px".into(),
+            ..node(x, y, width, height)
+        };
+        shape(&[moved], None, FIT).unwrap().at.map(|b| [b.x, b.y, b.width, b.height])
+    };
+    let half = at("matrix(0.5, 0, 0, 0.5, 0, 0)", "", [20.0, 30.5, 50.0, 25.0]);
+    assert_eq!(half, Some([20.0, 31.0, 50.0, 25.0]));
+    assert_eq!(at("", "10.5px", [30.5, 30.5, 100.0, 50.0]), Some([30.5, 31.0, 100.0, 50.0]));
+    assert_eq!(at("", "10px 3px", [30.0, 33.5, 100.0, 50.0]), None);
+    assert_eq!(at("matrix(1, 0, 0, 1, 10, 3)", "", [30.0, 33.5, 100.0, 50.0]), None);
+}
+
+#[test]
 fn a_mirrored_picture_with_a_border_keeps_its_content_box() {
     let mirrored = Node {
         transform: "matrix(-1, 0, 0, 1, 0, 0)".into(),

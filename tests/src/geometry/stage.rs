@@ -57,15 +57,16 @@ pub struct Stage {
 impl Stage {
     /// Starts everything and waits until the chart plays in both windows; screenshots are kept in `keep`.
     pub fn open(installation: &Installation, scale: f64, keep: Option<&Path>) -> Result<Self> {
-        Self::open_with(installation, scale, keep, &[])
+        Self::open_with(installation, scale, keep, &[], &[])
     }
 
-    /// With more arguments for the session's browser.
+    /// With more arguments for the session's browser, and more extensions.
     pub fn open_with(
         installation: &Installation,
         scale: f64,
         keep: Option<&Path>,
         more: &[&str],
+        extensions: &[PathBuf],
     ) -> Result<Self> {
         let server = serve()?;
         let [width, height] = WINDOW.map(|side| pixels(side * scale));
@@ -85,6 +86,7 @@ impl Stage {
             .chain(more.iter().map(|argument| (*argument).to_owned()))
             .collect(),
             client_args: StageProbe::client_args(),
+            extensions: extensions.to_vec(),
             ..SessionOptions::default()
         };
         let session = Session::start(installation, options)?;
@@ -122,6 +124,27 @@ impl Stage {
         let display = self.session.display().context("no display")?;
         let (right, bottom) = (self.camera.size()[0] - 2, self.camera.size()[1] - 2);
         xdotool(display, &["mousemove", &right.to_string(), &bottom.to_string()]).map(drop)
+    }
+
+    /// Opens the browser's side panel in both windows, with the extension that has a key for it, and loads the page beside it.
+    pub fn open_side_panels(&mut self) -> Result<()> {
+        let display = self.session.display().context("no display")?;
+        for side in [&self.covered, &self.native] {
+            self.raise(side)?;
+            let width = side.page.evaluate("innerWidth")?;
+            let end = Instant::now() + PATIENCE;
+            loop {
+                xdotool(display, &["key", "--clearmodifiers", "alt+shift+p"])?;
+                // Until the extension has said what its key does it does nothing.
+                if side.page.wait_until(&format!("innerWidth < {width} - 100"), SETTLE).is_ok() {
+                    break;
+                }
+                if Instant::now() >= end {
+                    bail!("no side panel opens");
+                }
+            }
+        }
+        self.load(self.framed)
     }
 
     /// Loads the page, in both windows, and waits until the chart plays, on the device in the covered one.

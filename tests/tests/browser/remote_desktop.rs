@@ -54,6 +54,35 @@ fn the_picture_lies_in_the_remote_desktops_window_as_the_session_shows_it() {
 }
 
 #[test]
+fn the_picture_follows_a_remote_desktop_to_full_screen_and_over_two_monitors() {
+    let far = Far::open();
+    far.assert_in_place("as a window", 1);
+    // FreeRDP's own keys for it.
+    let toggle = || far.desktop.order(&["windowactivate", "--sync", "%w", "key", "ctrl+alt+Return"]).unwrap();
+    toggle();
+    far.wait_size("full screen", [1600, 1200]);
+    far.assert_in_place("full screen", 2);
+    toggle();
+    far.wait_size("a window again", [1280, 1024]);
+    far.assert_in_place("a window again", 1);
+
+    far.monitors(&[("left", 0, 900), ("right", 900, 700)]);
+    far.desktop.order(&["windowmove", "--sync", "%w", "250", "60"]).unwrap();
+    far.assert_in_place("on both monitors", 1);
+    far.desktop.order(&["windowsize", "--sync", "%w", "640", "512"]).unwrap();
+    far.desktop.order(&["windowmove", "--sync", "%w", "930", "60"]).unwrap();
+    far.assert_in_place("on the right one", 2);
+    toggle();
+    // FreeRDP takes the first one, wherever its window is.
+    far.wait_size("full screen on one monitor", [900, 1200]);
+    far.assert_in_place("full screen on one monitor", 2);
+    toggle();
+    far.wait_size("a window at last", [640, 512]);
+    far.assert_in_place("a window at last", 2);
+    far.scene.session.close();
+}
+
+#[test]
 fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     let far = Far::open();
     far.assert_in_place("at the beginning", 1);
@@ -126,6 +155,27 @@ impl Far {
             told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')?.parse::<i64>().ok())
         };
         Some([number("X")?, number("Y")?, number("WIDTH")?, number("HEIGHT")?])
+    }
+
+    /// The device's screen is that of these monitors side by side: name, left edge, width.
+    fn monitors(&self, monitors: &[(&str, u16, u16)]) {
+        for (index, (name, left, width)) in monitors.iter().enumerate() {
+            // The first one takes the screen's only output, which otherwise is a monitor of its own.
+            let output = if index == 0 { "screen" } else { "none" };
+            let place = format!("{width}/300x1200/300+{left}+0");
+            let mut xrandr = std::process::Command::new("xrandr");
+            xrandr.args(["--setmonitor", name, &place, output]).env("DISPLAY", self.device.display());
+            assert!(xrandr.status().unwrap().success(), "{place}");
+        }
+    }
+
+    /// Waits until the remote desktop's window is so large.
+    fn wait_size(&self, when: &str, size: [i64; 2]) {
+        let end = Instant::now() + PATIENCE;
+        while self.window().is_none_or(|[.., width, height]| [width, height] != size) {
+            assert!(Instant::now() < end, "{when}: {:?}", self.window());
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
     }
 
     /// From places of the session's screen to the device's: each direction by its own factor.
