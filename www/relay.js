@@ -94,7 +94,7 @@
     connect();
   }
 
-  /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
+  /** Hands the worker a port through a frame of the extension. */
   const FRAME_MS = 3000;
   function portByFrame(word) {
     const [channel, done] = [new MessageChannel(), new MessageChannel()];
@@ -145,7 +145,6 @@
       const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
       for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
       hear();
-      // When it has a size and a picture of its own, the one of the device has to be there.
       for (const type of ['loadedmetadata', 'resize', 'playing', 'emptied']) element.addEventListener(type, look);
     }
     painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open', 'poster'] });
@@ -235,16 +234,17 @@
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
   function outerScale() {
-    const seen = Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1);
-    // The page's zoom is in devicePixelRatio as well: the factor that is a whole number of quarters leaves room for the borders alone.
+    const [seen, least] = [devicePixelRatio * innerWidth / Math.max(outerWidth, 1), devicePixelRatio * innerHeight / Math.max(outerHeight, 1)];
+    // The page's zoom is in devicePixelRatio too: whole quarters leave room for the borders alone. Beside something docked nothing tells.
     const quarters = Math.round(seen * 4) / 4;
-    return !innerWidth || seen <= 1.01 ? 1 : Math.abs(seen / quarters - 1) < 0.03 ? quarters : devicePixelRatio;
+    if (quarters >= Math.max(1, least - 0.03) && Math.abs(seen / quarters - 1) < 0.03) bars.scale = quarters;
+    return bars.scale ?? devicePixelRatio;
   }
 
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
-  /** What was last seen of the window's border and of the bars above the page, in the browser's own units; what they are at most. */
+  /** What was last seen of the window's border and of the bars above the page, in the browser's own units, and of these; the most. */
   const bars = {};
   const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
 
@@ -259,12 +259,15 @@
     // units and draws what begins within a pixel from that pixel on.
     const units = (pixels) => Math.floor(pixels / scale + 0.01);
     const beside = Math.max(0, Math.round((outerWidth - width / scale) / 2)); // innerWidth rounds up
-    // More is something docked, such as developer tools: at the right or below, so that the viewport begins where it began without.
-    if (beside <= MOST_BORDER) bars.border = beside;
+    // More is something docked: at the right or below, so that the viewport begins where it began without.
+    const docked = beside > MOST_BORDER;
+    if (!docked) bars.border = beside;
     const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
     const above = Math.max(0, outerHeight - units(height) - border);
-    if (above <= MOST_BARS) bars.above = above;
-    const [x, y] = [Math.round(border * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
+    if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
+    // Beside a side panel it has a margin, at the left and below.
+    const margin = docked && above - bars.above <= MOST_BORDER ? Math.max(0, above - bars.above) : 0;
+    const [x, y] = [Math.round((border + margin) * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
     // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();
     const near = good && Math.abs(calibration.x - x) <= 2 * scale && Math.abs(calibration.y - y) <= 2 * scale;
@@ -288,7 +291,6 @@
     const k = scaleOf(element, r);
     let { odd, node } = styleOf(element, style, r, inner, style.borderRadius, [false, false]);
     const nodes = [];
-    // Of a turned one it is the box around all of it: the worker knows better.
     const content = odd && isTurned(style) ? r : box(r.left + inner[0] * k, r.top + inner[1] * k, r.right - inner[2] * k, r.bottom - inner[3] * k);
     // Without scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
@@ -583,7 +585,6 @@
   const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
   const isTurned = ({ rotate, transform }) => rotate !== 'none' || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
 
-  /** In physical pixels. */
   function exact({ left, top, right, bottom }) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
@@ -606,7 +607,6 @@
 
   /** Whether a video has the size in which its first frame will be seen: before its metadata, if its style says so. */
   function hasSize(element) {
-    // Not in every browser; an element outside of the document has no style.
     const style = element instanceof HTMLVideoElement && element.computedStyleMap?.();
     return element.videoWidth || (style && ['width', 'height'].every((side) => `${style.get(side) ?? 'auto'}` !== 'auto'));
   }

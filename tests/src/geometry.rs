@@ -89,8 +89,12 @@ pub fn run(stage: &mut Stage, case: &Case) -> Row {
 /// What is looked at where something is docked in the window that leaves the page a part of it.
 pub const DOCKED: [&str; 3] = ["plain", "border and padding", "control bar"];
 
-/// What is docked before the page is loaded, and at which scale factors that is looked at.
-const DOCKS: [(&str, &[f64]); 2] = [("developer tools", &[1.0, 1.25, 2.0]), ("side panel", &[1.0, 1.25])];
+/// What is docked, and at which scale factors that is looked at: developer tools, and a side panel, are there before the page is loaded
+/// (the pointer has then been on the page), and a side panel is opened beside it.
+const DOCKS: [(&str, &[f64]); 3] =
+    [("developer tools", &[1.0, 1.25, 2.0]), (PANEL, &[1.0, 1.25]), (PANEL_BEFORE, &[1.0])];
+const PANEL: &str = "side panel";
+const PANEL_BEFORE: &str = "loaded beside a side panel";
 
 /// Looks at a few cases beside developer tools and beside a side panel.
 pub fn run_docked(
@@ -107,10 +111,10 @@ pub fn run_docked(
             if chosen.is_empty() {
                 continue;
             }
-            let mut stage = if dock == "side panel" {
+            let mut stage = if [PANEL, PANEL_BEFORE].contains(&dock) {
                 let panel = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/side_panel");
                 let mut stage = Stage::open_with(installation, *scale, keep, &[], &[panel])?;
-                stage.open_side_panels()?;
+                stage.open_side_panels(dock == PANEL_BEFORE)?;
                 stage
             } else {
                 Stage::open_with(installation, *scale, keep, &["--auto-open-devtools-for-tabs"], &[])?
