@@ -40,7 +40,7 @@ pub struct Case {
     pub(super) framed: bool,
     pub(super) place: Place,
     /// How far an edge may be off, in pixels.
-    within: i64,
+    pub(super) within: i64,
     /// At these scale factors.
     pub scales: &'static [f64],
 }
