@@ -307,8 +307,8 @@
     }
     nodes.unshift(node);
     if (style.opacity !== '1') group ??= element;
-    // A turned one is where the worker's outlines leave it, up to a pixel beside.
-    seen = cut(seen, turned || isTurned(style) ? box(r.left - 1, r.top - 1, r.right + 1, r.bottom + 1) : whole(content));
+    // A turned one is where outlines leave it.
+    seen = cut(seen, turned || isTurned(style) ? box(r.left - 1, r.top - 1, r.right + 1, r.bottom + 1) : inner.some(Boolean) ? content : whole(content));
     const { fullscreenElement } = document;
     let full = !fullscreenElement;
     for (let up = element; up && !full; up = above(up)) full = up === fullscreenElement;
@@ -593,7 +593,7 @@
   /** As layouts round, in 64ths: halves up, also those a little less here. */
   const round = (at) => Math.floor(at + 0.505);
 
-  /** What a browser fills with a video or a frame: size and place are rounded, each by itself. */
+  /** What a video or a frame fills, unless padding cuts it: size and place, each rounded. */
   function whole(b) {
     const [{ x, y, width, height }, s] = [exact(b), devicePixelRatio * visualViewport.scale];
     return box(b.left, b.top, b.left + (round(x) + round(width) - x) / s, b.top + (round(y) + round(height) - y) / s);
