@@ -292,7 +292,6 @@
     let { odd, node } = styleOf(element, style, r, inner, style.borderRadius, [false, false]);
     const nodes = [];
     const content = odd && isTurned(style) ? r : box(r.left + inner[0] * k, r.top + inner[1] * k, r.right - inner[2] * k, r.bottom - inner[3] * k);
-    // Without scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
     let seen = box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height);
     let [group, turned] = [null, false];
@@ -308,7 +307,7 @@
     nodes.unshift(node);
     if (style.opacity !== '1') group ??= element;
     // A turned one is where outlines leave it.
-    seen = cut(seen, turned || isTurned(style) ? box(r.left - 1, r.top - 1, r.right + 1, r.bottom + 1) : inner.some(Boolean) ? content : whole(content));
+    seen = cut(seen, turned || isTurned(style) ? box(r.left - 1, r.top - 1, r.right + 1, r.bottom + 1) : SIDES.some((side) => px(`padding${side}`)) ? content : whole(content));
     const { fullscreenElement } = document;
     let full = !fullscreenElement;
     for (let up = element; up && !full; up = above(up)) full = up === fullscreenElement;
