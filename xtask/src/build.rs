@@ -4,13 +4,14 @@ mod extension;
 mod remap;
 mod wasm;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use offstage_tests::session::Installation;
 
 use crate::run::{cargo, check, say};
+use crate::windows::TARGET;
 use crate::workspace::Workspace;
 
 /// Builds everything that runs: the programs, the plug-in for remote desktops, the extension for each browser, and the stage.
@@ -56,6 +57,31 @@ pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
         check(&mut command)?;
     }
     Ok(())
+}
+
+/// What runs on Windows, built there by mingw.
+pub(crate) fn windows(workspace: &Workspace, release: bool) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args([
+        "build",
+        "--locked",
+        "--target",
+        TARGET,
+        "-p",
+        "offstage-bridge",
+        "-p",
+        "offstage-rdp-plugin",
+    ]);
+    command.args(["--bins", "--lib"]);
+    if release {
+        command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+    }
+    check(&mut command)
+}
+
+/// The folder of the programs that were built for Windows.
+pub(crate) fn windows_programs(workspace: &Workspace, release: bool) -> PathBuf {
+    workspace.target().join(TARGET).join(if release { "release" } else { "debug" })
 }
 
 /// The three modules and the folders around them.

@@ -1,7 +1,9 @@
 //! `cargo xtask windows`: what runs on Windows, built on Linux and run by wine. What that can't show is listed in docs/windows.md.
 
+mod installed;
+
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -12,7 +14,8 @@ use crate::workspace::Workspace;
 /// Builds the bridge, the client's core and the plug-in for Windows and runs their tests by wine.
 ///
 /// Clippy and tests of the crates that run there: registry, native messaging, the named pipe, the remote desktop's channel through a
-/// stand-in of Windows' service, the plug-in by both of its entries. Wine gets a folder of its own, which is removed again.
+/// stand-in of Windows' service, the plug-in by both of its entries; then packages of these programs, which wine installs, upgrades and
+/// removes. Wine gets a folder of its own, which is removed again.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
     /// Only see whether it builds, without a warning.
@@ -40,7 +43,7 @@ const TESTS: [&str; 2] = ["windows", "mstsc"];
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    for tool in [COMPILER, "wine", "wineserver"] {
+    for tool in [COMPILER, "wine", "wineserver", "wixl", "msiinfo"] {
         if !is_on_path(tool) {
             bail!("{tool} is not installed, so nothing is known of Windows: `cargo xtask setup`");
         }
@@ -59,6 +62,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     wine.environment(packages(&mut test)).env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine");
     check(&mut test)?;
+    installed::check(workspace, &wine)?;
     say("windows: wine is not Windows; docs/windows.md lists what has to be looked at there.");
     Ok(())
 }
@@ -79,6 +83,9 @@ impl Wine {
     fn start(workspace: &Workspace) -> Result<Self> {
         let wine = Self { folder: tempfile::tempdir()? };
         check(wine.environment(Command::new("wine").args(["wineboot", "--init"])))?;
+        // What the programs are for: without it, this wine calls itself Windows 7.
+        let version = ["reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"];
+        check(wine.environment(Command::new("wine").args(version)).stdout(Stdio::null()))?;
         let system = wine.prefix().join("drive_c/windows/system32");
         let mut compile = Command::new(COMPILER);
         compile.args(["-shared", "-o"]).arg(system.join("bcryptprimitives.dll"));
