@@ -59,22 +59,20 @@ pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
     Ok(())
 }
 
-/// What runs on Windows, built there by mingw.
+/// What stands for a browser in the tests of Windows.
+pub(crate) const STAND_IN: &str = "stand_in_engine";
+
+/// What runs on Windows, built by mingw.
 pub(crate) fn windows(workspace: &Workspace, release: bool) -> Result<()> {
     let mut command = cargo(workspace);
-    command.args([
-        "build",
-        "--locked",
-        "--target",
-        TARGET,
-        "-p",
-        "offstage-bridge",
-        "-p",
-        "offstage-rdp-plugin",
-    ]);
-    command.args(["--bins", "--lib"]);
+    command.args(["build", "--locked", "--target", TARGET, "--bins", "--lib"]);
+    for package in ["offstage-bridge", "offstage-client", "offstage-rdp-plugin"] {
+        command.args(["-p", package]);
+    }
     if release {
         command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+    } else {
+        command.args(["--example", STAND_IN]);
     }
     check(&mut command)
 }

@@ -24,6 +24,8 @@ use crate::workspace::Workspace;
 pub(crate) struct Making<'a> {
     /// The folder of the programs that were built for Windows.
     pub(crate) programs: &'a Path,
+    /// The folder of the page that the device's engine runs.
+    pub(crate) stage: &'a Path,
     pub(crate) version: &'a str,
     /// Who answers for the packages.
     pub(crate) maintainer: Option<&'a str>,
@@ -36,8 +38,10 @@ pub(crate) struct Making<'a> {
 /// Packs what was built with optimisations into the folder of packages.
 pub(super) fn pack(workspace: &Workspace, choices: &native::Choices) -> Result<Vec<Artefact>> {
     let programs = crate::build::windows_programs(workspace, true);
+    let stage = workspace.stage();
     let making = Making {
         programs: &programs,
+        stage: &stage,
         version: env!("CARGO_PKG_VERSION"),
         maintainer: choices.maintainer.as_deref(),
         extension_id: choices.extension_id.as_deref(),
@@ -136,9 +140,13 @@ mod tests {
         for name in contents::PROGRAMS {
             std::fs::write(programs.join(name), name).unwrap();
         }
+        let stage = folder.join("stage");
+        std::fs::create_dir_all(&stage).unwrap();
+        std::fs::write(stage.join("engine.html"), "page").unwrap();
         let id = "a".repeat(32);
         let making = Making {
             programs: &programs,
+            stage: &stage,
             version,
             maintainer: Some("A & B <a@example.org>"),
             extension_id: Some(&id),
@@ -231,6 +239,35 @@ mod tests {
         {
             assert!(files.iter().any(|file| file.ends_with(name)), "{name}: {files:?}");
         }
+    }
+
+    #[test]
+    fn the_plug_in_and_the_start_with_the_desktop_may_be_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = packages(folder.path(), "0.1.0", 1);
+        let client = &made[1];
+        // 16: it may not be absent.
+        let features: Vec<[String; 2]> = table(client, "Feature")
+            .unwrap()
+            .into_iter()
+            .map(|row| [row[0].clone(), row[7].clone()])
+            .collect();
+        assert_eq!(features, [["Client", "16"], ["Plugin", "0"], ["Autostart", "0"]]);
+        let parts = table(client, "FeatureComponents").unwrap();
+        let of = |component: &str| parts.iter().find(|row| row[1] == component).unwrap()[0].clone();
+        assert_eq!([of("Plugin"), of("Autostart"), of("Stage")], ["Plugin", "Autostart", "Client"]);
+        let values = table(client, "Registry").unwrap();
+        let found = |component: &str| -> Vec<&str> {
+            let row = values.iter().find(|row| row[5] == component).unwrap();
+            row[1..5].iter().map(String::as_str).collect()
+        };
+        let add_in = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
+        assert_eq!(found("Plugin"), ["2", add_in, "Name", "[INSTALLDIR]offstage_rdp_plugin.dll"]);
+        let start = r#""[INSTALLDIR]offstage-client-background.exe" run --remote-window=class:TscShellContainerClass"#;
+        assert_eq!(
+            found("Autostart"),
+            ["2", r"Software\Microsoft\Windows\CurrentVersion\Run", "Offstage", start]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The packages of the Windows Installer as an administrator uses them, by wine's installer: installed, upgraded, removed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use offstage_bridge::install::places::Browser;
@@ -17,16 +17,16 @@ use crate::workspace::Workspace;
 const OLD: &str = "0.0.1";
 const NEW: &str = env!("CARGO_PKG_VERSION");
 const UPDATE_URL: &str = "https://updates.example.com/updates.xml";
+const RUN: &str = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run";
 /// What the installer answers if a condition of the package doesn't hold.
 const REFUSED: i32 = 1603;
 
 /// Builds packages of unoptimised programs and has wine install them.
 pub(super) fn check(workspace: &Workspace, wine: &Wine) -> Result<()> {
-    build::windows(workspace, false)?;
     let folder = tempfile::tempdir()?;
     let old = packages(workspace, OLD, folder.path())?;
     let new = packages(workspace, NEW, folder.path())?;
-    let ([old_bridge, _], [bridge, client]) = (old.as_slice(), new.as_slice()) else {
+    let ([old_bridge, old_client], [bridge, client]) = (old.as_slice(), new.as_slice()) else {
         bail!("there are two packages");
     };
     let machine = Machine { wine };
@@ -42,8 +42,17 @@ pub(super) fn check(workspace: &Workspace, wine: &Wine) -> Result<()> {
     extension_is_forced(&machine)?;
     machine.install(old_bridge, &[], REFUSED)?;
     bridge_is_there(&machine, NEW)?;
+    machine.install(old_client, &["ADDLOCAL=Client,Plugin"], 0)?;
+    // That an upgrade leaves it out again is Windows' part, which this wine doesn't play.
+    ensure!(machine.text(RUN, Some("Offstage"))?.is_none(), "installed is what was left out");
     machine.install(client, &[], 0)?;
     client_is_there(&machine)?;
+    machine.remove(client)?;
+    machine.install(client, &[], 0)?;
+    client_is_there(&machine)?;
+    let start = machine.text(RUN, Some("Offstage"))?.context("the client does not start with the desktop")?;
+    let program = r#""C:\Program Files\Offstage\Client\offstage-client-background.exe" run"#;
+    ensure!(start.starts_with(program), "with the desktop starts {start}");
 
     machine.remove(bridge)?;
     client_is_there(&machine)?;
@@ -55,7 +64,11 @@ pub(super) fn check(workspace: &Workspace, wine: &Wine) -> Result<()> {
 
 fn packages(workspace: &Workspace, version: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     let programs = build::windows_programs(workspace, false);
-    let making = Making { programs: &programs, version, maintainer: None, extension_id: None, date: 0 };
+    let built = workspace.stage();
+    // The module is not looked at here.
+    let stage = if built.is_dir() { built } else { workspace.path("stage/www") };
+    let making =
+        Making { programs: &programs, stage: &stage, version, maintainer: None, extension_id: None, date: 0 };
     msi::build(workspace, &making, folder)
 }
 
@@ -101,7 +114,23 @@ fn client_is_there(machine: &Machine<'_>) -> Result<()> {
     ensure!(folder.join(plugin).is_file(), "the plug-in was not installed");
     let key = r"HKLM\Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
     let name = machine.text(key, Some("Name"))?;
-    ensure!(name.as_deref() == Some(&format!(r"C:\Program Files\Offstage\Client\{plugin}")), "{name:?}");
+    let plugin = format!(r"C:\Program Files\Offstage\Client\{plugin}");
+    ensure!(name.as_deref() == Some(&plugin), "{name:?}");
+    for name in
+        ["offstage-client-background.exe", "stage/engine.html", "licences/third-party-notices-plug-in.txt"]
+    {
+        ensure!(folder.join(name).is_file(), "{name} was not installed");
+    }
+    let answers = machine.doctor(&folder.join("offstage-client.exe"))?;
+    let found = answers["findings"].as_array().context("the doctor has checked nothing")?;
+    for (subject, told) in [("stage", r"Offstage\Client\stage"), ("plug-in", plugin.as_str())] {
+        let of = |finding: &&serde_json::Value| finding["subject"] == subject;
+        let finding =
+            found.iter().find(of).with_context(|| format!("the doctor does not look at {subject}"))?;
+        let detail = finding["detail"].as_str().unwrap_or_default();
+        // Only the page's hand-written files may be there.
+        ensure!(detail.contains(told), "the doctor says {finding}");
+    }
     Ok(())
 }
 
@@ -128,6 +157,17 @@ impl Machine<'_> {
         let status = self.wine.environment(command.args(["msiexec", "/x", &code, "/qn"])).status()?;
         ensure!(status.success(), "removing {}: {status}", package.display());
         Ok(())
+    }
+
+    /// What an installed program's doctor says. Other things than the installation may be wrong.
+    fn doctor(&self, program: &Path) -> Result<serde_json::Value> {
+        // Into a file: a desktop that wine starts for it would hold a pipe open.
+        let file = tempfile::NamedTempFile::new()?;
+        let mut command = Command::new("wine");
+        command.arg(program).args(["doctor", "--json"]).stdin(Stdio::null()).stdout(file.reopen()?);
+        self.wine.environment(command.stderr(Stdio::null())).status()?;
+        let answers = serde_json::from_slice(&std::fs::read(file.path())?);
+        answers.with_context(|| format!("{}: no answer", program.display()))
     }
 
     fn folder(&self, name: &str) -> PathBuf {

@@ -13,9 +13,12 @@ use crate::workspace::Workspace;
 
 /// Programs and libraries that are packed.
 #[cfg(test)]
-pub(super) const PROGRAMS: [&str; 2] = [BRIDGE, PLUGIN];
+pub(super) const PROGRAMS: [&str; 4] = [BRIDGE, CLIENT, BACKGROUND, PLUGIN];
 
 const BRIDGE: &str = "offstage-bridge.exe";
+const CLIENT: &str = "offstage-client.exe";
+/// The same without a console.
+const BACKGROUND: &str = "offstage-client-background.exe";
 const PLUGIN: &str = "offstage_rdp_plugin.dll";
 
 /// The address of the update manifest from which browsers are to install the extension.
@@ -26,6 +29,9 @@ const ENTRY: &str = "7644";
 
 /// Where clients of remote desktops look for plug-ins.
 const ADD_IN: &str = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
+
+/// The window of Windows' own client of remote desktops.
+const MSTSC: &str = "class:TscShellContainerClass";
 
 /// The session's end: the program, and keys that lead browsers to its manifest. With an address, also the policy that has browsers install
 /// the extension.
@@ -85,14 +91,34 @@ pub(super) fn bridge(workspace: &Workspace, making: &Making<'_>) -> Result<Produ
     })
 }
 
-/// The device's end.
+/// The device's end: the client with the page that its engine runs, the plug-in for clients of remote desktops, and the start with each
+/// person's desktop. The last two may be left out.
 pub(super) fn client(workspace: &Workspace, making: &Making<'_>) -> Result<Product> {
+    let programs = Component {
+        name: "Client",
+        files: vec![built(making, CLIENT)?, built(making, BACKGROUND)?],
+        ..Component::default()
+    };
+    let stage = Component { name: "Stage", folder: "stage", files: stage(making)?, ..Component::default() };
+    let mut licences = licences(workspace, "offstage-client")?;
+    let notices = notices(workspace, "offstage-rdp-plugin", TARGET)?;
+    licences.files.push(text("third-party-notices-plug-in.txt", &notices));
     let plugin = Component {
         name: "Plugin",
         files: vec![built(making, PLUGIN)?],
         values: vec![Value { key: ADD_IN.to_owned(), name: "Name", text: format!("[INSTALLDIR]{PLUGIN}") }],
         ..Component::default()
     };
+    let autostart = Component {
+        name: "Autostart",
+        values: vec![Value {
+            key: r"Software\Microsoft\Windows\CurrentVersion\Run".to_owned(),
+            name: "Offstage",
+            text: format!("\"[INSTALLDIR]{BACKGROUND}\" run --remote-window={MSTSC}"),
+        }],
+        ..Component::default()
+    };
+    let feature = |name, title, required, components| Feature { name, title, required, components };
     Ok(Product {
         name: "offstage-client",
         title: "Offstage for this device",
@@ -102,13 +128,28 @@ pub(super) fn client(workspace: &Workspace, making: &Making<'_>) -> Result<Produ
         manufacturer: manufacturer(making),
         properties: Vec::new(),
         conditions: vec![NEEDS_64],
-        features: vec![Feature {
-            name: "Plugin",
-            title: "Plug-in for clients of remote desktops",
-            required: true,
-            components: vec![plugin, licences(workspace, "offstage-rdp-plugin")?],
-        }],
+        features: vec![
+            feature("Client", "Client", true, vec![programs, stage, licences]),
+            feature("Plugin", "Plug-in for clients of remote desktops", false, vec![plugin]),
+            feature("Autostart", "Start with the desktop", false, vec![autostart]),
+        ],
     })
+}
+
+/// The page that the device's engine runs.
+fn stage(making: &Making<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+    let folder = making.stage;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok().context("a file name is not UTF-8")?;
+        if entry.file_type()?.is_file() {
+            files.push((name, std::fs::read(entry.path())?));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 const NEEDS_64: (&str, &str) =
@@ -128,17 +169,21 @@ fn host_manifest(making: &Making<'_>) -> Result<HostManifest> {
 }
 
 fn licences(workspace: &Workspace, program: &str) -> Result<Component> {
-    let text = |name: &str, text: String| (name.to_owned(), text.replace('\n', "\r\n").into_bytes());
     Ok(Component {
         name: "Licences",
         folder: "licences",
         files: vec![
-            text("LICENSE-MIT.txt", workspace.read("LICENSE-MIT")?),
-            text("LICENSE-APACHE.txt", workspace.read("LICENSE-APACHE")?),
-            text("third-party-notices.txt", notices(workspace, program, TARGET)?),
+            text("LICENSE-MIT.txt", &workspace.read("LICENSE-MIT")?),
+            text("LICENSE-APACHE.txt", &workspace.read("LICENSE-APACHE")?),
+            text("third-party-notices.txt", &notices(workspace, program, TARGET)?),
         ],
         ..Component::default()
     })
+}
+
+/// With lines as editors on Windows end them.
+fn text(name: &str, text: &str) -> (String, Vec<u8>) {
+    (name.to_owned(), text.replace('\n', "\r\n").into_bytes())
 }
 
 fn manufacturer(making: &Making<'_>) -> String {
