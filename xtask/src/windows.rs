@@ -2,10 +2,11 @@
 
 mod installed;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use crate::build;
@@ -80,11 +81,13 @@ fn packages(command: &mut Command) -> &mut Command {
 /// A Windows of wine's in a folder of its own; ended and removed when this is dropped.
 struct Wine {
     folder: tempfile::TempDir,
+    /// A program with a window. Wine's desktop ends with the last window on it, and who makes the next one at that moment has none.
+    desktop: Option<Child>,
 }
 
 impl Wine {
     fn start(workspace: &Workspace) -> Result<Self> {
-        let wine = Self { folder: tempfile::tempdir()? };
+        let mut wine = Self { folder: tempfile::tempdir()?, desktop: None };
         check(wine.environment(Command::new("wine").args(["wineboot", "--init"])))?;
         // Windows that nobody sees, so that no screen is needed.
         let driver = ["reg", "add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f"];
@@ -92,6 +95,8 @@ impl Wine {
         // What the programs are for: without it, this wine calls itself Windows 7.
         let version = ["reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"];
         check(wine.environment(Command::new("wine").args(version)).stdout(Stdio::null()))?;
+        // The desktop that has been started meanwhile knows nothing of it.
+        wine.stop();
         let system = wine.prefix().join("drive_c/windows/system32");
         let mut compile = Command::new(COMPILER);
         compile.args(["-shared", "-o"]).arg(system.join("bcryptprimitives.dll"));
@@ -103,7 +108,33 @@ impl Wine {
         compile.args(["--target", TARGET, "-C", "panic=abort", "-D", "warnings", "-o"]).arg(&service);
         check(compile.arg("host-bridge/tests/windows/wtsapi32.rs"))?;
         std::fs::copy(&service, system.join("wtsapi32.dll")).context("wine has made no system's folder")?;
+        wine.desktop = Some(wine.keep_desktop(workspace)?);
         Ok(wine)
+    }
+
+    fn keep_desktop(&self, workspace: &Workspace) -> Result<Child> {
+        let examples = build::windows_programs(workspace, false).join("examples");
+        let mut command = Command::new("wine");
+        command.arg(examples.join(format!("{}.exe", build::STAND_IN)));
+        let command = self.environment(&mut command).stderr(Stdio::null());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (input, output) = (child.stdin.as_mut(), child.stdout.as_mut());
+        let (input, output) = (input.context("no input")?, output.context("no output")?);
+        writeln!(input, "cover 0 0 10 10")?;
+        let mut window = String::new();
+        BufReader::new(output).read_line(&mut window)?;
+        ensure!(window.trim().parse::<u32>().is_ok_and(|window| window != 0), "wine makes no windows");
+        Ok(child)
+    }
+
+    /// Ends what runs in this folder's Windows and nothing else.
+    fn stop(&self) {
+        for action in ["-k", "-w"] {
+            let server = "wineserver";
+            if let Err(error) = self.environment(Command::new(server).arg(action)).status() {
+                say(format!("windows: {server} {action}: {error}"));
+            }
+        }
     }
 
     fn prefix(&self) -> PathBuf {
@@ -124,12 +155,9 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        // Ends what runs in this folder's Windows and nothing else; the folder can be removed then.
-        for action in ["-k", "-w"] {
-            let server = "wineserver";
-            if let Err(error) = self.environment(Command::new(server).arg(action)).status() {
-                say(format!("windows: {server} {action}: {error}"));
-            }
-        }
+        // The folder can be removed then.
+        self.stop();
+        // It has ended with the others.
+        self.desktop.take().map(|mut desktop| desktop.wait());
     }
 }
