@@ -63,14 +63,17 @@ pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
 pub(crate) const STAND_IN: &str = "stand_in_engine";
 
 /// What runs on Windows, built by mingw.
-pub(crate) fn windows(workspace: &Workspace, release: bool) -> Result<()> {
+///
+/// What is shipped is given a date, in seconds since 1970: mingw's linker writes one into each program.
+pub(crate) fn windows(workspace: &Workspace, date: Option<u64>) -> Result<()> {
     let mut command = cargo(workspace);
     command.args(["build", "--locked", "--target", TARGET, "--bins", "--lib"]);
     for package in ["offstage-bridge", "offstage-client", "offstage-rdp-plugin"] {
         command.args(["-p", package]);
     }
-    if release {
+    if let Some(date) = date {
         command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+        command.env("SOURCE_DATE_EPOCH", date.to_string());
     } else {
         command.args(["--example", STAND_IN]);
     }

@@ -138,7 +138,7 @@ fn make(workspace: &Workspace, options: &Options) -> Result<Made> {
     if options.msi {
         if !options.no_build {
             crate::build::web(workspace)?;
-            crate::build::windows(workspace, true)?;
+            crate::build::windows(workspace, Some(date(workspace, options)?))?;
         }
         let artefacts = msi::pack(workspace, &choices(workspace, options)?)?;
         return Ok(Made { artefacts, signed: None });

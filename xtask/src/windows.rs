@@ -57,7 +57,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.no_run {
         return Ok(());
     }
-    build::windows(workspace, false)?;
+    build::windows(workspace, None)?;
     let wine = Wine::start(workspace)?;
     let mut test = cargo(workspace);
     test.args(["test", "--locked", "--no-fail-fast", "--target", TARGET, "--lib"]);
