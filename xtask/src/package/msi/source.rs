@@ -41,6 +41,9 @@ pub(super) struct Feature {
     pub(super) components: Vec<Component>,
 }
 
+/// `msidbFeatureAttributesUIDisallowAbsent`.
+const REQUIRED: u32 = 16;
+
 /// What is installed and removed as one.
 #[derive(Debug, Default)]
 pub(super) struct Component {
@@ -88,11 +91,10 @@ impl Product {
                 self.component(component, &mut number, &mut components)?;
                 write!(references, "<ComponentRef Id=\"{}\"/>", component.name)?;
             }
-            let absent = if feature.required { "disallow" } else { "allow" };
             let (name, title) = (feature.name, escaped(feature.title));
             writeln!(
                 features,
-                "<Feature Id=\"{name}\" Title=\"{title}\" Level=\"1\" Absent=\"{absent}\">{references}</Feature>"
+                "<Feature Id=\"{name}\" Title=\"{title}\" Level=\"1\">{references}</Feature>"
             )?;
         }
         let mut properties = String::new();
@@ -176,7 +178,7 @@ impl Product {
         Ok(())
     }
 
-    /// What wixl has no words for: conditions of components, properties that may be given to an installation that is elevated, and that
+    /// What wixl has no words for: conditions of components, features that can't be left out, properties that may be given to an installation that is elevated, and that
     /// the old version goes before the new one comes.
     pub(super) fn queries(&self) -> Vec<String> {
         let components = self.features.iter().flat_map(|feature| &feature.components);
@@ -186,6 +188,10 @@ impl Product {
                 Some(format!("UPDATE `Component` SET `Condition`='{condition}' WHERE `Component`='{name}'"))
             })
             .collect();
+        let required = self.features.iter().filter(|feature| feature.required);
+        queries.extend(required.map(|feature| {
+            format!("UPDATE `Feature` SET `Attributes`={REQUIRED} WHERE `Feature`='{}'", feature.name)
+        }));
         let own = self.properties.iter().map(|property| property.name);
         let secure: Vec<&str> =
             ["WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED"].into_iter().chain(own).collect();
