@@ -1,5 +1,6 @@
 //! The person's device: a screen and `xfreerdp` with the plug-in, which is put where FreeRDP looks for it without being root.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// The library to load.
 const PLUGIN_VARIABLE: &str = "OFFSTAGE_RDP_PLUGIN";
@@ -29,7 +30,7 @@ pub struct Screen {
 impl Screen {
     /// Starts Xvfb on a number that is free.
     pub fn start() -> Result<Self> {
-        let mut xvfb = command("Xvfb");
+        let mut xvfb = Program::command("Xvfb");
         // It writes the number to that file descriptor once it is ready.
         xvfb.args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
         let mut xvfb = Program::start(xvfb.stdout(Stdio::piped()).stderr(Stdio::null()), "Xvfb")?;
@@ -118,7 +119,7 @@ fn probe(over: &Path) -> Result<()> {
 }
 
 fn in_namespace(over: &Path) -> Command {
-    let mut command = command("unshare");
+    let mut command = Program::command("unshare");
     command.args(["--user", "--map-root-user", "--mount", "--propagation", "private"]);
     command.args(["sh", "-c", OVER, "sh"]).arg(over).arg(libraries());
     command
@@ -129,29 +130,44 @@ fn libraries() -> PathBuf {
     Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH))
 }
 
-/// A program that dies with the thread that starts it, should that be killed.
-fn command(program: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", program]);
-    command
-}
-
 /// A child in a process group of its own, which is killed when dropped.
-struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
-    fn start(command: &mut Command, name: &str) -> Result<Self> {
+    /// A command for a program that dies with the thread that starts it, should that be killed.
+    pub fn command(program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    }
+
+    /// Starts it.
+    pub fn start(command: &mut Command, name: &str) -> Result<Self> {
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         Ok(Self(child.with_context(|| format!("cannot start {name}"))?))
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(mut self) {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::TERM).ok();
+        }
+        self.0.wait().ok();
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.0.id()).ok().and_then(Pid::from_raw)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Not waited for yet, so that the number is still this group's.
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+        // The number is still this group's as long as nobody has waited for its first process.
+        if let Ok(None) = self.0.try_wait()
+            && let Some(group) = self.pid()
+        {
             kill_process_group(group, Signal::KILL).ok();
+            self.0.wait().ok();
         }
-        self.0.wait().ok();
     }
 }

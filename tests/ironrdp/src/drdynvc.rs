@@ -69,7 +69,8 @@ impl SvcProcessor for Drdynvc {
     }
 
     fn process(&mut self, payload: &[u8]) -> PduResult<Vec<SvcMessage>> {
-        let told = DrdynvcClientPdu::decode(&mut ReadCursor::new(payload)).map_err(|error| decode_err!(error))?;
+        let told =
+            DrdynvcClientPdu::decode(&mut ReadCursor::new(payload)).map_err(|error| decode_err!(error))?;
         match told {
             DrdynvcClientPdu::Capabilities(_) => tell(&self.events, Event::Ready)?,
             DrdynvcClientPdu::Create(answer) if answer.creation_status() != CreationStatus::OK => {

@@ -4,4 +4,5 @@
 
 pub mod desktop;
 pub mod drdynvc;
+pub mod ironrdp_client;
 pub mod rdp_server;

@@ -126,10 +126,9 @@ impl Session {
     /// Opens the plug-in's channel, which has to be accepted.
     pub async fn opened(&mut self) -> Result<u32> {
         self.open().await?;
-        match self.next().await? {
-            Event::Opened(channel) => Ok(channel),
-            other => bail!("the channel is not opened: {other:?}"),
-        }
+        let event = self.next().await?;
+        let Event::Opened(channel) = event else { bail!("the channel is not opened: {event:?}") };
+        Ok(channel)
     }
 
     /// Sends one message.
@@ -168,10 +167,12 @@ impl Session {
     pub async fn receive(&mut self, channel: u32, length: usize) -> Result<Vec<u8>> {
         let mut received = Vec::new();
         while received.len() < length {
-            match self.next().await? {
-                Event::Data(from, bytes) if from == channel => received.extend(bytes),
-                other => bail!("bytes were to come, not {other:?}"),
+            let event = self.next().await?;
+            let Event::Data(from, bytes) = event else { bail!("bytes were to come, not {event:?}") };
+            if from != channel {
+                bail!("channel {from} has sent bytes, not {channel}");
             }
+            received.extend(bytes);
         }
         Ok(received)
     }
@@ -238,7 +239,13 @@ impl Link {
             }
             McsMessage::DisconnectProviderUltimatum(_) => bail!("the client has taken its leave"),
             // The desktop's own channel: there is no desktop.
-            _ => Ok(Vec::new()),
+            McsMessage::ErectDomainRequest(_)
+            | McsMessage::AttachUserRequest(_)
+            | McsMessage::AttachUserConfirm(_)
+            | McsMessage::ChannelJoinRequest(_)
+            | McsMessage::ChannelJoinConfirm(_)
+            | McsMessage::SendDataRequest(_)
+            | McsMessage::SendDataIndication(_) => Ok(Vec::new()),
         }
     }
 }

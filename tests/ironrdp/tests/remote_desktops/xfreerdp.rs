@@ -1,14 +1,12 @@
-//! Debian's xfreerdp and the plug-in against a server in this process; this process is the client at the plug-in's socket, too.
+//! Debian's xfreerdp and the plug-in.
 
 use std::time::Instant;
 
-use offstage_ironrdp_test::desktop::{Screen, Viewer};
 use offstage_ironrdp_test::drdynvc::Event;
-use offstage_ironrdp_test::rdp_server::{LIMIT, RdpServer, Session};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::net::UnixListener;
+
+use crate::desk::{Desk, until_end};
 
 const MIB: usize = 1024 * 1024;
 /// What may be on its way, as the two ends' credit allows it.
@@ -180,92 +178,12 @@ async fn what_makes_no_sense_does_the_remote_desktop_no_harm() {
     desk.works(channel).await;
 }
 
-/// A screen, a viewer that is connected, and the client's socket.
-struct Desk {
-    // Dropped in this order: the viewer before the screen that it is on.
-    session: Session,
-    viewer: Option<Viewer>,
-    listener: UnixListener,
-    server: RdpServer,
-    screen: Screen,
-    folder: TempDir,
-}
-
-impl Desk {
-    async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("offstage-ironrdp-").tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("client.sock")).unwrap();
-        let server = RdpServer::listen().await.unwrap();
-        let screen = Screen::start().unwrap();
-        let (viewer, session) = connected(&server, &screen, &folder).await;
-        Self { session, viewer: Some(viewer), listener, server, screen, folder }
-    }
-
-    async fn connect(&mut self) {
-        let (viewer, session) = connected(&self.server, &self.screen, &self.folder).await;
-        self.viewer = Some(viewer);
-        self.session = session;
-    }
-
-    /// The plug-in's next connection.
-    async fn client(&self) -> UnixStream {
-        let accepted = timeout(LIMIT, self.listener.accept()).await;
-        accepted.expect("the plug-in does not connect to the client").unwrap().0
-    }
-
-    /// The same viewer still carries a channel there and back. What was said of `old` before is over.
-    async fn works(&mut self, old: u32) {
-        self.session.open().await.unwrap();
-        let channel = loop {
-            match self.session.next().await.unwrap() {
-                Event::Opened(channel) => break channel,
-                Event::Closed(closed) if closed == old => {}
-                other => panic!("{other:?} in place of a channel: {}", self.said()),
-            }
-        };
-        let mut client = self.client().await;
-        self.session.send(channel, b"there".to_vec()).await.unwrap();
-        let mut got = [0; 5];
-        client.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"there");
-        client.write_all(b"back").await.unwrap();
-        self.session.expect(&Event::Data(channel, b"back".to_vec())).await.unwrap();
-        self.session.close(channel).await.unwrap();
-        assert_eq!(until_end(&mut client).await, b"");
-        // The answer to the end.
-        self.session.expect(&Event::Closed(channel)).await.unwrap();
-        assert!(self.viewer.as_mut().is_some_and(Viewer::is_running), "xfreerdp has ended: {}", self.said());
-    }
-
-    fn said(&self) -> String {
-        self.viewer.as_ref().map(Viewer::said).unwrap_or_default()
-    }
-}
-
-async fn connected(server: &RdpServer, screen: &Screen, folder: &TempDir) -> (Viewer, Session) {
-    let socket = folder.path().join("client.sock");
-    let viewer = Viewer::start(screen, server.port().unwrap(), &socket, folder.path()).unwrap();
-    match server.accept().await {
-        Ok(session) => (viewer, session),
-        Err(error) => panic!("{error:#}: {}", viewer.said()),
-    }
-}
-
-/// All that still comes, up to the end.
-async fn until_end(client: &mut UnixStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    match timeout(LIMIT, client.read_to_end(&mut all)).await {
-        Ok(read) => read.map(|_| all).unwrap(),
-        Err(_) => panic!("the plug-in keeps the client's socket open"),
-    }
-}
-
 /// Bytes that tell what is lost or in another order: a linear congruential generator (Knuth's MMIX).
 fn pattern(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
+        state.to_be_bytes()[0]
     };
     std::iter::repeat_with(next).take(length).collect()
 }
