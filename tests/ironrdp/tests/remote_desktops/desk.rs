@@ -53,9 +53,7 @@ impl Desk {
         };
         let mut client = self.client().await;
         self.session.send(channel, b"there".to_vec()).await.unwrap();
-        let mut got = [0; 5];
-        client.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"there");
+        assert_eq!(take(&mut client, 5).await, b"there");
         client.write_all(b"back").await.unwrap();
         self.session.expect(&Event::Data(channel, b"back".to_vec())).await.unwrap();
         self.session.close(channel).await.unwrap();
@@ -77,6 +75,14 @@ async fn connected(server: &RdpServer, screen: &Screen, folder: &TempDir) -> (Vi
         Ok(session) => (viewer, session),
         Err(error) => panic!("{error:#}: {}", viewer.said()),
     }
+}
+
+/// The next bytes that the client gets.
+pub(crate) async fn take(client: &mut UnixStream, length: usize) -> Vec<u8> {
+    let mut got = vec![0; length];
+    let read = timeout(LIMIT, client.read_exact(&mut got)).await;
+    read.expect("the plug-in brings no bytes").unwrap();
+    got
 }
 
 /// All that still comes, up to the end.
