@@ -191,7 +191,7 @@ fn remove_if_own(file: &Path, program: &Path) -> io::Result<Outcome> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Outcome::Absent),
         Err(error) => return Err(error),
     };
-    match HostManifest::parse(&text) {
+    match HostManifest::of_file(file, &text) {
         Ok(manifest) if manifest.name == HOST_NAME && leads_to(&manifest.path, program) => {
             fs::remove_file(file)?;
             Ok(Outcome::Removed)

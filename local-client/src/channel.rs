@@ -2,17 +2,22 @@
 
 #[cfg(unix)]
 pub mod connect;
+#[cfg(windows)]
+pub mod pipe;
 #[cfg(unix)]
 pub mod tls;
 #[cfg(unix)]
 pub mod unix;
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use offstage_protocol::ErrorCode;
+use thiserror::Error;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWrite;
@@ -27,6 +32,40 @@ pub const READ_SIZE: usize = 64 * 1024;
 pub const QUEUED_WRITES: usize = 4;
 /// How long the last bytes of a closing channel are waited for.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The listener for peers of this machine.
+#[cfg(windows)]
+pub use self::pipe::Listener;
+#[cfg(unix)]
+pub use self::unix::Listener;
+
+/// Why this machine's peers can't be listened to.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    #[error("another client answers on it")]
+    AlreadyRunning,
+    #[error("its folder belongs to another user or others can change it")]
+    UnsafeFolder,
+    #[error("something that is not a socket has its name")]
+    NotASocket,
+    #[error("a program of another user has its name")]
+    OtherUser,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl ListenError {
+    /// The code that people see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::AlreadyRunning => ErrorCode::CLIENT_ALREADY_RUNNING,
+            Self::UnsafeFolder | Self::NotASocket => ErrorCode::SOCKET_UNSAFE,
+            Self::OtherUser => ErrorCode::PEER_OF_ANOTHER_USER,
+            Self::Io(_) => ErrorCode::INTERNAL,
+        }
+    }
+}
 
 /// Who is at the other end of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,7 +1,13 @@
 //! The command line.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::ffi::OsString;
 use std::io::Write as _;
+#[cfg(unix)]
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,35 +18,40 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use offstage_protocol::socket_path::SOCKET_VARIABLE;
-use offstage_protocol::socket_path::SocketChoice;
-use offstage_protocol::socket_path::socket_path;
 use offstage_settings::Value;
 use offstage_support::logs::Logs;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::doctor;
 use crate::engine::supervisor::EngineConfig;
 use crate::fetch::guard::Network;
 use crate::fetch::guard::NotANetwork;
+#[cfg(unix)]
 use crate::freerdp;
+#[cfg(unix)]
 use crate::pairing;
+#[cfg(unix)]
 use crate::pairing::PairArgs;
+#[cfg(unix)]
 use crate::pairing::PairingsCommand;
 use crate::policy::Sources;
 use crate::run;
 use crate::run::RunConfig;
 use crate::run::Windows;
+use crate::signals::end;
 use crate::stage_server::web::WebAddress;
 use crate::stage_server::web::WebConfig;
 use crate::stage_server::web::WebOrigin;
 use crate::window::RemoteWindow;
-use crate::window::x11::X11Config;
+use crate::window::system;
 
 /// Plays the videos of your remote sessions on this device, exactly where the session shows them.
 ///
 /// Start it inside your desktop, once; every remote session of yours on this device uses it. It needs
-/// Chromium, Chrome, Edge or Brave to be installed, and an X11 display (XWayland will do).
+/// Chromium, Chrome, Edge or Brave to be installed, and Windows or an X11 display (XWayland will do).
 #[derive(Debug, Parser)]
 #[command(name = "offstage-client", version, arg_required_else_help = true)]
 struct Cli {
@@ -50,23 +61,25 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run until SIGINT or SIGTERM.
+    /// Run until SIGINT or SIGTERM; on Windows until Ctrl+C, or until the person signs out.
     ///
     /// Prints a line `READY {…}` on stdout each time an engine is ready to play; everything else goes to
     /// stderr, and to the file that OFFSTAGE_LOG_FILE names. OFFSTAGE_LOG sets what is logged, e.g.
     /// `OFFSTAGE_LOG=debug` (default: info).
     ///
     /// The log's own files (JSON a line, no addresses or names in it, at most 2 MB a run and seven runs) are in OFFSTAGE_LOG_DIR
-    /// [default: ~/.local/state/offstage/logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
-    /// [default: $XDG_RUNTIME_DIR/offstage/metrics]; either may be empty.
+    /// [default: ~/.local/state/offstage/logs; %LOCALAPPDATA%\Offstage\logs], counters for Prometheus in OFFSTAGE_METRICS_DIR
+    /// [default: $XDG_RUNTIME_DIR/offstage/metrics; %LOCALAPPDATA%\Offstage\metrics]; either may be empty.
     Run(Box<RunArgs>),
     /// Show a code by which a session on another machine gets to know this device, and wait for it.
     ///
     /// For remote desktops without a channel of their own, whose machine can reach this one. The code is good for five minutes,
     /// one session and five tries; neither it nor anything it could be guessed from crosses the network. The client may
     /// run or not. Exits with 0 when a session has been paired. See docs/pairing.md.
+    #[cfg(unix)]
     Pair(PairArgs),
     /// The sessions that are paired with this device.
+    #[cfg(unix)]
     #[command(subcommand)]
     Pairings(PairingsCommand),
     /// Check settings, engine and its codecs, display, socket, stage and folders, and say what to do about what is wrong.
@@ -74,6 +87,7 @@ enum Command {
     /// Changes nothing. Exits with 1 if something is wrong.
     Doctor(DoctorArgs),
     /// The plug-in for FreeRDP's clients, by which sessions of xrdp reach this device through the RDP connection.
+    #[cfg(unix)]
     Freerdp(FreerdpArgs),
     /// Write the manual pages into a folder, as packages have them.
     #[command(hide = true)]
@@ -89,6 +103,7 @@ struct RunArgs {
     places: Places,
     /// Connect to this unix socket as well, whenever another program of yours listens on it and forwards a session: the pipe proxy of
     /// an IronRDP client, or a tunnel. May be repeated.
+    #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     connect: Vec<PathBuf>,
     /// Let in sessions of other machines that were paired ("offstage-client pair"), by TLS at this address; may be repeated.
@@ -96,6 +111,7 @@ struct RunArgs {
     ///
     /// 0.0.0.0:7644 means all networks that this device is in. Both ends show keys, and who isn't paired is not let in. Remote
     /// desktops with a channel of their own, and ssh (-R for the socket), need no port.
+    #[cfg(unix)]
     #[arg(long, value_name = "ADDRESS:PORT", env = "OFFSTAGE_LISTEN", value_delimiter = ',')]
     listen: Vec<SocketAddr>,
     /// The engine's own profile folder; nothing of your browser's is touched.
@@ -110,7 +126,7 @@ struct RunArgs {
     /// Runs beside the web client's gateway and needs no browser and no display. Prints a line `WEB {"url":…,"token":…}` on stdout
     /// for the gateway, which gives both to the page of the person whose session this is. The newest page that shows the
     /// token has the pictures; READY is printed when it has connected. See docs/web-clients.md.
-    #[arg(long, value_name = "[ADDRESS:]PORT", requires = "web_origin", conflicts_with_all = ["windows", "parent_window", "remote_window"])]
+    #[arg(long, value_name = "[ADDRESS:]PORT", requires = "web_origin", conflicts_with_all = ["windows", "remote_window"])]
     web: Option<WebAddress>,
     /// An origin whose pages may connect to --web, such as https://desktops.example; may be repeated.
     #[arg(long, value_name = "ORIGIN", requires = "web")]
@@ -135,16 +151,18 @@ struct RunArgs {
     /// Lay all pictures into this window of a remote-desktop client, which shows all of the session's screen, at its own size or
     /// scaled to the window's (xfreerdp /smart-sizing).
     ///
-    /// WHICH is an X11 window's number (0x… as xwininfo shows it), class:NAME (one of the two names of its WM_CLASS, as in
-    /// class:xfreerdp), or title:TEXT (a part of its title). The largest such window counts. It is waited for, followed when it is
+    /// WHICH is a window's number (0x…: as xwininfo shows it, or the handle on Windows), class:NAME (one of the two names of its
+    /// WM_CLASS, as in class:xfreerdp, or the class on Windows, as in class:TscShellContainerClass for mstsc), title:TEXT (a part of
+    /// its title) or pid:NUMBER (of its process). The largest such window counts. It is waited for, followed when it is
     /// moved, resized, minimised or covered, and waited for again when it has gone. The session's end must be able to see the
     /// session's windows (an X11 display, for xrdp and the like), else video plays in the session. Start one client with a socket
     /// of its own for each remote desktop.
-    #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOW", conflicts_with = "parent_window")]
+    #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOW")]
     remote_window: Option<RemoteWindow>,
     /// Lay all pictures into this X window, by the places that the sessions tell of the browser's: for tests without a browser.
     /// Decimal or 0x… hexadecimal.
-    #[arg(long, value_name = "XID", value_parser = window_id, hide = true)]
+    #[cfg(unix)]
+    #[arg(long, value_name = "XID", value_parser = window_id, conflicts_with_all = ["web", "remote_window"], hide = true)]
     parent_window: Option<u32>,
 }
 
@@ -157,6 +175,7 @@ struct DoctorArgs {
     json: bool,
 }
 
+#[cfg(unix)]
 #[derive(Debug, Args)]
 struct FreerdpArgs {
     #[command(subcommand)]
@@ -169,6 +188,7 @@ struct FreerdpArgs {
     plugin: Option<PathBuf>,
 }
 
+#[cfg(unix)]
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum FreerdpAction {
     /// Put it where each FreeRDP (2 and 3) of this machine looks for plug-ins; needs root as a rule.
@@ -181,11 +201,11 @@ enum FreerdpAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct Places {
-    /// The socket that sessions connect to [default: $OFFSTAGE_SOCKET, else
-    /// $XDG_RUNTIME_DIR/offstage/client.sock, else /tmp/offstage-<uid>/client.sock]
+    /// The socket, or on Windows the named pipe, that sessions connect to [default: $OFFSTAGE_SOCKET, else
+    /// $XDG_RUNTIME_DIR/offstage/client.sock, else /tmp/offstage-<uid>/client.sock; \\.\pipe\offstage-<SID>]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The browser to play with [default: chromium, google-chrome, microsoft-edge, brave…]
+    /// The browser to play with [default: chromium, google-chrome, microsoft-edge, brave…; what Windows knows as chrome.exe, msedge.exe…]
     #[arg(long, value_name = "PROGRAM", env = "OFFSTAGE_ENGINE")]
     engine: Option<PathBuf>,
     /// The folder of the stage's files [default: `stage` beside this program, else `../share/offstage-client/stage`]
@@ -196,13 +216,7 @@ pub(crate) struct Places {
 impl Places {
     pub(crate) fn socket(&self) -> PathBuf {
         let variable = std::env::var_os(SOCKET_VARIABLE);
-        let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
-        socket_path(SocketChoice {
-            flag: self.socket.as_deref().map(Path::as_os_str),
-            variable: variable.as_deref(),
-            runtime_dir: runtime_dir.as_deref(),
-            uid: rustix::process::geteuid().as_raw(),
-        })
+        own::socket(self.socket.as_deref().map(Path::as_os_str), variable.as_deref())
     }
 
     pub(crate) fn engine(&self) -> Option<PathBuf> {
@@ -229,9 +243,11 @@ fn stage_of(program: &Path) -> PathBuf {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum WindowsArg {
-    /// X11.
+    /// The one that this system has.
     Auto,
-    X11,
+    #[cfg_attr(unix, value(name = "x11"))]
+    #[cfg_attr(windows, value(name = "win32"))]
+    System,
     None,
 }
 
@@ -255,7 +271,9 @@ pub fn main() -> anyhow::Result<()> {
                 anyhow::Ok(())
             })
         }
+        #[cfg(unix)]
         Command::Pair(args) => runtime.block_on(async { pairing::pair(&args, end()?).await }),
+        #[cfg(unix)]
         Command::Pairings(command) => pairing::pairings(&command),
         Command::Doctor(args) => {
             let findings = runtime.block_on(doctor::examine(&args.places));
@@ -266,6 +284,7 @@ pub fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
+        #[cfg(unix)]
         Command::Freerdp(args) => {
             let plugin =
                 args.plugin.unwrap_or_else(|| freerdp::built(&std::env::current_exe().unwrap_or_default()));
@@ -282,26 +301,16 @@ pub fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Completes when the process is asked to end.
-fn end() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
 impl RunArgs {
     fn config(self, logs: Logs) -> RunConfig {
         let secret = self.web_token_file;
         let web = self.web.map(|address| WebConfig { address, origins: self.web_origin, secret });
         let windows = match (web, self.windows) {
             (Some(web), _) => Windows::Web(web),
-            (None, WindowsArg::Auto | WindowsArg::X11) => Windows::X11(X11Config {
+            (None, WindowsArg::Auto | WindowsArg::System) => Windows::Screen(system::Config {
+                #[cfg(unix)]
                 display: None,
+                #[cfg(unix)]
                 fixed_parent: self.parent_window,
                 remote: self.remote_window,
             }),
@@ -322,13 +331,15 @@ impl RunArgs {
         }
         RunConfig {
             socket: self.places.socket(),
+            #[cfg(unix)]
             connect: self.connect,
+            #[cfg(unix)]
             listen: self.listen,
             stage_folder: self.places.stage_folder(),
             engine: EngineConfig {
                 program: self.places.engine(),
-                profile: self.profile.unwrap_or_else(default_profile),
-                headless: !matches!(windows, Windows::X11(_)),
+                profile: self.profile.unwrap_or_else(own::default_profile),
+                headless: !matches!(windows, Windows::Screen(_)),
                 extra_arguments: self.engine_arg,
             },
             windows,
@@ -338,18 +349,12 @@ impl RunArgs {
     }
 }
 
-fn default_profile() -> PathBuf {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-    data.unwrap_or_else(|| PathBuf::from("/tmp")).join("offstage/engine")
-}
-
 /// Checked only: settings are texts.
 fn network(text: &str) -> Result<String, NotANetwork> {
     text.parse::<Network>().map(|_network| text.to_owned())
 }
 
+#[cfg(unix)]
 fn window_id(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
@@ -379,6 +384,7 @@ mod tests {
         assert_eq!(args.engine_arg, ["--mute-audio", "--x"]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn sockets_to_connect_to_may_be_repeated() {
         let cli = Cli::parse_from(["offstage-client", "run", "--connect", "/a", "--connect=/b"]);
@@ -395,13 +401,13 @@ mod tests {
             let Command::Run(args) = cli.command else { return None };
             match args.config(Logs::default()).windows {
                 Windows::Web(web) => Some(web.address.0.to_string()),
-                Windows::X11(_) | Windows::None => None,
+                Windows::Screen(_) | Windows::None => None,
             }
         };
         assert_eq!(web(&["--web=8090", "--web-origin=https://a.example"]), Some("127.0.0.1:8090".to_owned()));
         assert_eq!(web(&["--web=8090"]), None);
         assert_eq!(web(&["--web=8090", "--web-origin=*"]), None);
-        assert_eq!(web(&["--web=8090", "--web-origin=https://a.example", "--windows=x11"]), None);
+        assert_eq!(web(&["--web=8090", "--web-origin=https://a.example", "--windows=auto"]), None);
     }
 
     #[test]
@@ -438,6 +444,7 @@ mod tests {
         assert_eq!(stage_of(&program), beside);
     }
 
+    #[cfg(unix)]
     #[test]
     fn window_ids_are_decimal_or_hexadecimal() {
         assert_eq!(window_id("0x1a"), Ok(26));

@@ -1,21 +1,16 @@
 //! Looks at everything that the client needs and says what is wrong with it.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::net::TcpStream;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
-use offstage_pairing::PairingError;
-use offstage_pairing::identity::Identity;
-use offstage_pairing::listening::Listening;
-use offstage_pairing::store::End;
-use offstage_pairing::store::Store;
-use offstage_pairing::store::folder;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::PROTOCOL_MAX;
 use offstage_protocol::PROTOCOL_MIN;
@@ -23,14 +18,14 @@ use offstage_settings::Origin;
 use offstage_support::logs;
 use offstage_support::metrics;
 use serde_json::json;
-use x11rb::connection::RequestConnection as _;
-use x11rb::protocol::composite;
-use x11rb::protocol::res;
-use x11rb::protocol::shape;
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::cli::Places;
 use crate::engine;
-use crate::freerdp;
+use crate::engine::process;
 use crate::policy;
 use crate::policy::Policy;
 use crate::policy::Sources;
@@ -72,12 +67,11 @@ pub(crate) async fn examine(places: &Places) -> Vec<Finding> {
     if let Some(program) = found {
         findings.push(codecs_finding(&program).await);
     }
-    findings.extend(display_findings());
-    findings.push(socket_finding(&places.socket()));
-    findings.extend(pairing_findings(folder(End::Device).as_deref()));
+    findings.extend(own::display());
+    findings.push(own::socket(&places.socket()));
+    findings.extend(own::pairings());
     findings.push(stage_finding(&places.stage_folder()));
-    let plugin = freerdp::built(&std::env::current_exe().unwrap_or_default());
-    findings.extend(plugin_findings(Path::new("/"), &plugin));
+    findings.extend(own::plugins());
     findings.extend(logs::folder().map(|folder| folder_finding("log files", &folder)));
     findings.extend(metrics::folder().map(|folder| folder_finding("counters", &folder)));
     findings
@@ -102,7 +96,10 @@ fn policy_findings(policy: &Policy) -> Vec<Finding> {
         findings.push(Finding::bad("setting", ErrorCode::CONSENT_REFUSED, "nothing plays on this device"));
     }
     if findings.is_empty() {
-        findings.push(Finding::good("settings", format!("none in {}, none of yours", policy::MACHINE)));
+        findings.push(Finding::good(
+            "settings",
+            format!("none in {}, none of yours", policy::machine().display()),
+        ));
     }
     findings
 }
@@ -123,10 +120,8 @@ async fn codecs_finding(program: &Path) -> Finding {
     profile_argument.push(&profile);
     let mut engine = tokio::process::Command::new(program);
     engine.args(["--headless=new", "--disable-gpu", "--no-first-run", "--dump-dom"]).arg(profile_argument);
-    if rustix::process::geteuid().is_root() {
-        engine.arg("--no-sandbox");
-    }
-    let answer = engine.arg(CODECS).stdin(Stdio::null()).kill_on_drop(true).output();
+    let answer =
+        engine.args(process::arguments(true)).arg(CODECS).stdin(Stdio::null()).kill_on_drop(true).output();
     let answer = tokio::time::timeout(ENGINE_LIMIT, answer).await;
     std::fs::remove_dir_all(&profile).ok();
     let output = match answer {
@@ -157,91 +152,16 @@ fn folder_finding(subject: &'static str, folder: &Path) -> Finding {
     }
 }
 
-/// How long a port of this machine may take to answer.
-const PORT_LIMIT: Duration = Duration::from_secs(2);
-
 fn engine_finding(asked: Option<&Path>) -> Finding {
     let Some(program) = engine::find(asked) else {
         let asked = asked.map(|asked| asked.display().to_string()).unwrap_or_default();
         return Finding::bad("engine", ErrorCode::ENGINE_MISSING, asked);
     };
     let shown = program.display();
-    match Command::new(&program).arg("--version").output() {
-        Ok(output) if output.status.success() => {
-            let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            Finding::good("engine", format!("{shown}: {version}"))
-        }
-        Ok(output) => {
-            Finding::bad("engine", ErrorCode::ENGINE_FAILED_TO_START, format!("{shown}: {}", output.status))
-        }
-        Err(error) => Finding::bad("engine", ErrorCode::ENGINE_FAILED_TO_START, format!("{shown}: {error}")),
+    match own::version(&program) {
+        Ok(version) => Finding::good("engine", format!("{shown}: {version}")),
+        Err(why) => Finding::bad("engine", ErrorCode::ENGINE_FAILED_TO_START, format!("{shown}: {why}")),
     }
-}
-
-fn display_findings() -> Vec<Finding> {
-    let conn = match x11rb::connect(None) {
-        Ok((conn, _screen)) => conn,
-        Err(error) => return vec![Finding::bad("display", ErrorCode::DISPLAY_MISSING, error.to_string())],
-    };
-    let name = std::env::var("DISPLAY").unwrap_or_default();
-    let mut findings = vec![Finding::good("display", name)];
-    for (subject, extension) in [
-        ("extension SHAPE", shape::X11_EXTENSION_NAME),
-        ("extension Composite", composite::X11_EXTENSION_NAME),
-        ("extension X-Resource", res::X11_EXTENSION_NAME),
-    ] {
-        findings.push(match conn.extension_information(extension) {
-            Ok(Some(_)) => Finding::good(subject, ""),
-            Ok(None) => Finding::bad(subject, ErrorCode::DISPLAY_UNSUITABLE, ""),
-            Err(error) => Finding::bad(subject, ErrorCode::DISPLAY_MISSING, error.to_string()),
-        });
-    }
-    findings
-}
-
-fn socket_finding(path: &Path) -> Finding {
-    let shown = path.display().to_string();
-    if UnixStream::connect(path).is_ok() {
-        return Finding::good("socket", format!("{shown}: a client answers"));
-    }
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    match folder.metadata() {
-        Ok(data) if data.uid() != rustix::process::geteuid().as_raw() && data.mode() & 0o1000 == 0 => {
-            Finding::bad("socket", ErrorCode::SOCKET_UNSAFE, shown)
-        }
-        Ok(data) if data.mode() & 0o022 != 0 && data.mode() & 0o1000 == 0 => {
-            Finding::bad("socket", ErrorCode::SOCKET_UNSAFE, shown)
-        }
-        Ok(_) | Err(_) => Finding::good("socket", format!("{shown}: no client runs")),
-    }
-}
-
-/// Which sessions are let in by TLS, and where; nothing if that was never used.
-fn pairing_findings(folder: Option<&Path>) -> Vec<Finding> {
-    let Some(folder) = folder.filter(|folder| folder.is_dir()) else { return Vec::new() };
-    let bad = |error: &PairingError| Finding::bad("pairings", error.code(), error.to_string());
-    if let Err(error) = Identity::of_folder(folder) {
-        return vec![bad(&error)];
-    }
-    let all = match Store::new(folder).list() {
-        Ok(all) => all,
-        Err(error) => return vec![bad(&error)],
-    };
-    let names: Vec<&str> = all.iter().map(|pairing| pairing.name.as_str()).collect();
-    let paired = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let listens = match Listening::read(folder) {
-        Some(address) if TcpStream::connect_timeout(&address, PORT_LIMIT).is_ok() => {
-            Finding::good("TLS", format!("a client answers at {address}"))
-        }
-        Some(address) if all.is_empty() => Finding::good("TLS", format!("no client answers at {address}")),
-        Some(_) | None if all.is_empty() => Finding::good("TLS", "no client listens"),
-        Some(_) | None => Finding::bad(
-            "TLS",
-            ErrorCode::CLIENT_UNREACHABLE,
-            "no client listens for the paired sessions: offstage-client run --listen",
-        ),
-    };
-    vec![Finding::good("pairings", paired), listens]
 }
 
 fn stage_finding(folder: &Path) -> Finding {
@@ -255,28 +175,6 @@ fn stage_finding(folder: &Path) -> Finding {
         let detail = format!("{} lacks {}", folder.display(), missing.join(", "));
         Finding::bad("stage", ErrorCode::STAGE_FILES_MISSING, detail)
     }
-}
-
-/// The plug-in for FreeRDP, where that is installed. Not everybody needs one.
-fn plugin_findings(root: &Path, plugin: &Path) -> Vec<Finding> {
-    let bytes = std::fs::read(plugin).ok();
-    let finding = |place: freerdp::Place| {
-        let subject = "FreeRDP plug-in";
-        let state = place.state(bytes.as_deref());
-        let detail = format!("FreeRDP {}: {}: {state}", place.version, place.file.display());
-        match state {
-            freerdp::State::Installed => Finding::good(subject, detail),
-            freerdp::State::Missing => {
-                Finding::good(subject, format!("{detail} (`offstage-client freerdp install`)"))
-            }
-            freerdp::State::Different => Finding::bad(
-                subject,
-                ErrorCode::CONFIG_INVALID,
-                format!("{detail}; `offstage-client freerdp install`"),
-            ),
-        }
-    };
-    freerdp::Place::find(root).into_iter().map(finding).collect()
 }
 
 /// For people.
@@ -322,8 +220,6 @@ pub fn to_json(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use offstage_pairing::store::Pairing;
-
     use super::*;
 
     #[test]
@@ -352,23 +248,6 @@ mod tests {
         assert_eq!(told, expected);
         assert!(of(policy::File::Missing).iter().all(|finding| !finding.is_bad()));
         assert_eq!(of(policy::File::Broken("x".to_owned())).iter().filter(|f| f.is_bad()).count(), 2);
-    }
-
-    #[test]
-    fn pairings_are_told_and_garbage_in_their_file_as_well() {
-        let folder = tempfile::tempdir().unwrap();
-        let codes = |folder: &Path| -> Vec<Option<u32>> {
-            pairing_findings(Some(folder)).iter().map(|finding| finding.code.map(ErrorCode::number)).collect()
-        };
-        assert_eq!(codes(&folder.path().join("missing")), []);
-        assert_eq!(codes(folder.path()), [None, None]);
-        let pin = Identity::of_folder(folder.path()).unwrap().pin();
-        let pairing = Pairing { name: "ann@host".to_owned(), pin, address: None, since: 0 };
-        Store::new(folder.path()).add(pairing).unwrap();
-        assert_eq!(pairing_findings(Some(folder.path()))[0].detail, "ann@host");
-        assert_eq!(codes(folder.path()), [None, Some(1201)], "paired, and nobody listens");
-        std::fs::write(folder.path().join("pairings.json"), "x").unwrap();
-        assert_eq!(codes(folder.path()), [Some(1046)]);
     }
 
     #[test]

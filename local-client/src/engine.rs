@@ -1,6 +1,5 @@
 //! The device's own web engine: finding it, starting it, keeping it running.
 
-use std::env;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,44 +8,20 @@ pub mod cdp;
 pub mod chromium;
 pub mod dialog;
 pub mod indicator;
+mod places;
+pub(crate) mod process;
 pub mod question;
 pub mod supervisor;
 
-/// Names under which a usable engine may be installed, best first.
-const NAMES: [&str; 9] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "microsoft-edge",
-    "microsoft-edge-stable",
-    "brave-browser",
-    "brave",
-    "vivaldi-stable",
-];
-
-/// Finds the engine's program: the asked one if any, else the first of the known names on the path.
+/// Finds the engine's program: the asked one if any, else the first of the known ones.
 ///
 /// An asked one that does not exist is not replaced by another: whoever names an engine wants that one.
 #[must_use]
 pub fn find(asked: Option<&Path>) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<PathBuf> = env::split_paths(&path).collect();
-    let search = |name: &Path| {
-        if name.components().count() > 1 {
-            return is_program(name).then(|| name.to_path_buf());
-        }
-        directories.iter().map(|directory| directory.join(name)).find(|candidate| is_program(candidate))
-    };
     match asked {
-        Some(name) => search(name),
-        None => NAMES.iter().find_map(|name| search(Path::new(name))),
+        Some(name) => places::search(name),
+        None => places::NAMES.iter().find_map(|name| places::search(Path::new(name))),
     }
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// How long to wait before the next start: doubles from 250 ms to 30 s, back to the beginning after a
@@ -92,6 +67,7 @@ mod tests {
 
     #[test]
     fn a_directory_is_not_a_program() {
-        assert_eq!(find(Some(Path::new("/tmp/"))), None);
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(find(Some(folder.path())), None);
     }
 }

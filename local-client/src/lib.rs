@@ -5,15 +5,13 @@
 //! browser, [`policy`] says what this device allows, [`fetch`] what it may fetch by itself, [`stage_server`] serves the page that plays in it, [`freerdp`] installs the plug-in of a remote desktop's client, [`window`] places the pictures, [`run`]
 //! ties them together.
 //!
-//! Engine, windows and what ties all together are there for X11 only; the rest is for every system.
+//! What systems differ in is in modules of their own: sockets or pipes, processes, windows. Sessions of other machines, FreeRDP's
+//! plug-in and sockets of other programs are for unix systems only.
 
 pub mod channel;
-#[cfg(unix)]
 pub mod cli;
 pub mod client;
-#[cfg(unix)]
 pub mod doctor;
-#[cfg(unix)]
 pub mod engine;
 pub mod fetch;
 #[cfg(unix)]
@@ -21,12 +19,10 @@ pub mod freerdp;
 #[cfg(unix)]
 mod pairing;
 pub mod policy;
-#[cfg(unix)]
 mod questions;
-#[cfg(unix)]
 pub mod run;
 pub mod secret;
-#[cfg(unix)]
 mod shown;
+mod signals;
 pub mod stage_server;
 pub mod window;

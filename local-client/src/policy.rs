@@ -13,7 +13,32 @@ use offstage_settings::{Settings, Value};
 use crate::fetch::guard::Guard;
 
 /// Of the machine; who may write it decides for everybody who uses this device.
-pub const MACHINE: &str = "/etc/offstage/client.json";
+#[must_use]
+pub fn machine() -> PathBuf {
+    // Not ProgramData: whoever is first to make a folder there owns it.
+    #[cfg(windows)]
+    let folder =
+        absolute("ProgramFiles").unwrap_or_else(|| PathBuf::from(r"C:\Program Files")).join("Offstage");
+    #[cfg(unix)]
+    let folder = Path::new("/etc/offstage");
+    folder.join("client.json")
+}
+
+/// Of the person.
+fn person() -> Option<PathBuf> {
+    #[cfg(windows)]
+    let folder = absolute("APPDATA")?.join("Offstage");
+    #[cfg(unix)]
+    let folder = absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))?
+        .join("offstage");
+    Some(folder.join("client.json"))
+}
+
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
+}
+
 /// Nobody writes that much by hand.
 const MOST_BYTES: u64 = 1_000_000;
 
@@ -30,15 +55,7 @@ impl Sources {
     /// The usual places.
     #[must_use]
     pub fn usual() -> Self {
-        let absolute =
-            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-        let config =
-            absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-        Self {
-            machine: PathBuf::from(MACHINE),
-            person: config.map(|folder| folder.join("offstage/client.json")),
-            flags: Vec::new(),
-        }
+        Self { machine: machine(), person: person(), flags: Vec::new() }
     }
 
     /// Reads the files.

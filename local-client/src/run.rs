@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+#[cfg(unix)]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+#[cfg(unix)]
 use offstage_pairing::PairingError;
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
@@ -17,8 +19,6 @@ use offstage_support::logs::Logs;
 use offstage_support::metrics::MetricsFile;
 use serde_json::json;
 use thiserror::Error;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -30,11 +30,13 @@ use tokio::time::timeout;
 
 use crate::channel::ChannelEvent;
 use crate::channel::Channels;
+use crate::channel::ListenError;
+use crate::channel::Listener;
 use crate::channel::READ_SIZE;
+#[cfg(unix)]
 use crate::channel::connect::Connector;
+#[cfg(unix)]
 use crate::channel::tls::TlsListener;
-use crate::channel::unix::ListenError;
-use crate::channel::unix::Listener;
 use crate::client::Client;
 use crate::client::EngineState;
 use crate::client::Fetched;
@@ -49,6 +51,7 @@ use crate::fetch::Limits;
 use crate::policy::Sources;
 use crate::questions::Indicator;
 use crate::questions::Questions;
+use crate::signals;
 use crate::stage_server::StageEvent;
 use crate::stage_server::StageServer;
 use crate::stage_server::StartError;
@@ -56,8 +59,7 @@ use crate::stage_server::checks::Refusal;
 use crate::stage_server::web::WebConfig;
 use crate::window::WindowCommand;
 use crate::window::WindowEvent;
-use crate::window::x11;
-use crate::window::x11::X11Config;
+use crate::window::system;
 
 /// Events that wait for the machine, per source.
 const QUEUED_EVENTS: usize = 64;
@@ -71,7 +73,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// Where pictures are drawn.
 #[derive(Debug, Clone)]
 pub enum Windows {
-    X11(X11Config),
+    Screen(system::Config),
     /// In pages of web clients, which also take the engine's place.
     Web(WebConfig),
     /// Nowhere: the engine runs without a head.
@@ -81,7 +83,7 @@ pub enum Windows {
 impl Windows {
     fn name(&self) -> &'static str {
         match self {
-            Self::X11(_) => "x11",
+            Self::Screen(_) => system::NAME,
             Self::Web(_) => "web",
             Self::None => "none",
         }
@@ -90,7 +92,7 @@ impl Windows {
     fn web(&self) -> Option<&WebConfig> {
         match self {
             Self::Web(web) => Some(web),
-            Self::X11(_) | Self::None => None,
+            Self::Screen(_) | Self::None => None,
         }
     }
 }
@@ -100,8 +102,10 @@ impl Windows {
 pub struct RunConfig {
     pub socket: PathBuf,
     /// Sockets that other programs listen on and forward sessions to.
+    #[cfg(unix)]
     pub connect: Vec<PathBuf>,
     /// Where paired sessions of other machines may connect; usually nowhere.
+    #[cfg(unix)]
     pub listen: Vec<SocketAddr>,
     pub stage_folder: PathBuf,
     pub engine: EngineConfig,
@@ -114,8 +118,9 @@ pub struct RunConfig {
 /// Why the client could not run.
 #[derive(Debug, Error)]
 pub enum RunError {
-    #[error("{}: can't listen on {}: {source}", code_of(source), path.display())]
+    #[error("{}: can't listen on {}: {source}", source.code(), path.display())]
     Listen { path: PathBuf, source: ListenError },
+    #[cfg(unix)]
     #[error("{}: can't listen for paired sessions: {_0}", _0.code())]
     ListenTls(PairingError),
     #[error("{}: {} is not there", ErrorCode::STAGE_FILES_MISSING, _0.display())]
@@ -128,14 +133,6 @@ pub enum RunError {
     Thread(std::io::Error),
 }
 
-fn code_of(error: &ListenError) -> ErrorCode {
-    match error {
-        ListenError::AlreadyRunning => ErrorCode::CLIENT_ALREADY_RUNNING,
-        ListenError::UnsafeFolder | ListenError::NotASocket => ErrorCode::SOCKET_UNSAFE,
-        ListenError::Io(_) => ErrorCode::INTERNAL,
-    }
-}
-
 /// Runs until `end` completes; then says goodbye, ends the engine and removes the socket.
 pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(), RunError> {
     let web = config.windows.web();
@@ -145,12 +142,8 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     }
     let listener = Listener::bind(&config.socket)
         .map_err(|source| RunError::Listen { path: config.socket.clone(), source })?;
-    let mut tls_listeners = Vec::new();
-    for address in &config.listen {
-        let listener = TlsListener::bind(*address).await.map_err(RunError::ListenTls)?;
-        tracing::info!(address = %listener.address(), key = %listener.key(), "listening for paired sessions");
-        tls_listeners.push(listener);
-    }
+    #[cfg(unix)]
+    let tls_listeners = tls_listeners(&config.listen).await?;
     tracing::info!(socket = %config.socket.display(), "listening");
     let drained = Arc::new(Notify::new());
     let (stage_sender, mut stage_events) = mpsc::channel(QUEUED_EVENTS);
@@ -159,8 +152,8 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         .map_err(RunError::StageServer)?;
     let (window_sender, mut window_events) = mpsc::channel(QUEUED_EVENTS);
     let (window_commands, window_thread) = match &config.windows {
-        Windows::X11(x11_config) => {
-            let (commands, thread) = x11::start(x11_config.clone(), window_sender, Arc::clone(&drained))
+        Windows::Screen(screen) => {
+            let (commands, thread) = system::start(screen.clone(), window_sender, Arc::clone(&drained))
                 .map_err(RunError::Thread)?;
             (Some(commands), Some(thread))
         }
@@ -178,24 +171,26 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     });
     let (channel_sender, mut channel_events) = mpsc::channel(QUEUED_EVENTS);
     let channels = Channels::new(channel_sender, Arc::clone(&drained));
-    let tls_channels: Vec<_> =
-        tls_listeners.into_iter().map(|listener| tokio::spawn(listener.run(channels.clone()))).collect();
-    let connectors: Vec<_> = config
-        .connect
-        .into_iter()
-        .map(|path| tokio::spawn(Connector::new(path).run(channels.clone())))
-        .collect();
+    #[cfg_attr(windows, expect(unused_mut, reason = "there is one way only"))]
+    let mut others: Vec<JoinHandle<()>> = Vec::new();
+    #[cfg(unix)]
+    {
+        let run = |listener: TlsListener| tokio::spawn(listener.run(channels.clone()));
+        others.extend(tls_listeners.into_iter().map(run));
+        let connect = |path| tokio::spawn(Connector::new(path).run(channels.clone()));
+        others.extend(config.connect.into_iter().map(connect));
+    }
     let channel = tokio::spawn(listener.run(channels));
 
     let mut client = Client::new();
     client.set_secret(&secret);
-    if matches!(&config.windows, Windows::X11(X11Config { remote: Some(_), .. })) {
+    if matches!(&config.windows, Windows::Screen(system::Config { remote: Some(_), .. })) {
         client.show_in_remote_window();
     }
     if web.is_some() {
         client.show_in_page();
     }
-    let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signal)?;
+    let mut hangups = signals::Hangups::new().map_err(RunError::Signal)?;
     let (own_sender, mut own_fetched) = mpsc::channel(QUEUED_EVENTS);
     let (answers, mut answered) = mpsc::channel(QUEUED_EVENTS);
     let (off, mut turned_off) = mpsc::channel(1);
@@ -254,14 +249,14 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
                 driver.client.stop_captures();
             }
             () = drained.notified() => {}
-            Some(()) = hangups.recv() => driver.read_policy(),
+            () = hangups.next() => driver.read_policy(),
             _ = shows.tick() => driver.show(),
             () = tokio::time::sleep_until(deadline) => driver.timeout(),
         }
     }
     tracing::info!("ending");
     channel.abort();
-    tls_channels.iter().chain(&connectors).for_each(JoinHandle::abort);
+    others.iter().for_each(JoinHandle::abort);
     driver.wishes.send_modify(|wishes| wishes.end = true);
     driver.client.shut_down();
     driver.pump();
@@ -279,6 +274,17 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
         timeout(END_LIMIT, joined).await.ok();
     }
     Ok(())
+}
+
+#[cfg(unix)]
+async fn tls_listeners(addresses: &[SocketAddr]) -> Result<Vec<TlsListener>, RunError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TlsListener::bind(*address).await.map_err(RunError::ListenTls)?;
+        tracing::info!(address = %listener.address(), key = %listener.key(), "listening for paired sessions");
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 /// The machine and its ways out.

@@ -2,13 +2,22 @@
 
 use offstage_protocol::message::{Clip, Rect};
 
+pub mod matching;
 pub mod region;
 pub mod remote;
+pub mod sizes;
 pub mod web;
+#[cfg(windows)]
+pub mod win32;
 #[cfg(unix)]
 pub mod x11;
 
 pub use self::remote::RemoteWindow;
+/// The windows of the system that this is built for.
+#[cfg(windows)]
+pub use self::win32 as system;
+#[cfg(unix)]
+pub use self::x11 as system;
 
 /// What the client asks of the windows. Players are named by their ids on this device.
 #[derive(Debug, Clone, PartialEq)]

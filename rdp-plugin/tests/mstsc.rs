@@ -20,14 +20,13 @@ use offstage_protocol::socket_path::pipe_path;
 use offstage_rdp_plugin::forward::QUEUE;
 use offstage_rdp_plugin::mstsc::ADD_IN;
 use offstage_rdp_plugin::mstsc::CLASS;
+use offstage_support::win32::pipe as pipes;
 use offstage_support::win32::registry;
 use offstage_support::win32::registry::Root;
 use offstage_support::win32::user;
-use offstage_support::win32::user::PipeSecurity;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::windows::named_pipe::NamedPipeServer;
-use tokio::net::windows::named_pipe::ServerOptions;
 use tokio::runtime::Runtime;
 use windows::Win32::Foundation::E_NOTIMPL;
 use windows::Win32::Foundation::HMODULE;
@@ -194,11 +193,7 @@ fn pipe() -> PathBuf {
 }
 
 fn listen(path: &Path) -> NamedPipeServer {
-    let make = |attributes| {
-        // SAFETY: the attributes are valid during the call.
-        unsafe { ServerOptions::new().create_with_security_attributes_raw(path, attributes) }
-    };
-    PipeSecurity::new().unwrap().with(make).unwrap()
+    pipes::listen(path, false).unwrap()
 }
 
 fn runtime() -> Runtime {

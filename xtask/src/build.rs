@@ -4,13 +4,14 @@ mod extension;
 mod remap;
 mod wasm;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use offstage_tests::session::Installation;
 
 use crate::run::{cargo, check, say};
+use crate::windows::TARGET;
 use crate::workspace::Workspace;
 
 /// Builds everything that runs: the programs, the plug-in for remote desktops, the extension for each browser, and the stage.
@@ -56,6 +57,32 @@ pub(crate) fn native(workspace: &Workspace, release: bool) -> Result<()> {
         check(&mut command)?;
     }
     Ok(())
+}
+
+/// What stands for a browser in the tests of Windows.
+pub(crate) const STAND_IN: &str = "stand_in_engine";
+
+/// What runs on Windows, built by mingw.
+///
+/// What is shipped is given a date, in seconds since 1970: mingw's linker writes one into each program.
+pub(crate) fn windows(workspace: &Workspace, date: Option<u64>) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--locked", "--target", TARGET, "--bins", "--lib"]);
+    for package in ["offstage-bridge", "offstage-client", "offstage-rdp-plugin"] {
+        command.args(["-p", package]);
+    }
+    if let Some(date) = date {
+        command.arg("--release").env(remap::VARIABLE, remap::flags(workspace)?).env_remove("RUSTFLAGS");
+        command.env("SOURCE_DATE_EPOCH", date.to_string());
+    } else {
+        command.args(["--example", STAND_IN]);
+    }
+    check(&mut command)
+}
+
+/// The folder of the programs that were built for Windows.
+pub(crate) fn windows_programs(workspace: &Workspace, release: bool) -> PathBuf {
+    workspace.target().join(TARGET).join(if release { "release" } else { "debug" })
 }
 
 /// The three modules and the folders around them.

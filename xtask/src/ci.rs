@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
-use crate::{build, calls, differential, package, setup, size, sound_server, tidy, web, windows};
+use crate::{build, calls, differential, ironrdp, package, setup, size, sound_server, tidy, web, windows};
 
 /// Runs every check, in the order of their cost, and stops at the first that fails.
 ///
@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Leave out the tests that start browsers.
     #[arg(long)]
     no_browser: bool,
+    /// Test remote desktops against IronRDP's server even if its crates have to be compiled first (`cargo xtask ironrdp`).
+    #[arg(long)]
+    ironrdp: bool,
     /// Go on after a step that fails, and list all that failed at the end.
     #[arg(long)]
     keep_going: bool,
@@ -40,6 +43,12 @@ pub(crate) struct TestOptions {
 /// Packages of the programs, the modules and this automation: everything that has lints and tests.
 const WASM_PACKAGES: [&str; 3] = ["offstage-ext-core", "offstage-popup", "offstage-stage"];
 
+/// The step that is left out where its crates have not been compiled.
+const IRONRDP: &str = "remote desktops, by IronRDP's server";
+
+/// A step that is not run, and why.
+type LeftOut<'a> = (&'a str, &'a str);
+
 /// A named step.
 type Step<'a> = (&'a str, Box<dyn Fn() -> Result<()> + 'a>);
 
@@ -50,7 +59,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.setup {
         steps.push(("setup", Box::new(|| setup::run(workspace, &setup::Options::unattended()))));
     }
-    steps.push(("format", Box::new(|| check(cargo(workspace).args(["fmt", "--all", "--check"])))));
+    let mut left_out = Vec::new();
+    steps.push((
+        "format",
+        Box::new(|| {
+            check(cargo(workspace).args(["fmt", "--all", "--check"]))?;
+            ironrdp::format(workspace)
+        }),
+    ));
     steps.push(("tidy", Box::new(|| tidy::run(workspace, &tidy::Options::default()))));
     steps.push(("licences and advisories", Box::new(|| deny(workspace))));
     steps.push(("clippy", Box::new(|| clippy(workspace))));
@@ -66,6 +82,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ));
     steps.push(("tests of whole processes", Box::new(|| level(workspace, "process", None))));
     steps.push(("Windows, by wine", Box::new(|| windows::run(workspace, &windows::Options::default()))));
+    if options.ironrdp || ironrdp::target(workspace).exists() {
+        steps.push((IRONRDP, Box::new(|| ironrdp::run(workspace, &ironrdp::Options::default()))));
+    } else {
+        left_out.push((IRONRDP, "hundreds of crates would have to be compiled first; --ironrdp does it"));
+    }
     steps.push(("size budget", Box::new(|| size::run(workspace, &size::Options::default()))));
     steps.push((
         "packages and manifests",
@@ -100,7 +121,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         ));
     }
     steps.push(("lock files", Box::new(move || locks.check(workspace))));
-    perform(&steps, options.keep_going)
+    perform(&steps, &left_out, options.keep_going)
 }
 
 /// Runs the tests.
@@ -117,11 +138,11 @@ pub(crate) fn test(workspace: &Workspace, options: &TestOptions) -> Result<()> {
             steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
         }
     }
-    perform(&steps, false)
+    perform(&steps, &[], false)
 }
 
-/// One step after the other; says at the end how long each took.
-fn perform(steps: &[Step<'_>], keep_going: bool) -> Result<()> {
+/// One step after the other; says at the end how long each took, and what was not run.
+fn perform(steps: &[Step<'_>], left_out: &[LeftOut<'_>], keep_going: bool) -> Result<()> {
     let begin = Instant::now();
     let mut lines = Vec::new();
     let mut failed = Vec::new();
@@ -141,11 +162,17 @@ fn perform(steps: &[Step<'_>], keep_going: bool) -> Result<()> {
     }
     say("");
     lines.iter().for_each(say);
+    for (name, reason) in left_out {
+        say(format!("   NOT RUN  {name}: {reason}"));
+    }
     say(format!("  {:>8}  together", shown(begin.elapsed())));
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
-    say("Every step passed.");
+    match left_out.len() {
+        0 => say("Every step passed."),
+        count => say(format!("Every step that ran has passed; NOT RUN: {count}.")),
+    }
     Ok(())
 }
 

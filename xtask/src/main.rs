@@ -10,6 +10,7 @@ mod demo;
 mod differential;
 mod geometry;
 mod icons;
+mod ironrdp;
 mod manifest;
 mod package;
 mod run;
@@ -60,6 +61,7 @@ enum Task {
     Soak(soak::Options),
     Tidy(tidy::Options),
     Windows(windows::Options),
+    Ironrdp(ironrdp::Options),
     Icons(icons::Options),
     Clips(clips::Options),
     Screenshots(screenshots::Options),
@@ -100,6 +102,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Size(options) => size::run(&workspace, &options),
         Task::Tidy(options) => tidy::run(&workspace, &options),
         Task::Windows(options) => windows::run(&workspace, &options),
+        Task::Ironrdp(options) => ironrdp::run(&workspace, &options),
         Task::Icons(options) => icons::run(&workspace, &options),
         Task::Clips(options) => clips::run(&workspace, &options),
         Task::Screenshots(options) => screenshots::run(&workspace, &options),

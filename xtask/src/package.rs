@@ -4,6 +4,7 @@ mod archive;
 mod clean_root;
 mod crx;
 mod forced;
+pub(crate) mod msi;
 mod native;
 mod rebuild;
 
@@ -28,7 +29,7 @@ const UPDATES: &str = "/updates.xml";
 ///
 /// The extension: for each browser's store offstage-<browser>-<version>.zip; signed, for installation by policy,
 /// offstage-<version>.crx with its update manifest updates.xml. The programs, optimised: offstage-bridge and offstage-client, each as
-/// a Debian package (.deb) and as an archive to unpack by hand (.tar.gz).
+/// a Debian package (.deb) and as an archive to unpack by hand (.tar.gz). With --msi instead: both as packages of the Windows Installer.
 ///
 /// The same checkout, key and compiler give the same bytes in every folder: entries are sorted, carry a fixed date, and programs name no
 /// folder of this machine. The manifests are compared with manifest/expected/, so that a change of what a browser is asked for never
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Only the programs (and the stage, which the client's package holds).
     #[arg(long, conflicts_with = "check")]
     pub(crate) programs_only: bool,
+    /// Only the programs for Windows, as packages of the Windows Installer.
+    #[arg(long, conflicts_with_all = ["extension_only", "programs_only", "check", "check_debs"])]
+    pub(crate) msi: bool,
     /// Pack what was built before, as it is.
     #[arg(long)]
     pub(crate) no_build: bool,
@@ -135,6 +139,14 @@ struct Made {
 
 /// Builds and packs.
 fn make(workspace: &Workspace, options: &Options) -> Result<Made> {
+    if options.msi {
+        if !options.no_build {
+            crate::build::web(workspace)?;
+            crate::build::windows(workspace, Some(date(workspace, options)?))?;
+        }
+        let artefacts = msi::pack(workspace, &choices(workspace, options)?)?;
+        return Ok(Made { artefacts, signed: None });
+    }
     if !options.no_build {
         crate::build::web(workspace)?;
         if !options.extension_only {
@@ -152,16 +164,19 @@ fn make(workspace: &Workspace, options: &Options) -> Result<Made> {
         signed = Some(sign(workspace, options, &mut artefacts)?);
     }
     if !options.extension_only {
-        let own_key = options.key.is_some() && !options.trial;
-        let choices = native::Choices {
-            extension_id: if own_key { Some(key(workspace, options)?.id()) } else { None },
-            update_url: options.update_url.clone(),
-            maintainer: options.maintainer.clone(),
-            date: date(workspace, options)?,
-        };
-        artefacts.extend(native::pack(workspace, &choices)?);
+        artefacts.extend(native::pack(workspace, &choices(workspace, options)?)?);
     }
     Ok(Made { artefacts, signed })
+}
+
+fn choices(workspace: &Workspace, options: &Options) -> Result<native::Choices> {
+    let own_key = options.key.is_some() && !options.trial;
+    Ok(native::Choices {
+        extension_id: if own_key { Some(key(workspace, options)?.id()) } else { None },
+        update_url: options.update_url.clone(),
+        maintainer: options.maintainer.clone(),
+        date: date(workspace, options)?,
+    })
 }
 
 fn date(workspace: &Workspace, options: &Options) -> Result<u64> {

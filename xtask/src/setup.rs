@@ -62,6 +62,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gcc-mingw-w64-x86-64-posix", "the linker for Windows"),
     ("wine", "running what is built for Windows"),
     ("wine64", "its part for programs of 64 bits"),
+    ("wixl", "packages of the Windows Installer"),
+    ("msitools", "looking at those"),
     ("git", "the list of the project's files"),
     ("ca-certificates", "crates from crates.io"),
 ];

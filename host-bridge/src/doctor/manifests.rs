@@ -66,7 +66,7 @@ fn examine_file(questions: &Questions, file: &Path, subject: &str) -> Option<Ans
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => return invalid(error.to_string()),
     };
-    let manifest = match HostManifest::parse(&text) {
+    let manifest = match HostManifest::of_file(file, &text) {
         Ok(manifest) => manifest,
         Err(error) => return invalid(error.to_string()),
     };

@@ -1,6 +1,7 @@
 //! The native host manifest: what a browser reads before it starts the bridge.
 
 use std::fmt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -23,7 +24,7 @@ pub const EXTENSION_ID: &str = "mlikghilbjkmjaalplkfldmjcogdihnp";
 pub struct HostManifest {
     pub name: String,
     pub description: String,
-    /// The program, absolute.
+    /// The program; absolute, but on Windows, where it may be relative to the manifest's folder.
     pub path: PathBuf,
     #[serde(rename = "type")]
     pub kind: String,
@@ -55,6 +56,21 @@ impl HostManifest {
     /// If it isn't JSON with all the fields.
     pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
+    }
+
+    /// The manifest that this file holds, with the program's path as a browser takes it.
+    ///
+    /// # Errors
+    /// If it isn't JSON with all the fields.
+    pub fn of_file(file: &Path, text: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut manifest = Self::parse(text)?;
+        if cfg!(windows)
+            && !manifest.path.has_root()
+            && let Some(folder) = file.parent()
+        {
+            manifest.path = folder.join(manifest.path);
+        }
+        Ok(manifest)
     }
 
     /// The file's text. Empty only for a path that isn't text, which [`super::program_path`] refuses.
@@ -102,7 +118,6 @@ impl fmt::Display for ExtensionId {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -145,6 +160,18 @@ mod tests {
         let manifest = HostManifest::new(PathBuf::from("/x"), ids);
         assert_eq!(manifest.allowed_origins, [ExtensionId::product().origin(), other.origin()]);
         assert_eq!(HostManifest::parse(manifest.to_text().as_bytes()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_manifest_on_windows_alone() {
+        let manifest = HostManifest::new(PathBuf::from("bridge"), [ExtensionId::product()]);
+        let file = Path::new("folder").join(FILE_NAME);
+        let read = HostManifest::of_file(&file, manifest.to_text().as_bytes()).unwrap();
+        let expected = if cfg!(windows) { r"folder\bridge" } else { "bridge" };
+        assert_eq!(read.path, Path::new(expected));
+        let absolute = std::env::current_exe().unwrap();
+        let manifest = HostManifest::new(absolute.clone(), [ExtensionId::product()]);
+        assert_eq!(HostManifest::of_file(&file, manifest.to_text().as_bytes()).unwrap().path, absolute);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn set(root: Root, key: &str, file: &str) -> io::Result<Outcome> {
 fn remove(root: Root, key: &str, program: &Path) -> io::Result<Outcome> {
     let Some(file) = registry::text(root, key, "")? else { return Ok(Outcome::Absent) };
     let own = program.with_file_name(FILE_NAME);
-    let owner = match std::fs::read(&file).map(|text| HostManifest::parse(&text)) {
+    let owner = match std::fs::read(&file).map(|text| HostManifest::of_file(Path::new(&file), &text)) {
         Ok(Ok(manifest)) if !leads_to(&manifest.path, program) => manifest.path.display().to_string(),
         Ok(Ok(_)) => return removed(root, key),
         Ok(Err(_)) | Err(_) if Path::new(&file) == own => return removed(root, key),

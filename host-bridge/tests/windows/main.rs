@@ -6,6 +6,7 @@
 #![cfg(windows)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod client;
 mod install;
 mod messaging;
 mod wts;

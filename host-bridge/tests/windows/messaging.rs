@@ -1,7 +1,6 @@
 //! A bridge as a browser starts it on Windows, and a client at a named pipe that is its user's alone.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -23,24 +22,22 @@ use offstage_protocol::message::ControlKind;
 use offstage_protocol::message::Hello;
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::socket_path::pipe_path;
+use offstage_support::win32::pipe;
 use offstage_support::win32::user;
-use offstage_support::win32::user::PipeSecurity;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::windows::named_pipe::NamedPipeServer;
-use tokio::net::windows::named_pipe::ServerOptions;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ORIGIN: &str = "chrome-extension://mlikghilbjkmjaalplkfldmjcogdihnp/";
 
-struct Host {
+pub(crate) struct Host {
     child: Child,
     frames: mpsc::Receiver<RawFrame>,
 }
 
 impl Host {
     /// Takes what the bridge says of itself after a hello.
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .env("OFFSTAGE_METRICS_DIR", "")
             .env("OFFSTAGE_LOG", "debug")
@@ -72,14 +69,14 @@ impl Host {
         self.send(&Frame::whole(BRIDGE_STREAM, 0, &payload).encode());
     }
 
-    fn send(&mut self, frames: &[u8]) {
+    pub(crate) fn send(&mut self, frames: &[u8]) {
         let mut message = Vec::new();
         encode(frames, &mut message);
         self.child.stdin.as_mut().unwrap().write_all(&message).unwrap();
     }
 
     /// The next frame of the device.
-    fn frame(&self) -> RawFrame {
+    pub(crate) fn frame(&self) -> RawFrame {
         loop {
             let frame = self.frames.recv_timeout(LIMIT).unwrap();
             if frame.stream != BRIDGE_STREAM {
@@ -89,7 +86,7 @@ impl Host {
     }
 
     /// What the bridge says next, but for its log.
-    fn said(&self) -> BridgeKind {
+    pub(crate) fn said(&self) -> BridgeKind {
         loop {
             let frame = self.frames.recv_timeout(LIMIT).unwrap();
             assert_eq!(frame.stream, BRIDGE_STREAM);
@@ -100,7 +97,7 @@ impl Host {
         }
     }
 
-    fn end(mut self) -> bool {
+    pub(crate) fn end(mut self) -> bool {
         drop(self.child.stdin.take());
         while self.frames.recv_timeout(LIMIT).is_ok() {}
         self.child.wait().unwrap().success()
@@ -124,21 +121,7 @@ fn hello_frame(component: &str, epoch: u64) -> Vec<u8> {
     Frame::whole(0, 0, &Control { kind: Some(ControlKind::Hello(hello)) }.encode_to_vec()).encode()
 }
 
-/// The pipe as the client makes it: for its own user alone, the first of its name, for this machine.
-fn listen(path: &Path) -> NamedPipeServer {
-    let mut options = ServerOptions::new();
-    options.first_pipe_instance(true).reject_remote_clients(true);
-    let security = PipeSecurity::new().unwrap();
-    security.with(|attributes| create(&options, path, attributes))
-}
-
-#[expect(unsafe_code, reason = "the pipe's access list is a pointer")]
-fn create(options: &ServerOptions, path: &Path, attributes: *mut std::ffi::c_void) -> NamedPipeServer {
-    // SAFETY: the attributes are valid during the call.
-    unsafe { options.create_with_security_attributes_raw(path, attributes) }.unwrap()
-}
-
-fn bridge() -> Command {
+pub(crate) fn bridge() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_offstage-bridge"));
     command.args([ORIGIN, "--parent-window=0"]);
     command
@@ -155,7 +138,7 @@ fn frames_go_through_the_users_pipe_and_back() {
     for command in [bridge(), through_shell] {
         let path = pipe_path(None, None, &user::own().unwrap());
         assert!(path.to_str().unwrap().starts_with(r"\\.\pipe\offstage-S-1-"), "{path:?}");
-        let mut pipe = runtime.block_on(async { listen(&path) });
+        let mut end = runtime.block_on(async { pipe::listen(&path, true).unwrap() });
         let mut host = Host::start(command);
         assert!(matches!(host.said(), BridgeKind::Hello(_)));
         let BridgeKind::Session(session) = host.said() else { panic!("no session") };
@@ -177,15 +160,13 @@ fn frames_go_through_the_users_pipe_and_back() {
         }
         host.send(&sent);
         let talk = async {
-            pipe.connect().await.unwrap();
+            end.connect().await.unwrap();
             let mut got = vec![0; sent.len()];
-            pipe.read_exact(&mut got).await.unwrap();
+            end.read_exact(&mut got).await.unwrap();
             assert_eq!(got, sent);
-            pipe.write_all(&hello_frame("client", up.epoch)).await.unwrap();
+            end.write_all(&hello_frame("client", up.epoch)).await.unwrap();
             for (at, payload) in payloads.iter().enumerate() {
-                pipe.write_all(&Frame::whole(16, u32::try_from(at).unwrap(), payload).encode())
-                    .await
-                    .unwrap();
+                end.write_all(&Frame::whole(16, u32::try_from(at).unwrap(), payload).encode()).await.unwrap();
             }
         };
         runtime.block_on(async { tokio::time::timeout(LIMIT, talk).await }).unwrap();
@@ -194,6 +175,6 @@ fn frames_go_through_the_users_pipe_and_back() {
             assert_eq!(host.frame().payload(), payload);
         }
         assert!(host.end());
-        drop(pipe);
+        drop(end);
     }
 }

@@ -10,28 +10,15 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::net::UnixStream;
 
 use crate::channel::Channels;
+use crate::channel::ListenError;
 use crate::channel::Peer;
 
 /// How far up the process tree the browser is looked for: a wrapper or two may lie in between.
 const MAX_ANCESTORS: usize = 4;
-
-/// Why the socket can't be listened on.
-#[derive(Debug, Error)]
-pub enum ListenError {
-    #[error("another client answers on it")]
-    AlreadyRunning,
-    #[error("its folder belongs to another user or others can change it")]
-    UnsafeFolder,
-    #[error("something that is not a socket has its name")]
-    NotASocket,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
 
 /// The listening socket; its file goes away with it.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Chromium and its relatives as the engine: one process group, driven over a pair of pipes.
+//! Chromium and its relatives as the engine, driven over a pair of pipes.
 //!
 //! The engine starts on an empty page of the stage's own origin; only when the script that carries the
 //! token is in place does it go to the stage's page, so the token appears in no argument, no address and
@@ -7,40 +7,32 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
-use rustix::process::Pid;
-use rustix::process::Signal;
 use serde_json::Value;
 use serde_json::json;
 use thiserror::Error;
-use tokio::process::Child;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::engine::cdp::Cdp;
 use crate::engine::cdp::CdpError;
+use crate::engine::process;
+use crate::engine::process::Process;
+use crate::engine::process::Reader;
+use crate::engine::process::Writer;
 
 /// How long the engine may take until its page has the token. Measured: 1 to 3 s; the rest is patience
 /// with a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a polite request to end is given.
 const END_LIMIT: Duration = Duration::from_secs(2);
-/// The descriptors are handed over as stdin and stdout and renumbered by the shell, which replaces
-/// itself by the engine: the process id stays, and no unsafe code runs between fork and exec.
-const HAND_OVER: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
-const CLASS: &str = "offstage";
 const DISABLE_FEATURES: &str = "--disable-features=";
-/// Media keys belong to the session's page; a share of a screen was clicked for there, and is asked for by the client.
-const FEATURES_OFF: &str =
-    "HardwareMediaKeyHandling,GlobalMediaControls,Translate,GetDisplayMediaRequiresUserActivation";
+/// Media keys belong to the session's page; a share of a screen was clicked for there, and is asked for by the client; windows that
+/// Windows calls covered go on drawing.
+const FEATURES_OFF: &str = "HardwareMediaKeyHandling,GlobalMediaControls,Translate,GetDisplayMediaRequiresUserActivation,\
+                            CalculateNativeWinOcclusion";
 
 /// What an engine is started with.
 #[derive(Debug, Clone)]
@@ -74,9 +66,8 @@ pub enum LaunchError {
 /// A running engine; ends with its value.
 #[derive(Debug)]
 pub struct Engine {
-    child: Child,
-    group: Option<Pid>,
-    cdp: Cdp<ChildStdout, ChildStdin>,
+    process: Process,
+    cdp: Cdp<Reader, Writer>,
     target: String,
     version: String,
     _profile_lock: fs::File,
@@ -87,32 +78,18 @@ pub struct Engine {
 pub struct Starting(Engine);
 
 impl Starting {
-    /// Starts the engine's process in a process group of its own.
+    /// Starts the engine's process.
     pub fn spawn(launch: &Launch) -> Result<Self, LaunchError> {
         let lock = prepare_profile(&launch.profile)?;
-        let mut command = Command::new("/bin/sh");
-        command
-            .arg("-c")
-            .arg(HAND_OVER)
-            .arg(&launch.program)
-            .args(arguments(launch))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(if tracing::enabled!(tracing::Level::TRACE) { Stdio::inherit() } else { Stdio::null() })
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(LaunchError::Spawn)?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(LaunchError::Spawn(io::Error::other("no pipes")));
-        };
-        let cdp = Cdp::new(stdout, stdin);
+        let (process, reader, writer) =
+            Process::spawn(&launch.program, arguments(launch)).map_err(LaunchError::Spawn)?;
+        let cdp = Cdp::new(reader, writer);
         let engine =
-            Engine { child, group, cdp, target: String::new(), version: String::new(), _profile_lock: lock };
+            Engine { process, cdp, target: String::new(), version: String::new(), _profile_lock: lock };
         Ok(Self(engine))
     }
 
-    /// The engine's process id, which is also the id of its process group.
+    /// The engine's process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.0.pid()
@@ -138,7 +115,7 @@ impl Starting {
 impl Engine {
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.group.map_or(0, |group| u32::try_from(group.as_raw_nonzero().get()).unwrap_or(0))
+        self.process.id()
     }
 
     /// Name and version, e.g. `Chrome/156.0.8078.79`.
@@ -147,7 +124,7 @@ impl Engine {
         &self.version
     }
 
-    pub(crate) fn cdp(&mut self) -> &mut Cdp<ChildStdout, ChildStdin> {
+    pub(crate) fn cdp(&mut self) -> &mut Cdp<Reader, Writer> {
         &mut self.cdp
     }
 
@@ -190,14 +167,14 @@ impl Engine {
     pub async fn ended(&mut self) -> String {
         loop {
             tokio::select! {
-                status = self.child.wait() => return match status {
+                status = self.process.wait() => return match status {
                     Ok(status) => format!("the engine ended: {status}"),
                     Err(error) => format!("the engine can't be waited for: {error}"),
                 },
                 event = self.cdp.event() => {
                     let Ok(event) = event else {
                         // The process ends within moments; its status says more than the closed pipe.
-                        if let Ok(Ok(status)) = timeout(END_LIMIT, self.child.wait()).await {
+                        if let Ok(Ok(status)) = timeout(END_LIMIT, self.process.wait()).await {
                             return format!("the engine ended: {status}");
                         }
                         return "the engine closed its pipe".to_owned();
@@ -213,33 +190,18 @@ impl Engine {
         }
     }
 
-    /// Asks the engine to end, and ends its process group if it doesn't.
+    /// Asks the engine to end, and ends all of it if it doesn't.
     pub async fn end(mut self) {
         let polite = async {
             if self.cdp.call("Browser.close", json!({}), None).await.is_ok() {
-                self.child.wait().await.ok();
+                self.process.wait().await.ok();
             }
         };
         if timeout(END_LIMIT, polite).await.is_err() {
             tracing::debug!("the engine did not end when asked");
         }
-        self.kill_group();
-        timeout(END_LIMIT, self.child.wait()).await.ok();
-    }
-
-    /// Only while the leader is not waited for, or members remain: the number then can't be another's.
-    fn kill_group(&self) {
-        if let Some(group) = self.group {
-            rustix::process::kill_process_group(group, Signal::KILL).ok();
-        }
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if self.child.id().is_some() {
-            self.kill_group();
-        }
+        self.process.kill();
+        timeout(END_LIMIT, self.process.wait()).await.ok();
     }
 }
 
@@ -285,15 +247,9 @@ fn arguments(launch: &Launch) -> Vec<OsString> {
     let more = features.iter().map(|argument| argument.to_string_lossy());
     let more = more.map(|argument| argument.replacen(DISABLE_FEATURES, ",", 1)).collect::<String>();
     arguments.push(format!("{DISABLE_FEATURES}{FEATURES_OFF}{more}").into());
-    if rustix::process::geteuid().is_root() {
-        // Chromium refuses to run as root with its sandbox.
-        arguments.extend(["--no-sandbox", "--test-type"].map(OsString::from));
-    }
+    arguments.extend(process::arguments(launch.headless).into_iter().map(OsString::from));
     if launch.headless {
         arguments.extend(["--headless=new", "--disable-gpu"].map(OsString::from));
-    } else {
-        arguments.push(OsString::from("--ozone-platform=x11"));
-        arguments.push(OsString::from(format!("--class={CLASS}")));
     }
     arguments.extend(others.into_iter().cloned());
     arguments.push(if launch.headless {
@@ -306,14 +262,18 @@ fn arguments(launch: &Launch) -> Vec<OsString> {
 
 /// Makes the profile folder, seeds it, and locks it against a second client.
 fn prepare_profile(profile: &Path) -> Result<fs::File, LaunchError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(profile).map_err(LaunchError::Profile)?;
+    let mut folder = fs::DirBuilder::new();
+    // Elsewhere it is in a folder that other people can't read.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.recursive(true).create(profile).map_err(LaunchError::Profile)?;
     let lock = fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(profile.join("offstage.lock"))
         .map_err(LaunchError::Profile)?;
-    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if lock.try_lock().is_err() {
         return Err(LaunchError::ProfileBusy);
     }
     let preferences = profile.join("Default/Preferences");
@@ -343,6 +303,15 @@ mod tests {
         }
     }
 
+    /// A program that ends at once, whatever its arguments are.
+    fn short_lived() -> String {
+        if cfg!(windows) {
+            format!(r"{}\system32\hostname.exe", std::env::var("SystemRoot").unwrap())
+        } else {
+            "/bin/true".to_owned()
+        }
+    }
+
     #[test]
     fn no_argument_carries_the_token() {
         let folder = tempfile::tempdir().unwrap();
@@ -366,7 +335,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_program_that_ends_at_once_is_a_typed_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let launch = launch("/bin/true", folder.path());
+        let launch = launch(&short_lived(), folder.path());
         let failure = Starting::spawn(&launch).unwrap().ready(&launch).await.unwrap_err();
         assert!(matches!(failure, LaunchError::Control(_)), "{failure}");
     }
@@ -374,7 +343,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_profile_serves_one_engine() {
         let folder = tempfile::tempdir().unwrap();
-        let launch = launch("/bin/cat", folder.path());
+        let launch = launch(&short_lived(), folder.path());
         let first = Starting::spawn(&launch).unwrap();
         assert!(matches!(Starting::spawn(&launch).unwrap_err(), LaunchError::ProfileBusy));
         drop(first);

@@ -11,25 +11,38 @@ const MAX_NAME: usize = 256;
 pub enum RemoteWindow {
     /// By its number.
     Id(u32),
-    /// By one of the two names of its `WM_CLASS`.
+    /// By one of the two names of its `WM_CLASS`; on Windows by its class.
     Class(String),
     /// By a part of its title.
     Title(String),
+    /// By the process that it belongs to.
+    Process(u32),
+}
+
+/// A window as [`RemoteWindow`] knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'c> {
+    pub id: u32,
+    pub classes: &'c [&'c str],
+    pub title: &'c str,
+    /// The process, if it is known.
+    pub process: Option<u32>,
 }
 
 /// The text names no window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("neither a window's number (0x…), nor class:NAME, nor title:TEXT")]
+#[error("neither a window's number (0x…), nor class:NAME, nor title:TEXT, nor pid:NUMBER")]
 pub struct NotAWindow;
 
 impl RemoteWindow {
-    /// Whether a window of these names is meant; a number says so without them.
+    /// Whether this window is meant.
     #[must_use]
-    pub fn matches(&self, window: u32, classes: &[&str], title: &str) -> bool {
+    pub fn matches(&self, window: &Candidate<'_>) -> bool {
         match self {
-            Self::Id(id) => *id == window,
-            Self::Class(name) => classes.contains(&name.as_str()),
-            Self::Title(part) => title.contains(part.as_str()),
+            Self::Id(id) => *id == window.id,
+            Self::Class(name) => window.classes.contains(&name.as_str()),
+            Self::Title(part) => window.title.contains(part.as_str()),
+            Self::Process(process) => window.process == Some(*process),
         }
     }
 }
@@ -45,6 +58,9 @@ impl FromStr for RemoteWindow {
         if let Some(title) = text.strip_prefix("title:") {
             return name(title).map(Self::Title).ok_or(NotAWindow);
         }
+        if let Some(process) = text.strip_prefix("pid:") {
+            return process.parse().ok().filter(|process| *process != 0).map(Self::Process).ok_or(NotAWindow);
+        }
         let parsed = match text.strip_prefix("0x") {
             Some(digits) => u32::from_str_radix(digits, 16),
             None => text.parse(),
@@ -59,6 +75,7 @@ impl fmt::Display for RemoteWindow {
             Self::Id(id) => write!(f, "{id:#x}"),
             Self::Class(name) => write!(f, "class:{name}"),
             Self::Title(text) => write!(f, "title:{text}"),
+            Self::Process(process) => write!(f, "pid:{process}"),
         }
     }
 }
@@ -79,7 +96,9 @@ mod tests {
         check("26", Some(RemoteWindow::Id(26)));
         check("class:xfreerdp", Some(RemoteWindow::Class("xfreerdp".to_owned())));
         check("title:my office", Some(RemoteWindow::Title("my office".to_owned())));
-        for wrong in ["", "0", "0x", "class:", "title:", "xfreerdp", "0x1ffffffff"] {
+        check("pid:4711", Some(RemoteWindow::Process(4711)));
+        for wrong in ["", "0", "0x", "class:", "title:", "xfreerdp", "0x1ffffffff", "pid:", "pid:0", "pid:x"]
+        {
             check(wrong, None);
         }
     }
@@ -89,7 +108,9 @@ mod tests {
         let classes = ["xfreerdp", "FreeRDP"];
         let check = |which: &str, expected| {
             let which: RemoteWindow = which.parse().unwrap();
-            assert_eq!(which.matches(26, &classes, "FreeRDP: office.example"), expected, "{which}");
+            let title = "FreeRDP: office.example";
+            let window = Candidate { id: 26, classes: &classes, title, process: Some(5) };
+            assert_eq!(which.matches(&window), expected, "{which}");
         };
         check("0x1a", true);
         check("27", false);
@@ -97,5 +118,7 @@ mod tests {
         check("class:freerdp", false);
         check("title:office", true);
         check("title:home", false);
+        check("pid:5", true);
+        check("pid:26", false);
     }
 }

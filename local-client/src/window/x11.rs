@@ -35,6 +35,12 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How often a missing parent is looked for and old expectations are dropped.
 const TICK: Duration = Duration::from_millis(250);
 
+pub use self::X11Config as Config;
+pub use self::above::keep_above;
+
+/// What this way of showing pictures is called.
+pub const NAME: &str = "x11";
+
 /// How the windows are set up.
 #[derive(Debug, Clone, Default)]
 pub struct X11Config {

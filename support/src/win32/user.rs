@@ -20,6 +20,7 @@ use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::Security::TOKEN_QUERY;
 use windows_sys::Win32::Security::TOKEN_USER;
 use windows_sys::Win32::Security::TokenUser;
+use windows_sys::Win32::System::Pipes::GetNamedPipeClientProcessId;
 use windows_sys::Win32::System::Pipes::GetNamedPipeServerProcessId;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 use windows_sys::Win32::System::Threading::OpenProcess;
@@ -63,6 +64,19 @@ pub fn server_of(pipe: &impl AsRawHandle) -> io::Result<u32> {
     let mut process = 0;
     // SAFETY: takes any handle and fails for one that is no pipe; the number is written where it says.
     if unsafe { GetNamedPipeServerProcessId(pipe.as_raw_handle(), &raw mut process) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(process)
+}
+
+/// The process that has connected to this end of a pipe.
+///
+/// # Errors
+/// What Windows says, for a handle of something else.
+pub fn client_of(pipe: &impl AsRawHandle) -> io::Result<u32> {
+    let mut process = 0;
+    // SAFETY: as above.
+    if unsafe { GetNamedPipeClientProcessId(pipe.as_raw_handle(), &raw mut process) } == 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(process)

@@ -15,6 +15,7 @@ use offstage_tests::server::{Response, Server};
 use offstage_tests::session::{Installation, Session, SessionOptions};
 use offstage_tests::shaped_line::{Shape, ShapedLine};
 use offstage_tests::sounds::Sounds;
+use offstage_tests::stage_probe::StageProbe;
 use offstage_tests::xvfb::{Camera, Screen};
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -183,7 +184,11 @@ impl Place {
             .into(),
             client_display: Some(self.display.clone()),
             client_environment: self.sounds.environment(),
-            client_args: vec![format!("--remote-window=class:{}", Viewer::CLASS)],
+            client_args: [
+                StageProbe::client_args(),
+                vec![format!("--remote-window=class:{}", Viewer::CLASS)],
+            ]
+            .concat(),
             elsewhere: Some(self.server.elsewhere()?),
             ..SessionOptions::default()
         };
@@ -262,7 +267,11 @@ impl Place {
     fn versions(&self, report: &table::Report) -> Result<Value> {
         let browser = report.redirected.first().map(|seen| seen.browser.clone());
         let version = |program: &str, argument: &str| {
-            let said = std::process::Command::new(program).arg(argument).output().ok()?;
+            let said = std::process::Command::new(program)
+                .arg(argument)
+                .env("DISPLAY", &self.display)
+                .output()
+                .ok()?;
             let text = String::from_utf8_lossy(&said.stdout).into_owned();
             Some(text.lines().next()?.trim().to_owned())
         };
@@ -270,7 +279,7 @@ impl Place {
             "offstage": env!("CARGO_PKG_VERSION"),
             "browser": browser,
             "xrdp": version("xrdp", "--version"),
-            "freerdp": version("xfreerdp", "--version"),
+            "freerdp": version("xfreerdp", "/version"),
         }))
     }
 }

@@ -96,6 +96,7 @@ pub(super) fn date(workspace: &Workspace) -> Result<u64> {
 }
 
 pub(super) use self::contents::{remove, unpack};
+pub(super) use self::notices::notices;
 
 /// The archive with the same files as a package.
 pub(super) fn archive_of(deb: &Path) -> Result<PathBuf> {

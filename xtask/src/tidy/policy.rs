@@ -398,7 +398,7 @@ The extension's id is `{id}` as built here; a store gives it another one, which 
 ## The device's own settings
 
 What a person's device does for sessions is the device's matter: the session can ask for less, never for more. The client reads two files, each an object with the names
-below: `/etc/offstage/client.json` of the machine, which is the policy, and `~/.config/offstage/client.json` of the person; options of its command line count as the
+below: `/etc/offstage/client.json` of the machine, which is the policy, and `~/.config/offstage/client.json` of the person (on Windows `C:\\Program Files\\Offstage\\client.json` and `%APPDATA%\\Offstage\\client.json`); options of its command line count as the
 person's. It reads them when it starts, when a session connects and on SIGHUP, and fails what plays and may no longer. `offstage-client doctor` shows what
 counts, where it comes from and what is wrong. A machine's file that is there and can't be read, or is no JSON object, stops all playing on
 the device (OFS-1507): nobody knows what it was to forbid. [client.schema.json](../manifest/policy/device/client.schema.json) describes both files.

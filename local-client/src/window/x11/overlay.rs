@@ -35,8 +35,14 @@ use crate::window::ParentHint;
 use crate::window::Placement;
 use crate::window::WindowCommand;
 use crate::window::WindowEvent;
+use crate::window::matching::Matching;
+use crate::window::matching::Role;
 use crate::window::region;
 use crate::window::region::Shape;
+use crate::window::sizes::CHOOSER;
+use crate::window::sizes::PARKED;
+use crate::window::sizes::fits;
+use crate::window::sizes::stepped;
 use crate::window::x11::DisplayError;
 use crate::window::x11::X11Config;
 use crate::window::x11::gone_is_none;
@@ -44,18 +50,7 @@ use crate::window::x11::parent;
 use crate::window::x11::parent::ExtentAtoms;
 use crate::window::x11::parent::Parent;
 use crate::window::x11::remote::Remote;
-use crate::window::x11::taking::Matching;
-use crate::window::x11::taking::Role;
 use crate::window::x11::taking::Watch;
-
-/// The size of a parked window, and the smallest that a popup is given.
-const PARKED: (u16, u16) = (800, 450);
-/// The window in which the person chooses what a call is to show: as large as Chromium's dialog.
-const CHOOSER: (u16, u16) = (610, 534);
-/// Windows grow in steps, so that a growing picture does not resize its window every time.
-const STEP: u32 = 128;
-/// How much larger than needed a window may stay.
-const SLACK: u16 = 512;
 
 /// All windows on one display.
 #[derive(Debug)]
@@ -512,7 +507,6 @@ impl<'c> Overlay<'c> {
         if shown.is_none() || before != Some(parent.window) {
             self.conn.map_window(frame)?;
         }
-        let fits = |have: u16, need: u16| have <= stepped(u32::from(need)).saturating_add(SLACK);
         if !fits(size.0, shape.width) || !fits(size.1, shape.height) {
             let (width, height) = (stepped(u32::from(shape.width)), stepped(u32::from(shape.height)));
             self.configure_popup(window, width.max(PARKED.0), height.max(PARKED.1))?;
@@ -617,24 +611,5 @@ impl<'c> Overlay<'c> {
             &[],
         )?;
         Ok(())
-    }
-}
-
-/// The next larger step of sizes.
-fn stepped(side: u32) -> u16 {
-    let side = side.clamp(1, region::MAX_SIDE).div_ceil(STEP).saturating_mul(STEP);
-    u16::try_from(side).unwrap_or(u16::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_grow_in_steps_and_stay_possible() {
-        assert_eq!(stepped(0), 128);
-        assert_eq!(stepped(128), 128);
-        assert_eq!(stepped(129), 256);
-        assert_eq!(stepped(u32::MAX), 8192);
     }
 }

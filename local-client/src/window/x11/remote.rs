@@ -14,8 +14,10 @@ use x11rb::rust_connection::RustConnection;
 
 use crate::window::RemoteWindow;
 use crate::window::WindowEvent;
+use crate::window::remote::Candidate;
 use crate::window::x11::DisplayError;
 use crate::window::x11::gone_is_none;
+use crate::window::x11::parent::window_pid;
 
 /// Windows that a window manager may list.
 const MOST_WINDOWS: u32 = 4096;
@@ -147,7 +149,12 @@ impl Remote {
         let class = text(gone_is_none(class.reply())?);
         let (title, old_title) = (text(gone_is_none(title.reply())?), text(gone_is_none(old_title.reply())?));
         let classes: Vec<&str> = class.split('\0').filter(|name| !name.is_empty()).collect();
-        Ok(self.which.matches(window, &classes, if title.is_empty() { &old_title } else { &title }))
+        let process = match self.which {
+            RemoteWindow::Process(_) => window_pid(conn, window)?,
+            RemoteWindow::Id(_) | RemoteWindow::Class(_) | RemoteWindow::Title(_) => None,
+        };
+        let title = if title.is_empty() { &old_title } else { &title };
+        Ok(self.which.matches(&Candidate { id: window, classes: &classes, title, process }))
     }
 }
 

@@ -10,6 +10,7 @@ use offstage_tests::process::{cpu_seconds_of_tree, listening_sockets_of_tree};
 use offstage_tests::rdp::Viewer;
 use offstage_tests::session::Session;
 use offstage_tests::shaped_line::Shape;
+use offstage_tests::stage_probe::StageProbe;
 use offstage_tests::xvfb::{Camera, Picture, xdotool};
 
 use super::{PATIENCE, Place};
@@ -64,7 +65,8 @@ pub(super) struct Watched<'a> {
     viewer: &'a mut Viewer,
     session: &'a Session,
     page: &'a Page,
-    redirect: bool,
+    /// With Offstage only.
+    device: Option<StageProbe>,
     camera: Camera,
     strip: Strip,
 }
@@ -82,8 +84,9 @@ impl<'a> Watched<'a> {
         // Out of the way: over the video it would call up the page's controls.
         let corner = camera.size().map(|length| (length - 1).to_string());
         xdotool(&place.display, &["mousemove", &corner[0], &corner[1]])?;
-        let strip = find(&camera, page, redirect)?;
-        Ok(Self { place, viewer, session, page, redirect, camera, strip })
+        let device = redirect.then(|| StageProbe::connect(session)).transpose()?;
+        let strip = find(&camera, page, device.as_ref())?;
+        Ok(Self { place, viewer, session, page, device, camera, strip })
     }
 
     /// Plays the page anew over such a line; `half`: how long it is compared with the page, and then how long all is counted.
@@ -92,7 +95,7 @@ impl<'a> Watched<'a> {
         let first_frame_ms = self.begin()?;
         // The page asks for no sound, as browsers want a click first.
         self.page.evaluate("video.muted = false; 0")?;
-        if self.redirect {
+        if self.device.is_some() {
             // An output that is opened anew holds its engine's clock up for as long as it buffers: two seconds for one that is nowhere,
             // without Offstage too.
             let end = Instant::now() + PATIENCE;
@@ -182,18 +185,22 @@ impl<'a> Watched<'a> {
         self.viewer.close();
         let began = Instant::now();
         self.viewer.open()?;
-        self.strip = find(&self.camera, self.page, self.redirect)?;
+        self.strip = find(&self.camera, self.page, self.device.as_ref())?;
         Ok(began.elapsed().as_secs_f64())
     }
 }
 
 /// Waits until a frame can be read off the device's screen, drawn by whom it should be drawn, and says where.
-fn find(camera: &Camera, page: &Page, redirect: bool) -> Result<Strip> {
+fn find(camera: &Camera, page: &Page, device: Option<&StageProbe>) -> Result<Strip> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(strip) = look(camera)?
-            && measure::shows_number(page)? != redirect
-            && strip.read(camera)?.is_some()
+        // The session's browser is asked last: a picture of its page has it draw all of it once more, which a thin line is busy with.
+        let plays = device.map_or(Ok(true), |device| {
+            device.all("!document.querySelector('video').paused").map(|all| all.contains(&true.into()))
+        });
+        if plays?
+            && let Some(strip) = look(camera)?
+            && measure::shows_number(page)? == device.is_none()
         {
             return Ok(strip);
         }
@@ -203,7 +210,7 @@ fn find(camera: &Camera, page: &Page, redirect: bool) -> Result<Strip> {
         }
         // The clip is shorter than some lines' patience.
         page.evaluate("video.currentTime > 20 && (video.currentTime = 1); video.play(); 0").ok();
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
 }
 

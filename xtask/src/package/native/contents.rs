@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use super::debian::Making;
+use super::notices::{self, notices};
 use super::tree::Tree;
-use super::{Choices, Package, notices};
+use super::{Choices, Package};
 use crate::run::{check, output};
 use crate::workspace::Workspace;
 
@@ -136,7 +137,8 @@ pub(super) fn documentation(workspace: &Workspace, package: &mut Package, making
     let doc = format!("usr/share/doc/{name}");
     let tree = &mut package.tree;
     tree.add(format!("{doc}/copyright"), copyright(&workspace.read("LICENSE-MIT")?).into_bytes());
-    tree.add_packed(&format!("{doc}/third-party-notices"), notices::notices(workspace, name)?.as_bytes())?;
+    let notices = notices(workspace, name, &notices::host(workspace)?)?;
+    tree.add_packed(&format!("{doc}/third-party-notices"), notices.as_bytes())?;
     tree.add_packed(&format!("{doc}/NEWS.md"), workspace.read("CHANGELOG.md")?.as_bytes())?;
     let mut date = Command::new("date");
     let date =

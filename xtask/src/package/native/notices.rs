@@ -53,10 +53,9 @@ struct Kind {
     kind: Option<String>,
 }
 
-/// The notices of a program's package; the client's has the stage's module besides.
-pub(super) fn notices(workspace: &Workspace, program: &str) -> Result<String> {
-    let host = host(workspace)?;
-    let mut crates = linked(workspace, program, &host)?;
+/// The notices of a program's package, built for a target; the client's has the stage's module besides.
+pub(in crate::package) fn notices(workspace: &Workspace, program: &str, target: &str) -> Result<String> {
+    let mut crates = linked(workspace, program, target)?;
     if program == "offstage-client" {
         crates.extend(linked(workspace, "offstage-stage", "wasm32-unknown-unknown")?);
     }
@@ -78,7 +77,8 @@ pub(super) fn notices(workspace: &Workspace, program: &str) -> Result<String> {
     Ok(out)
 }
 
-fn host(workspace: &Workspace) -> Result<String> {
+/// The target of this machine.
+pub(super) fn host(workspace: &Workspace) -> Result<String> {
     let said = output(cargo(workspace).args(["--version", "--verbose"]))?;
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("cargo does not say which machine it builds for")?.to_owned())
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn notices_name_what_is_linked_and_nothing_else() {
-        let text = notices(&Workspace::find().unwrap(), "offstage-bridge").unwrap();
+        let text = notices(&Workspace::find().unwrap(), "offstage-bridge", crate::windows::TARGET).unwrap();
         assert!(text.contains("\ntokio "), "{}", &text[..1000]);
         assert!(!text.contains("\nproptest "), "a library of the tests");
         assert!(!text.contains("\noffstage-"), "own");
