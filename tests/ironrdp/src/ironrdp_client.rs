@@ -52,6 +52,13 @@ impl IronRdp {
     pub async fn ended(&mut self) -> Result<()> {
         (&mut self.task).await?
     }
+
+    /// Ends it, and waits until its proxy has gone.
+    pub async fn end(mut self) {
+        self.task.abort();
+        // That it was ended is no news.
+        (&mut self.task).await.ok();
+    }
 }
 
 impl Drop for IronRdp {

@@ -38,6 +38,8 @@ async fn a_client_serves_a_session_through_the_proxy_and_so_does_the_next() {
     let mut second = End::new();
     second.is_greeted(&mut session, channel).await;
     second.is_served(&mut session, channel, 1).await;
+    // Before the client ends: the proxy would listen again in a folder that is being removed.
+    viewer.end().await;
 }
 
 /// The session's end of the protocol.
