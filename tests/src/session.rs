@@ -302,9 +302,15 @@ impl Session {
 
     /// Starts a second client, with an engine and a socket of its own. It is ended with the session.
     pub fn start_other_client(&mut self) -> Result<PathBuf> {
-        let folder = self.folder.join("other");
+        let mut folder = self.folder.join("other");
+        let mut socket = self.socket.with_extension("other");
+        if self.options.elsewhere.is_some() {
+            // The session's folder has been given to the session's user, with whom a client shares none.
+            let own = tempfile::Builder::new().prefix("offstage-other-").tempdir()?;
+            (folder, socket) = (own.path().to_owned(), own.path().join("client.sock"));
+            self._temporary.push(own);
+        }
         std::fs::create_dir_all(&folder)?;
-        let socket = self.socket.with_extension("other");
         let display = self.display.clone();
         self.other =
             Some(start_client(&self.installation, &self.options, &folder, &socket, display.as_deref())?);

@@ -415,8 +415,8 @@ fn an_extension_that_is_reloaded_or_disabled_leaves_the_page_playing() {
 /// Wherever a move is when the line breaks again, the player ends on the device.
 fn survives_breaks(kind: Kind) {
     let mut play = Play::start(kind);
-    for step in 0..12 {
-        let when = format!("{kind:?}, breaks again after {} ms", step * 40);
+    for step in 0..9 {
+        let when = format!("{kind:?}, breaks again after {} ms", step * 55);
         // Some moves take long enough to be in the middle of sending then; others are at the swap, or beyond; and some pages hear all
         // of it at once, later.
         play.session.link().unwrap().shape((step % 3 == 0).then_some(4_000_000), Duration::ZERO);
@@ -427,7 +427,7 @@ fn survives_breaks(kind: Kind) {
         play.session.link().unwrap().hang_up();
         play.wait_in_session(&when);
         wait(&when, || play.session.status().is_ok_and(|status| status["ready"] == true));
-        play.lasts(Duration::from_millis(step * 40));
+        play.lasts(Duration::from_millis(step * 55));
         play.session.link().unwrap().hang_up();
         // What was redirected before must have heard of it.
         play.lasts(Duration::from_millis(200));

@@ -116,6 +116,18 @@ fn a_video_of_the_session_plays_on_the_device_and_again_after_a_new_connection()
     let now = far.position();
     far.page.wait_until(&format!("video.currentTime > {now}"), PATIENCE).unwrap();
     assert!(now > before, "{before} to {now}");
+
+    // The person goes to another device and connects from there.
+    far.line.set(Shape::default());
+    far.begin_anew();
+    far.viewer.close();
+    let socket = far.session.start_other_client().unwrap();
+    let installation = Installation::from_env().unwrap();
+    let (port, display) = (far.line.port(), far.device.display());
+    let other = Viewer::start(&far.server, port, display, SESSION, &installation.plugin, &socket).unwrap();
+    far.assert_in_place("another device");
+    assert_eq!(far.page.evaluate("globalThis.seen").unwrap(), 1, "the page was loaded anew");
+    drop(other);
     far.session.close();
 }
 
@@ -127,7 +139,7 @@ struct Far {
     line: ShapedLine,
     server: Server,
     camera: Camera,
-    _device: Screen,
+    device: Screen,
     _pages: Pages,
 }
 
@@ -173,7 +185,13 @@ impl Far {
         let page = session.open(&pages.url("/?clip=h264")).unwrap();
         page.wait_until("!demo.error && video.readyState >= 3", PATIENCE).unwrap();
         let camera = device.camera().unwrap();
-        Self { page, session, viewer, line, server, camera, _device: device, _pages: pages }
+        Self { page, session, viewer, line, server, camera, device, _pages: pages }
+    }
+
+    /// So that the clip lasts.
+    fn begin_anew(&self) {
+        self.page.evaluate("video.currentTime = 1; video.play(); 0").unwrap();
+        self.page.wait_until("!video.seeking", PATIENCE).unwrap();
     }
 
     fn position(&self) -> f64 {
