@@ -80,6 +80,8 @@ pub struct Player {
     pub advancing: bool,
     /// The device has played to its end: the stand-in may go on to its own.
     pub ended: bool,
+    /// When the session's picture is to stand still, if the player is still on its way to the device.
+    pub still_at: Option<Monotonic>,
     /// Since when the device should have been playing and wasn't.
     pub stalled_since: Option<Monotonic>,
     /// Where it is in its frame, as the relay has told; since when the device can't show it there, and why.
@@ -132,6 +134,7 @@ impl Player {
             seek_told: 0,
             advancing: false,
             ended: false,
+            still_at: None,
             stalled_since: None,
             geometry: None,
             lost: None,

@@ -168,7 +168,7 @@ function runsOut(m) {
 }
 
 function slew(m, factor, forMs) {
-  if (m.mode !== 'device' || !m.element) return;
+  if ((m.mode !== 'device' && m.mode !== 'moving') || !m.element) return;
   setFactor(m, factor === 0 && runsOut(m) ? 1 : factor);
   if (forMs > 0) m.slewTimer = native.later(() => setFactor(m, 1), forMs);
 }
@@ -205,7 +205,7 @@ patchAccessor(ME, 'playbackRate', (target, self) => {
   }
   m.base = native.rate.get(self);
   m.factor = 1;
-  setFactor(m, factor === 0 ? 0 : 1);
+  setFactor(m, factor === 0 && m.mode === 'device' ? 0 : 1);
   sendPlayback(m);
   return undefined;
 });

@@ -94,10 +94,6 @@ async function replay(m) {
   const turn = m.replayed = m.turn;
   const over = () => m.mode !== 'moving' || m.turn !== turn;
   sendDuration(m);
-  // A line that the session's own picture fills lets little else through: in a move that takes long it stands still for 12 s at most.
-  const still = (factor, after) => native.later(() => { if (!over() && (!factor || !m.factor)) setFactor(m, factor); }, after);
-  still(0, 1500);
-  still(1, 13500);
   await Promise.all(m.buffers.map((b) => sendKept(b, turn)));
   if (over()) return;
   // From here the page's operations wait: nothing may come between the last bytes and the swap.

@@ -17,6 +17,8 @@ use crate::player::{Phase, Player};
 const HAVE_CURRENT_DATA: u32 = 2;
 /// Longest that the page's first data wait for a picture: what takes longer is dark rather than late.
 const FIRST_PICTURE: Duration = Duration::from_millis(500);
+/// Most answers that wait; a page has a few operations under way.
+pub(super) const MOST_HELD: usize = 64;
 /// An element whose media begin so shortly after its position begins with them (Chromium's `kSeekToStartFudgeRoom`).
 const BEGINS_LATE_US: u64 = 1_000_000;
 

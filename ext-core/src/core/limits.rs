@@ -7,6 +7,7 @@ use offstage_protocol::{ErrorCode, Monotonic};
 
 use super::Output;
 use super::players::{Players, give_back};
+use crate::hook::HookCommand;
 use crate::link::DeviceLink;
 use crate::player::{Buffer, Phase};
 
@@ -18,6 +19,10 @@ const ANSWER: Duration = Duration::from_secs(8);
 const LOST: Duration = Duration::from_secs(4);
 /// A page that has not gone on in the session after this time has the device stop.
 const LEAVING: Duration = Duration::from_secs(2);
+/// A move that takes longer has the session's picture stand still: drawn, it may fill the line that the move needs.
+pub(super) const STILL_AFTER: Duration = Duration::from_millis(1500);
+/// For so many milliseconds at most.
+pub(super) const STILL_MS: f64 = 12_000.0;
 
 impl Players {
     pub(super) fn handle_timeout(
@@ -28,6 +33,7 @@ impl Players {
     ) {
         let mut late = Vec::new();
         self.let_go(now, link);
+        self.stand_still(now, out);
         for key in self.late_to_begin(now) {
             self.let_begin(key, link, out);
         }
@@ -70,9 +76,22 @@ impl Players {
         let lost = staying().filter_map(|player| Some((player.lost?.0.after(LOST), "a place is found")));
         let buffers = staying().flat_map(|player| player.buffers.values());
         let silences = buffers.filter_map(|buffer| Some((buffer.asked_at?.after(ANSWER), "device answers")));
-        let others = [self.readers.poll_timeout(), self.rests.poll_timeout(), self.beginning_timeout()];
+        let moves = self.players.values().filter(|player| player.phase == Phase::Moving);
+        let still = moves.filter_map(|player| player.still_at).min().map(|at| (at, "move ends"));
+        let others =
+            [self.readers.poll_timeout(), self.rests.poll_timeout(), self.beginning_timeout(), still];
         let others = others.into_iter().flatten();
         stalls.chain(lost).chain(silences).chain(others).chain(self.leaving_timeout()).min()
+    }
+
+    /// Has the pictures of moves that take long stand still, once each.
+    fn stand_still(&mut self, now: Monotonic, out: &mut VecDeque<Output>) {
+        for (&(relay, ms), player) in self.players.iter_mut() {
+            if player.phase == Phase::Moving && player.still_at.take_if(|at| *at <= now).is_some() {
+                let command = HookCommand::Slew { ms, factor: 0.0, for_ms: STILL_MS };
+                out.push_back(Output::ToHook { relay, command });
+            }
+        }
     }
 
     /// Ends what has been leaving for too long.

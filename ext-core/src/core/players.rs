@@ -11,8 +11,10 @@ use offstage_protocol::message::{
 use offstage_protocol::{ErrorCode, Monotonic, Ranges, SortedMap};
 
 use super::Output;
+use super::beginning::MOST_HELD;
 use super::files::fitted;
 use super::leaving::Left;
+use super::limits::STILL_AFTER;
 use super::meter::Counted;
 use super::readers::Readers;
 use crate::choice::{Look, Rests};
@@ -185,7 +187,7 @@ impl Players {
                 barred.or_else(|| self.readers.refuses(now, key, origin)).or_else(|| self.rests.refuses(key));
             return match refused {
                 Some(code) => self.revert(key, code, false, link, out),
-                None => self.open(key, replay, (muted, origin), link, out),
+                None => self.open(now, key, replay, (muted, origin), link, out),
             };
         }
         if let HookEvent::Read { reader, .. } = event {
@@ -412,6 +414,7 @@ impl Players {
 
     fn open(
         &mut self,
+        now: Monotonic,
         key: (u32, u32),
         replay: bool,
         (muted, origin): (bool, &str),
@@ -428,7 +431,8 @@ impl Players {
             PLAYER_STREAM,
             ToDeviceKind::OpenPlayer(OpenPlayer { player: id, origin: origin.to_owned() }),
         ) {
-            self.players.insert(key, Player { tab_muted: muted, ..Player::new(id, replay) });
+            let still_at = replay.then(|| now.after(STILL_AFTER));
+            self.players.insert(key, Player { tab_muted: muted, still_at, ..Player::new(id, replay) });
             self.by_id.insert(id, key);
             self.reasons.remove(&relay);
             self.counted.redirected += 1;
@@ -485,8 +489,11 @@ impl Players {
         let changed = fitted(player, changed);
         let size = player.size();
         let told = Self::hold(now, player, changed);
-        if let Some(changed) = told {
-            self.tell_changed(key, &changed, link, out);
+        let is_full = player.beginning.held.len() >= MOST_HELD;
+        match told {
+            Some(changed) => self.tell_changed(key, &changed, link, out),
+            None if is_full => self.let_begin(key, link, out),
+            None => {}
         }
         if self.players.get(&key).is_some_and(|player| player.size() != size) {
             self.to_place.push(key);

@@ -135,3 +135,16 @@ fn a_player_that_goes_back_meanwhile_is_told_nothing_else() {
     world.after(Duration::from_secs(1));
     assert_eq!(done(&world), [0; 0]);
 }
+
+#[test]
+fn a_device_that_says_more_than_a_page_can_have_asked_is_not_kept() {
+    let mut world = seen();
+    world.append(1, &[1]);
+    world.device(changed(1, &[0, 4_000_000]));
+    for _ in 0..62 {
+        world.device(changed(0, &[0, 4_100_000]));
+    }
+    assert_eq!(done(&world), [0; 0]);
+    world.device(changed(0, &[0, 4_100_000]));
+    assert_eq!(done(&world).len(), 64);
+}
