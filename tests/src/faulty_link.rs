@@ -1,7 +1,8 @@
 //! A bad line between bridge and client, at a test's command: slow, long, stalled, cut, or silently dead.
 //!
 //! It listens where the bridge connects and connects to where the client listens. What it holds is bounded, so a sender
-//! that is faster than the line is held up as by a real one.
+//! that is faster than the line is held up as by a real one. A long line that is wide as well holds more than that: see
+//! [`ShapedLine`](crate::shaped_line::ShapedLine).
 
 use std::fmt;
 use std::io::{Read as _, Write as _};

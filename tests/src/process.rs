@@ -341,6 +341,12 @@ mod tests {
             })
         };
         let sockets: Vec<_> = (0..40).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        // What is connected does not listen.
+        let to = |socket: &std::net::TcpListener| {
+            std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap()
+        };
+        let _connected: Vec<_> =
+            sockets.iter().map(|socket| (to(socket), socket.accept().unwrap())).collect();
         assert!(counts(&|count| count >= 40));
         drop(sockets);
         assert!(counts(&|count| count < 40));

@@ -1,8 +1,8 @@
 //! A machine that people reach by RDP: xrdp with a session of Xorg's, and FreeRDP's client with the plug-in on the device's screen.
 //!
 //! Needs root, as a login does. All of it lives in namespaces of its own (namespaces(7)): xrdp's settings, its user, what is in /run and
-//! the plug-in's folder are seen by nobody else, nothing of the machine's is changed but for an empty folder that FreeRDP looks into, and
-//! all processes end with the first of them.
+//! the plug-in's folder are seen by nobody else, nothing of the machine's is changed but for two empty folders, FreeRDP's of plug-ins and
+//! Chromium's of policies, and all processes end with the first of them.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,13 +1,17 @@
 //! A long, thin line for TCP on loopback, without touching the machine's network: it delays, limits, loses and counts.
 //!
-//! What it stands for: a sender that fills the line and a router's queue of [`QUEUE`], and no more. A lost segment holds up all that
+//! Beside [`FaultyLink`](crate::faulty_link::FaultyLink), which stalls, breaks and dies and holds 64 KiB: too little for a long line
+//! that is wide.
+//!
+//! What it stands for: a sender that fills the line and a router's queue of [`QUEUE`], and no more than one read of [`PIECE`] and the
+//! system's buffers at its two ends. A lost segment holds up all that
 //! follows it for a round trip, as fast retransmission does (RFC 5681, section 3.2); that congestion control also slows down after a
 //! loss is left out, so a real line with losses is worse.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,7 +70,8 @@ struct Shared {
     /// From who connects, and to it.
     carried: [AtomicU64; 2],
     over: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+    /// Both ends of each connection, and how many of its directions still carry.
+    open: Mutex<Vec<(Arc<AtomicUsize>, [TcpStream; 2])>>,
 }
 
 /// One direction of one connection.
@@ -130,8 +135,8 @@ impl ShapedLine {
 impl Drop for ShapedLine {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
-        for stream in lock(&self.shared.open).drain(..) {
-            stream.shutdown(Shutdown::Both).ok();
+        for (_, ends) in lock(&self.shared.open).drain(..) {
+            ends.iter().for_each(|end| drop(end.shutdown(Shutdown::Both)));
         }
         // Wakes the thread that waits for who connects.
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
@@ -144,13 +149,20 @@ fn connect(near: TcpStream, target: SocketAddr, shared: &Arc<Shared>) -> Result<
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_recv_buffer_size(stream, SYSTEM_BUFFER)?;
         rustix::net::sockopt::set_socket_send_buffer_size(stream, SYSTEM_BUFFER)?;
-        lock(&shared.open).push(stream.try_clone()?);
     }
+    let carrying = Arc::new(AtomicUsize::new(2));
+    let mut open = lock(&shared.open);
+    open.retain(|(carrying, _)| carrying.load(Ordering::Relaxed) > 0);
+    open.push((Arc::clone(&carrying), [near.try_clone()?, far.try_clone()?]));
+    drop(open);
     for (index, from, to) in [(0, near.try_clone()?, far.try_clone()?), (1, far, near)] {
         let way = Arc::new(Way { waiting: Mutex::default(), changed: Condvar::new() });
-        let (of_writer, shared) = (Arc::clone(&way), Arc::clone(shared));
+        let (of_writer, shared, carrying) = (Arc::clone(&way), Arc::clone(shared), Arc::clone(&carrying));
         std::thread::spawn(move || take(from, &way, &shared, index));
-        std::thread::spawn(move || give(to, &of_writer));
+        std::thread::spawn(move || {
+            give(to, &of_writer);
+            carrying.fetch_sub(1, Ordering::Relaxed);
+        });
     }
     Ok(())
 }
@@ -286,6 +298,39 @@ mod tests {
         let bytes: Vec<u8> = (0..250_000_u32).map(|index| index.to_le_bytes()[0]).collect();
         assert!(there_and_back(&mut stream, &bytes) >= Duration::from_millis(240));
         assert_eq!(line.carried(), [250_009, 250_009]);
+    }
+
+    #[test]
+    fn who_sends_faster_than_the_line_is_held_up() {
+        let line = to_echo();
+        line.set(Shape { bits_per_second: Some(800_000), ..Shape::default() });
+        let mut stream = open(&line);
+        rustix::net::sockopt::set_socket_send_buffer_size(&stream, SYSTEM_BUFFER).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = stream.write(&[7; 4096]) {
+            sent += count;
+            assert!(sent < 2_000_000, "the line takes all there is");
+        }
+        assert!(line.carried()[0] < 200_000);
+    }
+
+    #[test]
+    fn a_connection_that_is_over_leaves_nothing() {
+        let line = to_echo();
+        for _ in 0..20 {
+            let mut stream = open(&line);
+            there_and_back(&mut stream, b"open");
+            stream.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+        let end = Instant::now() + Duration::from_secs(20);
+        while lock(&line.shared.open).len() > 2 {
+            assert!(Instant::now() < end, "connections are kept that are over");
+            // Whoever comes sweeps.
+            drop(open(&line));
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! `cargo xtask ci` and `cargo xtask test`: what has to be true before a change goes in, cheap things first.
 
+mod ahead;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
+use self::ahead::Ahead;
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
 use crate::{build, calls, differential, ironrdp, package, setup, size, sound_server, tidy, web, windows};
 
 /// Runs every check, in the order of their cost, and stops at the first that fails.
 ///
-/// Formatting, the project's own rules, licences (if cargo-deny is installed), clippy for this machine and for WebAssembly, all
-/// tests, the size budget, the packages. Each step is named and timed. `cargo xtask setup` has to have run before; with --setup
+/// Formatting, the project's own rules, licences, clippy for this machine and for WebAssembly, all
+/// tests, the size budget, the packages. Each step is named and timed, and so is each that can't be run here. `cargo xtask setup` has to have run before; with --setup
 /// it is the first step.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
@@ -43,7 +46,8 @@ pub(crate) struct TestOptions {
 /// Packages of the programs, the modules and this automation: everything that has lints and tests.
 const WASM_PACKAGES: [&str; 3] = ["offstage-ext-core", "offstage-popup", "offstage-stage"];
 
-/// The step that is left out where its crates have not been compiled.
+/// Steps that are left out where what they need is not there.
+const DENY: &str = "licences and sources of crates";
 const IRONRDP: &str = "remote desktops, by IronRDP's server";
 
 /// A step that is not run, and why.
@@ -68,7 +72,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }),
     ));
     steps.push(("tidy", Box::new(|| tidy::run(workspace, &tidy::Options::default()))));
-    steps.push(("licences and advisories", Box::new(|| deny(workspace))));
+    if is_on_path("cargo-deny") {
+        steps.push((DENY, Box::new(|| deny(workspace))));
+    } else {
+        left_out.push((DENY, "cargo-deny is not installed: `cargo install cargo-deny`"));
+    }
     steps.push(("clippy", Box::new(|| clippy(workspace))));
     steps.push(("clippy for wasm32", Box::new(|| clippy_wasm(workspace))));
     steps.push((
@@ -82,11 +90,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     ));
     steps.push(("tests of whole processes", Box::new(|| level(workspace, "process", None))));
     steps.push(("Windows, by wine", Box::new(|| windows::run(workspace, &windows::Options::default()))));
-    if options.ironrdp || ironrdp::target(workspace).exists() {
-        steps.push((IRONRDP, Box::new(|| ironrdp::run(workspace, &ironrdp::Options::default()))));
-    } else {
-        left_out.push((IRONRDP, "hundreds of crates would have to be compiled first; --ironrdp does it"));
-    }
     steps.push(("size budget", Box::new(|| size::run(workspace, &size::Options::default()))));
     steps.push((
         "packages and manifests",
@@ -96,6 +99,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             package::run(workspace, &options)
         }),
     ));
+    let with_ironrdp = options.ironrdp || ironrdp::target(workspace).exists();
+    if !options.no_browser {
+        steps.push((
+            "tests in real browsers",
+            Box::new(move || {
+                let tasks = ["build --native-only --release", "ironrdp --no-run"];
+                let ahead = Ahead::start(workspace, &tasks[..1 + usize::from(with_ironrdp)])?;
+                level(workspace, "browser", None)?;
+                ahead.finish()
+            }),
+        ));
+        steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
+    }
+    if with_ironrdp {
+        steps.push((IRONRDP, Box::new(|| ironrdp::run(workspace, &ironrdp::Options::default()))));
+    } else {
+        left_out.push((IRONRDP, "hundreds of crates would have to be compiled first; --ironrdp does it"));
+    }
     steps.push((
         "the programs' packages, in a clean Debian",
         Box::new(|| {
@@ -105,8 +126,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }),
     ));
     if !options.no_browser {
-        steps.push(("tests in real browsers", Box::new(|| level(workspace, "browser", None))));
-        steps.push(("players, natively and redirected", Box::new(|| differential(workspace))));
         steps.push((
             "the signed package, installed by policy",
             Box::new(|| {
@@ -181,10 +200,6 @@ fn shown(time: Duration) -> String {
 }
 
 fn deny(workspace: &Workspace) -> Result<()> {
-    if !is_on_path("cargo-deny") {
-        say("cargo-deny is not installed: left out (`cargo install cargo-deny`, then `cargo deny check`).");
-        return Ok(());
-    }
     check(cargo(workspace).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 

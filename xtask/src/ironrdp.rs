@@ -17,6 +17,9 @@ use crate::workspace::Workspace;
 /// into target/ironrdp; once that is there, `cargo xtask ci` runs it as well.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Options {
+    /// Only compile.
+    #[arg(long)]
+    no_run: bool,
     /// Only the tests whose name holds this.
     filter: Option<String>,
 }
@@ -44,7 +47,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             bail!("{program} ({package}) is not installed, so nothing can be tested: `cargo xtask setup`");
         }
     }
-    build::native(workspace, false)?;
     let target = target(workspace);
     if !target.exists() {
         say(
@@ -52,6 +54,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         );
     }
     let mut test = own_cargo(workspace, &target);
+    if options.no_run {
+        return check(test.args(["test", "--locked", "--no-run", "--manifest-path", MANIFEST]));
+    }
+    build::native(workspace, false)?;
     if is_root() {
         test.args(["--config", WITHOUT_PRIVILEGES]);
     }

@@ -161,7 +161,7 @@ fn make(workspace: &Workspace, options: &Options) -> Result<Made> {
             let name = format!("offstage-{browser}-{}.zip", env!("CARGO_PKG_VERSION"));
             artefacts.push(Artefact::write(workspace, &name, &bytes)?);
         }
-        signed = Some(sign(workspace, options, &mut artefacts)?);
+        signed = Some(write_signed(workspace, options, &mut artefacts)?);
     }
     if !options.extension_only {
         artefacts.extend(native::pack(workspace, &choices(workspace, options)?)?);
@@ -190,9 +190,9 @@ pub(crate) struct Signed {
     crx: Vec<u8>,
 }
 
-/// Packs and signs what was built, with a trial key.
+/// What was built, packed and signed with a trial key; no file of a release is touched.
 pub(crate) fn signed(workspace: &Workspace) -> Result<Signed> {
-    sign(workspace, &Options::default(), &mut Vec::new())
+    sign(workspace, &Options::default())
 }
 
 impl Signed {
@@ -219,7 +219,20 @@ impl Signed {
     }
 }
 
-fn sign(workspace: &Workspace, options: &Options, artefacts: &mut Vec<Artefact>) -> Result<Signed> {
+/// The signed package with its update manifest, as files.
+fn write_signed(workspace: &Workspace, options: &Options, artefacts: &mut Vec<Artefact>) -> Result<Signed> {
+    let signed = sign(workspace, options)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let file = format!("offstage-{version}.crx");
+    let folder = options.update_url.as_deref().unwrap_or(EXAMPLE_URL);
+    let url = format!("{}/{file}", folder.trim_end_matches('/'));
+    artefacts.push(Artefact::write(workspace, &file, &signed.crx)?);
+    let manifest = crx::update_manifest(&signed.id, version, &url);
+    artefacts.push(Artefact::write(workspace, "updates.xml", manifest.as_bytes())?);
+    Ok(signed)
+}
+
+fn sign(workspace: &Workspace, options: &Options) -> Result<Signed> {
     let key = key(workspace, options)?;
     // The whole product, under its own name; the key comes with the signature.
     let zip = archive::pack(&workspace.extension("chromium"), |name, bytes| match name {
@@ -227,15 +240,7 @@ fn sign(workspace: &Workspace, options: &Options, artefacts: &mut Vec<Artefact>)
         _ => Ok(bytes),
     })?;
     let crx = crx::sign(&zip, &key)?;
-    let id = key.id();
-    let version = env!("CARGO_PKG_VERSION");
-    let file = format!("offstage-{version}.crx");
-    let folder = options.update_url.as_deref().unwrap_or(EXAMPLE_URL);
-    let url = format!("{}/{file}", folder.trim_end_matches('/'));
-    artefacts.push(Artefact::write(workspace, &file, &crx)?);
-    let manifest = crx::update_manifest(&id, version, &url);
-    artefacts.push(Artefact::write(workspace, "updates.xml", manifest.as_bytes())?);
-    Ok(Signed { id, crx })
+    Ok(Signed { id: key.id(), crx })
 }
 
 fn key(workspace: &Workspace, options: &Options) -> Result<crx::Key> {

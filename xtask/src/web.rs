@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::demo::{self, measure};
+use crate::demo;
+use crate::demo::measure::{self, hundredth, tenth};
 use crate::run::{check, is_on_path, print, say};
 use crate::workspace::Workspace;
 use crate::{build, setup};
@@ -260,12 +261,4 @@ impl Seen {
             self.status["frames_presented"], self.status["frames_dropped"], self.cores[0], self.cores[1]
         ));
     }
-}
-
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
-}
-
-fn hundredth(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }

@@ -1,14 +1,12 @@
-//! The person's device: a screen and `xfreerdp` with the plug-in, which is put where FreeRDP looks for it without being root.
+//! `xfreerdp` with the plug-in, which is put where FreeRDP looks for it without being root.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use offstage_tests::process::{Process, command};
+use offstage_tests::xvfb::Screen;
 
 /// The library to load.
 const PLUGIN_VARIABLE: &str = "OFFSTAGE_RDP_PLUGIN";
@@ -21,38 +19,9 @@ shift 2
 exec "$@"
 "#;
 
-/// A screen that nobody sees. Gone when dropped.
-pub struct Screen {
-    display: String,
-    _xvfb: Program,
-}
-
-impl Screen {
-    /// Starts Xvfb on a number that is free.
-    pub fn start() -> Result<Self> {
-        let mut xvfb = Program::command("Xvfb");
-        // It writes the number to that file descriptor once it is ready.
-        xvfb.args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
-        let mut xvfb = Program::start(xvfb.stdout(Stdio::piped()).stderr(Stdio::null()), "Xvfb")?;
-        let output = xvfb.0.stdout.take().context("Xvfb has no output")?;
-        let mut number = String::new();
-        BufReader::new(output).read_line(&mut number)?;
-        if number.trim().is_empty() {
-            bail!("Xvfb does not start");
-        }
-        Ok(Self { display: format!(":{}", number.trim()), _xvfb: xvfb })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn display(&self) -> &str {
-        &self.display
-    }
-}
-
 /// `xfreerdp` with the plug-in. Killed when dropped, as by a crash.
 pub struct Viewer {
-    program: Program,
+    program: Process,
     log: PathBuf,
 }
 
@@ -72,15 +41,14 @@ impl Viewer {
             .env("DISPLAY", screen.display())
             .env("HOME", folder)
             .env_remove("OFFSTAGE_SOCKET")
-            .stdout(output.try_clone()?)
             .stderr(output);
-        let program = Program::start(&mut viewer, "unshare")?;
+        let program = Process::spawn("xfreerdp", &mut viewer)?;
         Ok(Self { program, log })
     }
 
     /// Whether it has neither ended nor crashed.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.program.0.try_wait(), Ok(None))
+        self.program.is_running()
     }
 
     /// What it has said.
@@ -119,7 +87,7 @@ fn probe(over: &Path) -> Result<()> {
 }
 
 fn in_namespace(over: &Path) -> Command {
-    let mut command = Program::command("unshare");
+    let mut command = command("unshare");
     command.args(["--user", "--map-root-user", "--mount", "--propagation", "private"]);
     command.args(["sh", "-c", OVER, "sh"]).arg(over).arg(libraries());
     command
@@ -128,46 +96,4 @@ fn in_namespace(over: &Path) -> Command {
 /// Where Debian has its libraries.
 fn libraries() -> PathBuf {
     Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH))
-}
-
-/// A child in a process group of its own, which is killed when dropped.
-pub struct Program(Child);
-
-impl Program {
-    /// A command for a program that dies with the thread that starts it, should that be killed.
-    pub fn command(program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        command
-    }
-
-    /// Starts it.
-    pub fn start(command: &mut Command, name: &str) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).process_group(0).spawn();
-        Ok(Self(child.with_context(|| format!("cannot start {name}"))?))
-    }
-
-    /// Asks it to end, and waits until it has.
-    pub fn end(mut self) {
-        if let Some(pid) = self.pid() {
-            kill_process(pid, Signal::TERM).ok();
-        }
-        self.0.wait().ok();
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.0.id()).ok().and_then(Pid::from_raw)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // The number is still this group's as long as nobody has waited for its first process.
-        if let Ok(None) = self.0.try_wait()
-            && let Some(group) = self.pid()
-        {
-            kill_process_group(group, Signal::KILL).ok();
-            self.0.wait().ok();
-        }
-    }
 }

@@ -1,10 +1,14 @@
 //! IronRDP's server of dynamic virtual channels, and what it is told by the client as events.
 
-use anyhow::{Result, anyhow};
-use ironrdp_core::{Decode as _, Encode, EncodeResult, ReadCursor, WriteCursor, ensure_size, impl_as_any};
+use anyhow::{Result, anyhow, bail};
+use ironrdp_core::{
+    Decode as _, Encode, EncodeResult, ReadCursor, WriteCursor, decode, ensure_size, impl_as_any,
+};
 use ironrdp_dvc::pdu::{CreationStatus, DrdynvcClientPdu};
 use ironrdp_dvc::{DrdynvcServer, DvcEncode, DvcMessage, DvcProcessor, DvcServerProcessor};
 use ironrdp_pdu::gcc::ChannelName;
+use ironrdp_pdu::mcs::McsMessage;
+use ironrdp_pdu::x224::X224;
 use ironrdp_pdu::{PduResult, decode_err, pdu_other_err};
 use ironrdp_svc::{ChannelFlags, CompressionCondition, SvcMessage, SvcProcessor, SvcServerProcessor};
 use offstage_protocol::socket_path::DVC_NAME;
@@ -25,6 +29,23 @@ pub enum Event {
     Closed(u32),
     /// The connection has ended.
     Gone,
+}
+
+/// What a frame brings for the static channel with that number; an error when the other end says goodbye.
+pub(crate) fn payload(frame: &[u8], carrier: u16) -> Result<Option<Vec<u8>>> {
+    let X224(message) = decode::<X224<McsMessage<'_>>>(frame)?;
+    let (channel, bytes) = match message {
+        McsMessage::SendDataRequest(data) => (data.channel_id, data.user_data),
+        McsMessage::SendDataIndication(data) => (data.channel_id, data.user_data),
+        McsMessage::DisconnectProviderUltimatum(_) => bail!("the other end has taken its leave"),
+        McsMessage::ErectDomainRequest(_)
+        | McsMessage::AttachUserRequest(_)
+        | McsMessage::AttachUserConfirm(_)
+        | McsMessage::ChannelJoinRequest(_)
+        | McsMessage::ChannelJoinConfirm(_) => return Ok(None),
+    };
+    // Others are the desktop's own channel: there is no desktop.
+    Ok((channel == carrier).then(|| bytes.into_owned()))
 }
 
 /// The static channel that carries all dynamic ones.

@@ -4,19 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use ironrdp_connector::sspi::generator::NetworkRequest;
 use ironrdp_connector::{
     ClientConnector, Config, ConnectionResult, ConnectorResult, Credentials, DesktopSize, ServerName,
     general_err,
 };
-use ironrdp_core::decode;
 use ironrdp_dvc::DrdynvcClient;
 use ironrdp_dvc_pipe_proxy::DvcNamedPipeProxy;
-use ironrdp_pdu::mcs::McsMessage;
 use ironrdp_pdu::rdp::capability_sets::MajorPlatformType;
 use ironrdp_pdu::rdp::client_info::{PerformanceFlags, TimezoneInfo};
-use ironrdp_pdu::x224::X224;
 use ironrdp_pdu::{Action, gcc, pdu_other_err};
 use ironrdp_svc::{SvcMessage, client_encode_svc_messages};
 use ironrdp_tokio::{
@@ -29,6 +26,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::drdynvc::payload;
 
 /// Messages of the proxy's that wait for the connection: more than the client's credit lets come at once.
 const WAITING: usize = 1024;
@@ -108,21 +107,8 @@ async fn carry(
                 if action == Action::FastPath {
                     continue;
                 }
-                let X224(message) = decode::<X224<McsMessage<'_>>>(&frame)?;
-                match message {
-                    McsMessage::SendDataIndication(data) if data.channel_id == carrier => {
-                        drdynvc.process(&data.user_data).map_err(|error| anyhow!("{error}"))?
-                    }
-                    McsMessage::DisconnectProviderUltimatum(_) => bail!("the server has taken its leave"),
-                    // The desktop's own channel: there is no desktop.
-                    McsMessage::ErectDomainRequest(_)
-                    | McsMessage::AttachUserRequest(_)
-                    | McsMessage::AttachUserConfirm(_)
-                    | McsMessage::ChannelJoinRequest(_)
-                    | McsMessage::ChannelJoinConfirm(_)
-                    | McsMessage::SendDataRequest(_)
-                    | McsMessage::SendDataIndication(_) => continue,
-                }
+                let Some(bytes) = payload(&frame, carrier)? else { continue };
+                drdynvc.process(&bytes).map_err(|error| anyhow!("{error}"))?
             }
             messages = queue.recv() => messages.context("the proxy has ended")?,
         };

@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use ironrdp_acceptor::{Acceptor, BeginResult, DesktopSize, accept_begin, accept_finalize};
-use ironrdp_core::decode;
 use ironrdp_dvc::{DvcMessage, encode_dvc_messages};
 use ironrdp_pdu::Action;
-use ironrdp_pdu::mcs::McsMessage;
 use ironrdp_pdu::nego::SecurityProtocol;
 use ironrdp_pdu::rdp::capability_sets::{
     Bitmap, BitmapDrawingFlags, CapabilitySet, General, GeneralExtraFlags, Input, InputFlags, Order,
     OrderFlags, OrderSupportExFlags, Pointer, VirtualChannel, VirtualChannelFlags,
 };
-use ironrdp_pdu::x224::X224;
 use ironrdp_svc::{StaticChannelSet, SvcMessage, server_encode_svc_messages};
 use ironrdp_tokio::{FramedWrite as _, TokioFramed, split_tokio_framed};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -27,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::drdynvc::{Drdynvc, Event, FLAGS, Message};
+use crate::drdynvc::{Drdynvc, Event, FLAGS, Message, payload};
 
 /// How long anything may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -215,7 +212,9 @@ struct Link {
 impl Link {
     async fn send(&self, messages: Vec<SvcMessage>) -> Result<()> {
         let bytes = server_encode_svc_messages(messages, self.carrier, self.initiator)?;
-        self.outgoing.send(bytes).await.context("the connection is over")
+        // A plug-in that held xfreerdp up would show here.
+        let sent = timeout(LIMIT, self.outgoing.send(bytes)).await;
+        sent.context("the client takes nothing")?.context("the connection is over")
     }
 
     fn lock(&self) -> MutexGuard<'_, StaticChannelSet> {
@@ -230,23 +229,10 @@ impl Link {
     }
 
     fn process(&self, frame: &[u8]) -> Result<Vec<SvcMessage>> {
-        let X224(message) = decode::<X224<McsMessage<'_>>>(frame)?;
-        match message {
-            McsMessage::SendDataRequest(data) if data.channel_id == self.carrier => {
-                let mut channels = self.lock();
-                let channel = channels.get_by_type_mut::<Drdynvc>().context("the channel is not attached")?;
-                channel.process(&data.user_data).map_err(|error| anyhow!("{error}"))
-            }
-            McsMessage::DisconnectProviderUltimatum(_) => bail!("the client has taken its leave"),
-            // The desktop's own channel: there is no desktop.
-            McsMessage::ErectDomainRequest(_)
-            | McsMessage::AttachUserRequest(_)
-            | McsMessage::AttachUserConfirm(_)
-            | McsMessage::ChannelJoinRequest(_)
-            | McsMessage::ChannelJoinConfirm(_)
-            | McsMessage::SendDataRequest(_)
-            | McsMessage::SendDataIndication(_) => Ok(Vec::new()),
-        }
+        let Some(bytes) = payload(frame, self.carrier)? else { return Ok(Vec::new()) };
+        let mut channels = self.lock();
+        let channel = channels.get_by_type_mut::<Drdynvc>().context("the channel is not attached")?;
+        channel.process(&bytes).map_err(|error| anyhow!("{error}"))
     }
 }
 

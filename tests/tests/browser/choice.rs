@@ -155,6 +155,7 @@ fn a_link_below_the_streams_rate_gives_the_player_to_the_session() {
     play.session.link().unwrap().shape(None, Duration::ZERO);
     // The minute of its rest, the same for all reasons, is waited for in the next test.
     play.plays_on(2.0);
+    assert_eq!(play.session.status().unwrap()["redirected"], 0);
     play.session.close();
 }
 

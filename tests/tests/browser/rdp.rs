@@ -95,6 +95,7 @@ fn a_video_of_the_session_plays_on_the_device_and_again_after_a_new_connection()
     assert_eq!(listening_sockets_of_tree(far.session.browser_pid()), 1);
     far.show("rdp.png");
     far.page.evaluate("globalThis.seen = 1; 0").unwrap();
+    far.begin_anew();
     let before = far.position();
     // What the session's browser draws while nobody is connected fills such a line for good, as xrdp knows no order of importance:
     // the move back to the device has to make room for itself.

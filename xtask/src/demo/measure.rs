@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::{SCREEN, session_options};
 
 /// Frames in a second of the clips.
-const RATE: f64 = 30.0;
+pub(super) const RATE: u16 = 30;
 
 /// How far a channel of the border's colour may be off after compression.
-const TOLERANCE: u8 = 40;
+pub(super) const TOLERANCE: u8 = 40;
 
 /// How far the page is scrolled to see whether the picture follows, in CSS pixels.
 const SCROLL: u32 = 60;
@@ -163,7 +163,7 @@ pub(crate) fn watch(page: &Page, camera: &Camera, strip: &Strip, duration: Durat
         if let Some(number) = number
             && after - before < 0.02
         {
-            let shown = (f64::from(number) + 0.5) / RATE;
+            let shown = (f64::from(number) + 0.5) / f64::from(RATE);
             drift_ms.push((before.midpoint(after) - shown).abs() * 1000.0);
         }
         std::thread::park_timeout(Duration::from_millis(80));
@@ -192,10 +192,19 @@ fn place(screen: &Picture) -> Result<[usize; 4]> {
     screen.bounds_of(frame_number::BORDER, TOLERANCE).context("the picture is not on the screen")
 }
 
+pub(crate) fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// As finely as the system counts CPU.
+pub(crate) fn hundredth(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 /// The value below which `percent` of the sorted values are, to a tenth.
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    (sorted.get(index).copied().unwrap_or(f64::NAN) * 10.0).round() / 10.0
+    tenth(sorted.get(index).copied().unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

@@ -45,11 +45,16 @@ pub(super) fn run(workspace: &Workspace, installation: &Installation, options: &
     );
     // The clips have 30 s, of which opening the sound takes some.
     ensure!(options.seconds <= 22, "--rdp measures at most 22 s for each line");
+    let shapes = shapes(options);
+    let shape = shapes.first().copied().unwrap_or_default();
+    ensure!(
+        options.headless || shapes.len() == 1,
+        "one line at a time is shown: one --rtt, one --mbit; --headless measures several"
+    );
     let place = Place::open(workspace, installation, options)?;
     if !options.headless {
-        return show(&place, options);
+        return show(&place, shape);
     }
-    let shapes = shapes(options);
     say("demo: playing in the session, as without Offstage …");
     let native = place.measure(false, &shapes, options)?;
     say("demo: playing on the device …");
@@ -176,8 +181,6 @@ impl Place {
                 "--window-size=1200,960",
                 // A container need not let a user make the namespaces that Chromium's sandbox consists of.
                 "--no-sandbox",
-                "--enable-logging=stderr",
-                "--vmodule=*policy*=4,*managed*=4,*config_dir*=4",
                 "--test-type",
             ]
             .map(str::to_owned)
@@ -285,14 +288,12 @@ impl Place {
 }
 
 /// For a person who wants to see it.
-fn show(place: &Place, options: &Options) -> Result<()> {
+fn show(place: &Place, shape: Shape) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot listen for signals")?;
     let _viewer = place.viewer(true)?;
     let session = place.session(true)?;
     place.page(&session, true)?;
-    if let Some(shape) = shapes(options).first() {
-        place.line.set(*shape);
-    }
+    place.line.set(shape);
     print(
         "The window that has just opened shows a desktop of another machine's. The video in its browser plays on this one.",
     );

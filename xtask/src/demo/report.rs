@@ -8,7 +8,7 @@ use offstage_tests::session::Installation;
 use offstage_tests::xvfb::Picture;
 use serde_json::{Value, json};
 
-use super::measure::{self, Run, percentile};
+use super::measure::{self, Run, hundredth, percentile, tenth};
 use crate::run::{print, say};
 
 /// The same page without and with Offstage.
@@ -68,8 +68,8 @@ impl Report {
             "drift_ms_p50_native": percentile(&native.drift_ms, 50),
             "drift_ms_p99_native": percentile(&native.drift_ms, 99),
             "overlay_error_px": self.overlay_error_px(),
-            "ttff_ms_native": round(native.first_frame_ms),
-            "ttff_ms_redirected": round(redirected.first_frame_ms),
+            "ttff_ms_native": tenth(native.first_frame_ms),
+            "ttff_ms_redirected": tenth(redirected.first_frame_ms),
             "session_cpu_measured_s": self.cpu_measured_s(),
             "session_cpu_s_native": hundredth(native.cpu_seconds),
             "session_cpu_s_redirected": hundredth(redirected.cpu_seconds),
@@ -122,13 +122,4 @@ impl Report {
         ));
         print(format!("  The screen as a person sees it: {}", screenshot.display()));
     }
-}
-
-/// As finely as the system counts CPU.
-fn hundredth(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-fn round(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }

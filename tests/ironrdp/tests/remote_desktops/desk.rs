@@ -1,8 +1,9 @@
 //! A person's device with `xfreerdp`, and the client at the plug-in's socket, which is this process.
 
-use offstage_ironrdp_test::desktop::{Screen, Viewer};
+use offstage_ironrdp_test::desktop::Viewer;
 use offstage_ironrdp_test::drdynvc::Event;
 use offstage_ironrdp_test::rdp_server::{LIMIT, RdpServer, Session};
+use offstage_tests::xvfb::Screen;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -24,7 +25,7 @@ impl Desk {
         let folder = tempfile::Builder::new().prefix("offstage-ironrdp-").tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("client.sock")).unwrap();
         let server = RdpServer::listen().await.unwrap();
-        let screen = Screen::start().unwrap();
+        let screen = Screen::start(800, 600).unwrap();
         let (viewer, session) = connected(&server, &screen, &folder).await;
         Self { session, viewer: Some(viewer), listener, server, screen, folder }
     }

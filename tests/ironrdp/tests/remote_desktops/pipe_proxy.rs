@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use offstage_ironrdp_test::desktop::Program;
 use offstage_ironrdp_test::drdynvc::Event;
 use offstage_ironrdp_test::ironrdp_client::IronRdp;
-use offstage_ironrdp_test::rdp_server::{RdpServer, Session};
+use offstage_ironrdp_test::rdp_server::{LIMIT, RdpServer, Session};
 use offstage_protocol::frame::PLAYER_STREAM;
 use offstage_protocol::message::{FromDevice, FromDeviceKind, OpenPlayer, ToDevice, ToDeviceKind};
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{Monotonic, Mux, MuxConfig, MuxEvent};
+use offstage_tests::process::{Process, command};
 use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn a_client_serves_a_session_through_the_proxy_and_so_does_the_next() {
         session = server.accept() => session.unwrap(),
         ended = viewer.ended() => panic!("IronRDP has ended: {ended:?}"),
     };
-    let client = client(&folder, &pipe);
+    let mut client = client(&folder, &pipe);
     let channel = session.opened().await.unwrap();
     let mut first = End::new();
     first.is_greeted(&mut session, channel).await;
@@ -32,7 +32,7 @@ async fn a_client_serves_a_session_through_the_proxy_and_so_does_the_next() {
     // The proxy listens again by itself, and the channel stays: only what is said in it begins anew. What the session sends before the proxy
     // knows that a client has gone is lost, and what the proxy holds then makes no sense to the next client. So the last that is said
     // is something that has been answered, and then the next client's hello comes first.
-    client.end();
+    client.end(LIMIT);
     while !matches!(first.hear(&mut session, channel).await, MuxEvent::Closed { .. }) {}
     let _client = self::client(&folder, &pipe);
     let mut second = End::new();
@@ -104,10 +104,10 @@ impl End {
 }
 
 /// The real client, without an engine and without a screen.
-fn client(folder: &TempDir, pipe: &Path) -> Program {
+fn client(folder: &TempDir, pipe: &Path) -> Process {
     let program = std::env::var_os("OFFSTAGE_CLIENT")
         .expect("OFFSTAGE_CLIENT is not set: `cargo xtask ironrdp` runs this");
-    let mut client = Program::command(program);
+    let mut client = command(program);
     client.args(["run", "--windows=none", "--engine=/nonexistent", "--connect"]).arg(pipe);
     client.arg("--socket").arg(folder.path().join("run/client.sock"));
     client.arg("--profile").arg(folder.path().join("profile"));
@@ -120,5 +120,5 @@ fn client(folder: &TempDir, pipe: &Path) -> Program {
     for variable in ["OFFSTAGE_LISTEN", "OFFSTAGE_ENGINE", "DISPLAY", "WAYLAND_DISPLAY"] {
         client.env_remove(variable);
     }
-    Program::start(&mut client, "offstage-client").unwrap()
+    Process::spawn("offstage-client", &mut client).unwrap()
 }

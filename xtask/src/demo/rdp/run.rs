@@ -14,25 +14,22 @@ use offstage_tests::stage_probe::StageProbe;
 use offstage_tests::xvfb::{Camera, Picture, xdotool};
 
 use super::{PATIENCE, Place};
-use crate::demo::measure::{self, Strip};
+use crate::demo::measure::{self, RATE, Strip, TOLERANCE};
 
-/// How far a channel of the border's colour may be off after two compressions.
-const TOLERANCE: u8 = 40;
 /// How often the screen is looked at to count frames: several times for each one.
 const LOOK: Duration = Duration::from_millis(4);
-/// Frames in a second of the clips, and seconds.
-const RATE: u16 = 30;
+/// Seconds of the clips.
 const SECONDS: u32 = 30;
 /// How long sound and picture take until they go together again.
 const SETTLES: Duration = Duration::from_secs(2);
 /// The output that the device's sound server has.
 const OUTPUT: &str = "speakers";
 
-/// What was seen.
+/// What was counted while nobody asked the page anything.
 #[derive(Debug)]
-pub(super) struct Seen {
-    /// How long CPU, bytes and frames were counted.
-    pub(super) counted: Duration,
+pub(super) struct Counted {
+    /// For how long.
+    pub(super) duration: Duration,
     /// CPU seconds of the session: its browser and what that started, its screen, xrdp.
     pub(super) session_cpu_s: f64,
     /// CPU seconds of the device: FreeRDP's client, and Offstage's client with its engine.
@@ -41,16 +38,22 @@ pub(super) struct Seen {
     pub(super) bytes: [u64; 2],
     /// Different frames of the clip on the device's screen, in a second.
     pub(super) fps: f64,
-    /// How far the frame on the device's screen was from the page's position, in milliseconds, sorted.
-    pub(super) drift_ms: Vec<f64>,
     /// How far the sound at the device's output was from its picture, in milliseconds, sorted. Empty where there is no sound.
     pub(super) av_drift_ms: Vec<f64>,
+    /// TCP sockets at which the session's processes listen.
+    pub(super) listening: usize,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) counted: Counted,
+    /// How far the frame on the device's screen was from the page's position, in milliseconds, sorted.
+    pub(super) drift_ms: Vec<f64>,
     /// From the player's start to the first frame on the device's screen.
     pub(super) first_frame_ms: f64,
     /// From FreeRDP's new start to a frame on the device's screen again.
     pub(super) reconnect_s: f64,
-    /// TCP sockets at which the session's processes listen.
-    pub(super) listening: usize,
     /// Whether the session's browser itself has drawn no frame.
     pub(super) is_redirected: bool,
     /// The session's browser, as it names itself.
@@ -106,11 +109,13 @@ impl<'a> Watched<'a> {
         }
         let mut drift_ms = measure::watch(self.page, &self.camera, &self.strip, half)?;
         drift_ms.sort_by(f64::total_cmp);
-        let mut seen = self.count(half)?;
-        (seen.first_frame_ms, seen.drift_ms) = (first_frame_ms, drift_ms);
+        let counted = self.count(half)?;
+        let is_redirected = !measure::shows_number(self.page)?;
+        let browser = self.session.cdp().version()?;
+        let screenshot = self.camera.capture()?;
         self.page.evaluate("video.muted = true; 0")?;
-        seen.reconnect_s = self.connect_again()?;
-        Ok(seen)
+        let reconnect_s = self.connect_again()?;
+        Ok(Seen { counted, drift_ms, first_frame_ms, reconnect_s, is_redirected, browser, screenshot })
     }
 
     /// Leaves the page and opens it again. The answer is in milliseconds.
@@ -128,7 +133,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Counts while nobody asks the page anything, which would cost the session more than playing does.
-    fn count(&self, duration: Duration) -> Result<Seen> {
+    fn count(&self, duration: Duration) -> Result<Counted> {
         let server = self.place.server.pid();
         let session = || cpu_seconds_of_tree(server) + cpu_seconds_of_tree(self.session.browser_pid());
         let described = self.session.describe()?;
@@ -149,6 +154,11 @@ impl<'a> Watched<'a> {
         }
         let counted = began.elapsed();
         let (after, carried) = ((session(), device()), self.place.line.carried());
+        let over = self.page.evaluate("video.ended || video.paused")?;
+        ensure!(
+            over == false,
+            "the clip ended while its frames were counted, as it began late over this line; --seconds can be less"
+        );
 
         let different: BTreeSet<u16> = frames.iter().map(|(number, _)| *number).collect();
         let tones: Vec<f64> = (0..SECONDS).map(|second| f64::from(300 + 60 * second)).collect();
@@ -162,20 +172,18 @@ impl<'a> Watched<'a> {
             listening_sockets_of_tree(server) + listening_sockets_of_tree(self.session.browser_pid());
         #[expect(clippy::cast_precision_loss, reason = "there are some hundred frames")]
         let fps = different.len() as f64 / counted.as_secs_f64();
-        Ok(Seen {
-            counted,
+        ensure!(
+            self.device.is_none() || !av_drift_ms.is_empty(),
+            "no second's beginning was both seen and heard; --seconds can be more"
+        );
+        Ok(Counted {
+            duration: counted,
             session_cpu_s: after.0 - cpu.0,
             device_cpu_s: after.1 - cpu.1,
             bytes: [0, 1].map(|way| carried[way] - bytes[way]),
             fps,
-            drift_ms: Vec::new(),
             av_drift_ms,
-            first_frame_ms: f64::NAN,
-            reconnect_s: f64::NAN,
             listening,
-            is_redirected: !measure::shows_number(self.page)?,
-            browser: self.session.cdp().version()?,
-            screenshot: self.camera.capture()?,
         })
     }
 
