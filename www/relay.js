@@ -18,7 +18,7 @@
   /** id → {element, sent, guard, window, index} */
   const watched = new Map();
 
-  // ---- hook: one private port, handed over before the page has any script ---------------------------------------
+  // ---- hook: one private port, handed over before the page has any script ----
   // Once it is taken, or the page has anything, it is not offered again: the page can ask as well.
   const onAsk = () => { document.removeEventListener('offstage-ask', onAsk, true); offer(); };
   function offer() {
@@ -45,11 +45,9 @@
     shown.push(seen);
     pair();
   }
-  function pair() {
-    while (expected.length && shown.length) watch(expected.shift(), shown.shift());
-  }
+  const pair = () => { while (expected.length && shown.length) watch(expected.shift(), shown.shift()); };
 
-  // ---- worker: connected once the hook, or a frame below, needs it ------------------------------------------------
+  // ---- worker: connected once the hook, or a frame below, needs it ----
   function connect() {
     if (worker) return;
     if (document.prerendering) return void document.addEventListener('prerenderingchange', connect, { once: true });
@@ -62,20 +60,19 @@
       if (message.nonce) { nonce = message.nonce; connect.frame = message.frame; }
       if (message.children) watchFrames(message.children);
       ready = message.ready;
-      tellReady({ ready });
+      hook.port1.postMessage({ ready });
       openMedia();
     });
     worker.onDisconnect.addListener(() => { lost(); setTimeout(() => used && connect(), 1000); });
     send(true);
   }
-  const tellReady = (message) => hook.port1.postMessage(message);
 
   function lost() {
     media?.disconnect();
     worker = media = nonce = null;
     ready = needed = false;
     watchFrames([]);
-    tellReady({ ready, gone: true });
+    hook.port1.postMessage({ ready, gone: true });
   }
 
   /** A frame of the extension has no worker inside of an opaque origin, and is not loaded by an isolated page. */
@@ -97,7 +94,7 @@
     connect();
   }
 
-  /** Hands a port to the worker through a frame of the extension, which is gone again at once. */
+  /** Hands the worker a port through a frame of the extension. */
   const FRAME_MS = 3000;
   function portByFrame(word) {
     const [channel, done] = [new MessageChannel(), new MessageChannel()];
@@ -129,9 +126,8 @@
     });
   }
 
-  // ---- geometry: rectangles of the watched elements, sent when they change --------------------------------------
-  const HEARTBEAT_MS = 1000;
-  const BURST_MS = 400;
+  // ---- geometry: rectangles of the watched elements, sent when they change ----
+  const [HEARTBEAT_MS, BURST_MS] = [1000, 400];
   let until = 0;            // frames are looked at until then
   let looking = false;
   let heartbeat = 0;
@@ -149,7 +145,6 @@
       const hear = () => { for (const track of element.textTracks) track.addEventListener('cuechange', coversChange); coversChange(); };
       for (const type of ['addtrack', 'change']) element.textTracks.addEventListener(type, hear);
       hear();
-      // When it has a size and a picture of its own, the one of the device has to be there.
       for (const type of ['loadedmetadata', 'resize', 'playing', 'emptied']) element.addEventListener(type, look);
     }
     painted.observe(document, { subtree: true, childList: true, attributeFilter: ['class', 'style', 'hidden', 'controls', 'open', 'poster'] });
@@ -220,16 +215,12 @@
       addEventListener(type, look, options);
     }
     for (const type of ['scroll', 'resize']) visualViewport.addEventListener(type, look, options);
-    document.addEventListener('visibilitychange', sendAll, options);
+    document.addEventListener('visibilitychange', () => send(true), options);
     addEventListener('pagehide', onHide, options);
     addEventListener('pointermove', onPointer, options);
     for (const type of ['pointermove', 'pointerdown', 'keydown', 'play', 'pause']) addEventListener(type, onPointed, options);
   }
-  const sendAll = () => send(true);
-
-  function onHide() {
-    for (const [ms, entry] of watched) if (!entry.shows) worker?.postMessage({ geometry: { ms, visible: [] } });
-  }
+  const onHide = () => { for (const [ms, { shows }] of watched) if (!shows) worker?.postMessage({ geometry: { ms, visible: [] } }); };
 
   function onPointer(event) {
     if (!event.isTrusted || window !== top) return;
@@ -243,16 +234,17 @@
 
   /** Physical pixels for one unit of screenX and outerWidth: those don't follow the page's zoom. */
   function outerScale() {
-    const seen = Math.round(devicePixelRatio * innerWidth) / Math.max(outerWidth, 1);
-    // The page's zoom is in devicePixelRatio as well: the factor that is a whole number of quarters leaves room for the borders alone.
+    const [seen, least] = [devicePixelRatio * innerWidth / Math.max(outerWidth, 1), devicePixelRatio * innerHeight / Math.max(outerHeight, 1)];
+    // The page's zoom is in devicePixelRatio too: whole quarters leave room for the borders alone. Beside something docked nothing tells.
     const quarters = Math.round(seen * 4) / 4;
-    return !innerWidth || seen <= 1.01 ? 1 : Math.abs(seen / quarters - 1) < 0.03 ? quarters : devicePixelRatio;
+    if (quarters >= Math.max(1, least - 0.03) && Math.abs(seen / quarters - 1) < 0.03) bars.scale = quarters;
+    return bars.scale ?? devicePixelRatio;
   }
 
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
-  /** What was last seen of the window's border and of the bars above the page, in the browser's own units; what they are at most. */
+  /** What was last seen of the window's border and of the bars above the page, in the browser's own units, and of these; the most. */
   const bars = {};
   const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
 
@@ -266,13 +258,16 @@
     // Without a pointer's word: borders are the same on three sides, the browser's bars are all above. The browser lays them out in its own
     // units and draws what begins within a pixel from that pixel on.
     const units = (pixels) => Math.floor(pixels / scale + 0.01);
-    const beside = Math.max(0, Math.floor((outerWidth - units(width)) / 2));
-    // More is something docked, such as developer tools: at the right or below, so that the viewport begins where it began without.
-    if (beside <= MOST_BORDER) bars.border = beside;
+    const beside = Math.max(0, Math.round((outerWidth - width / scale) / 2)); // innerWidth rounds up
+    // More is something docked: at the right or below, so that the viewport begins where it began without.
+    const docked = beside > MOST_BORDER;
+    if (!docked) bars.border = beside;
     const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
     const above = Math.max(0, outerHeight - units(height) - border);
-    if (above <= MOST_BARS) bars.above = above;
-    const [x, y] = [Math.round(border * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
+    if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
+    // Beside a side panel it has a margin, at the left and below.
+    const margin = docked && above - bars.above <= MOST_BORDER ? Math.max(0, above - bars.above) : 0;
+    const [x, y] = [Math.round((border + margin) * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
     // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();
     const near = good && Math.abs(calibration.x - x) <= 2 * scale && Math.abs(calibration.y - y) <= 2 * scale;
@@ -283,6 +278,7 @@
     };
   }
 
+  const SIDES = ['Left', 'Top', 'Right', 'Bottom'];
   const box = (left, top, right, bottom) => ({ left, top, right, bottom });
   const cut = (a, b) => box(Math.max(a.left, b.left), Math.max(a.top, b.top), Math.min(a.right, b.right), Math.min(a.bottom, b.bottom));
 
@@ -291,24 +287,27 @@
     const r = element.getBoundingClientRect();
     const style = getComputedStyle(element);
     const px = (name) => parseFloat(style[name]) || 0;
-    const inner = ['Left', 'Top', 'Right', 'Bottom'].map((side) => px(`border${side}Width`) + px(`padding${side}`));
+    const inner = SIDES.map((side) => px(`border${side}Width`) + px(`padding${side}`));
     const k = scaleOf(element, r);
     let { odd, node } = styleOf(element, style, r, inner, style.borderRadius, [false, false]);
-    const nodes = [node];
-    // Of a turned one it is the box around all of it: the worker knows better.
+    const nodes = [];
     const content = odd && isTurned(style) ? r : box(r.left + inner[0] * k, r.top + inner[1] * k, r.right - inner[2] * k, r.bottom - inner[3] * k);
-    // The visual viewport leaves out the scroll bars.
     const { offsetLeft, offsetTop, width, height } = visualViewport;
-    let seen = cut(content, box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height));
-    let group = style.opacity === '1' ? null : element;
-    for (const { up, s, cuts, edges, o } of around(element)) {
+    let seen = box(offsetLeft, offsetTop, offsetLeft + width, offsetTop + height);
+    let [group, turned] = [null, false];
+    for (const { up, s, cuts, edges, o } of [...around(element)].reverse()) {
       const isCut = cuts[0] || cuts[1];
       const { odd: more, node: next } = styleOf(up, s, o, edges, isCut ? s.borderRadius : '', cuts);
-      if (s.opacity !== '1') group = up;
+      if (s.opacity !== '1') group ??= up;
       odd ||= more;
-      if (more || isCut) nodes.push(next);
-      if (isCut) seen = cut(seen, cutBy(up, o, edges, cuts));
+      turned ||= isTurned(s);
+      if (more || isCut) nodes.unshift(next);
+      if (isCut) seen = cut(seen, cutBy(up, o, turned ? [0, 0, 0, 0] : edges, cuts));
     }
+    nodes.unshift(node);
+    if (style.opacity !== '1') group ??= element;
+    // A turned one is where outlines leave it.
+    seen = cut(seen, turned || isTurned(style) ? box(r.left - 1, r.top - 1, r.right + 1, r.bottom + 1) : SIDES.some((side) => px(`padding${side}`)) ? content : whole(content));
     const { fullscreenElement } = document;
     let full = !fullscreenElement;
     for (let up = element; up && !full; up = above(up)) full = up === fullscreenElement;
@@ -336,7 +335,9 @@
       const o = up.getBoundingClientRect();
       const { clientLeft, clientTop, clientWidth, clientHeight, offsetWidth = o.width, offsetHeight = o.height } = up; // an SVG's have none
       const margin = s.overflowX === 'clip' ? parseFloat(s.overflowClipMargin) || 0 : 0;
-      const edges = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight].map((edge) => edge - margin);
+      const rounded = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight];
+      const borders = SIDES.map((side) => parseFloat(s[`border${side}Width`]));
+      const edges = rounded.map((edge, i) => (Math.abs(edge - borders[i]) < 2 ? borders[i] : edge) - margin); // more is a scroll bar
       yield { up, s, cuts, edges, o };
     }
   }
@@ -353,9 +354,9 @@
     s.translate !== 'none' || /paint|strict|content|layout/.test(s.contain) || /transform|filter|perspective/.test(s.willChange);
 
   /** What the worker has to know of an element's style, as computed, if anything. */
-  const INITIAL = Object.entries({ clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', filter: 'none', opacity: '1' });
+  const INITIAL = Object.entries({ clipPath: 'none', transform: 'none', rotate: 'none', scale: 'none', translate: 'none', filter: 'none', opacity: '1' });
   function styleOf(element, s, r, inner, radius, cuts) {
-    const node = { ...exact(r), own: [element.offsetWidth ?? r.width, element.offsetHeight ?? r.height], inner, cuts };
+    const node = { ...exact(r), own: [element.offsetWidth ?? r.width, element.offsetHeight ?? r.height], inner, cuts, origin: s.transformOrigin };
     let odd = false;
     for (const [name, usual] of INITIAL) if (s[name] !== usual) { node[name] = s[name]; odd = true; }
     if (node.opacity) node.opacity = Number(node.opacity);
@@ -365,7 +366,7 @@
     return { odd, node };
   }
 
-  /** The one colour behind all of what lets it through, as the worker takes it; null if there are several. */
+  /** The one colour behind all of what lets it through, null if there are several. */
   function groundOf(element, group, seen) {
     let found = null;
     for (let i = 0; i < 9; i++) {
@@ -385,7 +386,7 @@
     return /^rgb\(/.test(found) ? found.match(/\d+/g).map(Number) : null;
   }
 
-  // ---- what is painted over an element: its own controls and captions, and what the page has above it -------------------
+  // ---- what is painted over an element: its own controls and captions, and what the page has above it ----
   const COVERS_MS = 150;
   /** Elements that are looked at, boxes that are cut out, tints that are laid over a picture. */
   const [MOST_ELEMENTS, MOST_COVERS, MOST_VEILS] = [4000, 300, 8];
@@ -393,7 +394,7 @@
   const [CONTROLS, CONTROLS_MS] = [84, 3500];
   /** Element → {at, boxes, veils}, relative to its content box. */
   const coversOf = new WeakMap();
-  let coversDue = 0;
+  let [coversDue, sentFrame] = [0, ''];
   const coversChange = () => { if (watched.size) coversDue ||= setTimeout(() => { coversDue = 0; send(false); }, COVERS_MS); };
   const painted = new MutationObserver(coversChange);
   let pointed = { element: null, at: 0 };
@@ -406,12 +407,8 @@
   function uncovered(element, content, seen) {
     let known = coversOf.get(element);
     if (!known || performance.now() - known.at > COVERS_MS) coversOf.set(element, known = { at: performance.now(), ...covers(element, content, seen) });
-    let parts = [seen];
-    for (const b of known.boxes) {
-      const c = box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom);
-      parts = parts.flatMap((a) => without(a, c));
-    }
-    return parts;
+    const at = corner(content);
+    return known.boxes.reduce((all, b) => all.flatMap((a) => without(a, relative(b, at))), [seen]);
   }
 
   function without(a, b) {
@@ -430,7 +427,7 @@
     for (const other of elementsAbove(element, seen)) {
       const s = getComputedStyle(other);
       for (const o of [shownOf(other, s), pseudoOf(other, '::before'), pseudoOf(other, '::after')]) {
-        const c = o && cut(o, content);
+        const c = o && cut(o, whole(content));
         if (!c || c.right <= c.left || c.bottom <= c.top) continue;
         if (o.veil && veils.length < MOST_VEILS && element instanceof HTMLMediaElement) { veils.push({ ...relative(o, content), ...o.veil }); continue; }
         // A veil over most of the picture is left out: the picture counts more.
@@ -441,6 +438,7 @@
     return { boxes: boxes.slice(0, MOST_COVERS), veils };
   }
 
+  const corner = ({ left, top }) => ({ left: -left, top: -top });
   const relative = (b, { left, top }) => box(b.left - left, b.top - top, b.right - left, b.bottom - top);
 
   /** What only tints what is below it: a colour or gradients, for the device to lay over the picture; null for anything else. */
@@ -586,22 +584,28 @@
   const above = (element) => element.assignedSlot ?? element.parentElement ?? element.getRootNode().host;
   const isTurned = ({ rotate, transform }) => rotate !== 'none' || /^matrix(3d|\(-|\([^,]*, (?!0, 0,))/.test(transform);
 
-  /** In physical pixels. */
   function exact({ left, top, right, bottom }) {
     const { offsetLeft, offsetTop, scale } = visualViewport;
     const s = devicePixelRatio * scale;
     return { x: (left - offsetLeft) * s, y: (top - offsetTop) * s, width: (right - left) * s, height: (bottom - top) * s };
   }
+  /** As layouts round, in 64ths: halves up, also those a little less here. */
+  const round = (at) => Math.floor(at + 0.505);
+
+  /** What a video or a frame fills, unless padding cuts it: size and place, each rounded. */
+  function whole(b) {
+    const [{ x, y, width, height }, s] = [exact(b), devicePixelRatio * visualViewport.scale];
+    return box(b.left, b.top, b.left + (round(x) + round(width) - x) / s, b.top + (round(y) + round(height) - y) / s);
+  }
 
   function physical(b) {
     const { x, y, width, height } = exact(b);
-    const [left, top] = [Math.round(x), Math.round(y)];
-    return { x: left, y: top, width: Math.max(0, Math.round(x + width) - left), height: Math.max(0, Math.round(y + height) - top) };
+    const [left, top] = [round(x), round(y)];
+    return { x: left, y: top, width: Math.max(0, round(x + width) - left), height: Math.max(0, round(y + height) - top) };
   }
 
   /** Whether a video has the size in which its first frame will be seen: before its metadata, if its style says so. */
   function hasSize(element) {
-    // Not in every browser; an element outside of the document has no style.
     const style = element instanceof HTMLVideoElement && element.computedStyleMap?.();
     return element.videoWidth || (style && ['width', 'height'].every((side) => `${style.get(side) ?? 'auto'}` !== 'auto'));
   }
@@ -618,9 +622,9 @@
       const natural = element.videoWidth ? [element.videoWidth, element.videoHeight] : null;
       const css = scale * devicePixelRatio * visualViewport.scale;
       const veils = (visible.length && coversOf.get(element)?.veils || []).map(({ background, radius, opacity, ...b }) =>
-        ({ background, radius, opacity, ...exact(box(content.left + b.left, content.top + b.top, content.left + b.right, content.top + b.bottom)) }));
-      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, veils, ...shape, objectFit, objectPosition, natural, scale: css, density: devicePixelRatio } });
-      else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(content), visible, ...shape });
+        ({ background, radius, opacity, ...exact(relative(b, corner(content))) }));
+      if (!entry.shows) media.push({ entry, geometry: { ms, rect: exact(content), visible, veils, ...shape, objectFit, objectPosition, natural, scale: css } });
+      else if (showsStill(entry)) children.push({ frame: entry.frame, rect: physical(whole(content)), visible, ...shape });
     }
     const size = { width: Math.round(innerWidth * devicePixelRatio), height: Math.round(innerHeight * devicePixelRatio) };
     const frame = { index: indexAbove(), above: relayAbove(), ...size, children, window: window === top ? windowHint() : null };
@@ -634,10 +638,8 @@
       entry.sent = text;
     }
   }
-  let sentFrame = '';
 
-  // ---- frames: this one's place in the one above, and the ones below in which something plays --------------------------
-  let place = -1;
+  // ---- frames: this one's place in the one above, and the ones below in which something plays ----
   /** Which of the frames above's frames this is; -1 at the top and in a shadow tree. No page can make that up. */
   function indexAbove() {
     if (window === top || (place >= 0 && parent[place] === window)) return place;
@@ -659,8 +661,7 @@
 
   const FRAMES = 'iframe, frame, object, embed';
   const showsStill = ({ element, shows }) => element.isConnected && element.contentWindow === shows;
-  let wanted = [];
-  let retry = 0;
+  let [wanted, retry, place] = [[], 0, -1];
   function watchFrames(children) {
     wanted = children;
     clearTimeout(retry);
@@ -693,7 +694,7 @@
     return found.length === 1 ? found[0] : null;
   }
 
-  // ---- the document's life ----------------------------------------------------------------------------------------------
+  // ---- the document's life ----
   // document.open() takes all listeners away, not the window.
   function begin() {
     addEventListener(eventType, onShown, true);
@@ -707,9 +708,7 @@
     worker.disconnect();
     lost();
   }
-  function onRestored({ persisted }) {
-    if (persisted && used) connect();
-  }
+  const onRestored = ({ persisted }) => { if (persisted && used) connect(); };
 
   globalThis[KEY] = connect;
   if (!pristine()) return connect();

@@ -436,9 +436,6 @@ pub struct Geometry {
     /// Physical pixels of one of the element's CSS pixels.
     #[serde(default)]
     pub scale: f64,
-    /// `devicePixelRatio`.
-    #[serde(default)]
-    pub density: f64,
     /// What tints it.
     #[serde(default)]
     pub veils: Vec<VeilReport>,
@@ -457,8 +454,8 @@ pub struct VeilReport {
 impl Geometry {
     #[must_use]
     pub fn fit(&self) -> Fit<'_> {
-        let Self { object_fit, object_position, natural, scale, density, .. } = self;
-        Fit { object_fit, object_position, natural: *natural, scale: *scale, density: *density }
+        let Self { object_fit, object_position, natural, scale, .. } = self;
+        Fit { object_fit, object_position, natural: *natural, scale: *scale }
     }
 }
 

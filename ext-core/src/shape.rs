@@ -44,6 +44,9 @@ pub struct Node {
     pub transform: String,
     pub rotate: String,
     pub scale: String,
+    pub translate: String,
+    /// `transform-origin`.
+    pub origin: String,
     pub filter: String,
     pub opacity: Option<f64>,
     /// Something else that nothing here matches: a mask, a blend mode, perspective, a motion path.
@@ -66,6 +69,8 @@ pub struct Outline {
 pub struct Shape {
     /// Only what is in all of them is seen.
     pub clips: Vec<Outline>,
+    /// Where the video is painted, if it is moved or scaled by a transform and stands upright.
+    pub at: Option<Box4>,
     /// With the upright box around it.
     pub turn: Option<(Box4, Turn)>,
     pub blend: Option<Blend>,
@@ -81,8 +86,6 @@ pub struct Fit<'a> {
     pub natural: Option<[f64; 2]>,
     /// Physical pixels of a CSS pixel, where the box stands upright.
     pub scale: f64,
-    /// `devicePixelRatio`: a turned box is drawn on whole pixels of that size before it is turned.
-    pub density: f64,
 }
 
 impl Shape {
@@ -141,7 +144,7 @@ impl Shape {
         ));
         let total = linear.then(Linear { a: own.a, b: own.b, c: own.c, d: own.d });
         let [left, top] = point([bounds.x + own.e, bounds.y + own.f]);
-        let from_its_corner = Placed { centre: [left, top], own: [0.0, 0.0], linear: total };
+        let from_its_corner = Placed { centre: [left, top], linear: total, ..Placed::default() };
         self.turn = Some(from_its_corner.turn([0.0, 0.0, own.width, own.height]).ok_or(Unmatched)?);
         Ok(self)
     }
@@ -170,14 +173,7 @@ pub fn shape(nodes: &[Node], ground: Option<u32>, fit: Fit<'_>) -> Result<Shape,
         return Err(Unmatched);
     }
     let mut shape = Shape::default();
-    // From the root inwards: what an element is turned by turns all that is in it.
-    let mut total = Linear::default();
-    let mut placed = Vec::new();
-    for node in nodes.iter().rev() {
-        total = total.then(css::linear(node).ok_or(Unmatched)?);
-        placed.push(Placed::new(node, total).ok_or(Unmatched)?);
-    }
-    placed.reverse();
+    let placed = place(nodes).ok_or(Unmatched)?;
     for (index, (node, at)) in nodes.iter().zip(&placed).enumerate() {
         let is_media = index == 0;
         let turned = !at.linear.is_upright();
@@ -192,17 +188,20 @@ pub fn shape(nodes: &[Node], ground: Option<u32>, fit: Fit<'_>) -> Result<Shape,
             if !is_media && !node.cuts[1] {
                 (edges[1], edges[3]) = (-FAR, FAR);
             }
-            if is_media && turned {
-                edges = painted_edges(edges, fit, 1.0).ok_or(Unmatched)?;
-                if fit.density > 0.0 {
-                    edges = edges.map(|edge| (edge * fit.density).round() / fit.density);
+            let whole = at.whole(edges);
+            if is_media && (turned || at.is_moved) {
+                let painted = at.painted(edges, fit).ok_or(Unmatched)?;
+                if turned {
+                    shape.turn = Some(at.turn(painted).ok_or(Unmatched)?);
+                    shape.clips.push(at.map(outline::rounded(painted, [[0.0; 2]; 4])));
+                } else {
+                    shape.at = Some(at.upright(painted));
                 }
-                shape.turn = Some(at.turn(edges).ok_or(Unmatched)?);
             }
             if rounded {
-                shape.clips.push(at.map(outline::rounded(edges, outline::shrunk(radii, node.inner))));
-            } else if turned {
-                shape.clips.push(at.map(outline::rounded(edges, [[0.0; 2]; 4])));
+                shape.clips.push(at.map(outline::rounded(whole, outline::shrunk(radii, node.inner))));
+            } else if turned && !is_media {
+                shape.clips.push(at.map(outline::rounded(whole, [[0.0; 2]; 4])));
             }
         }
         if !node.clip_path.is_empty() {
@@ -229,8 +228,13 @@ pub fn shape(nodes: &[Node], ground: Option<u32>, fit: Fit<'_>) -> Result<Shape,
 pub fn painted(content: Box4, fit: Fit<'_>) -> Option<Box4> {
     let Box4 { x, y, width, height } = content;
     let [left, top, right, bottom] = painted_edges([x, y, x + width, y + height], fit, fit.scale)?;
-    let [left, top, right, bottom] = [left, top, right, bottom].map(f64::round);
-    Some(Box4 { x: left, y: top, width: right - left, height: bottom - top })
+    Some(whole(Box4 { x: left, y: top, width: right - left, height: bottom - top }))
+}
+
+/// What Chromium fills with a video or a frame: size and place are rounded, each by itself.
+#[must_use]
+pub fn whole(Box4 { x, y, width, height }: Box4) -> Box4 {
+    Box4 { x: half_up(x), y: half_up(y), width: half_up(width), height: half_up(height) }
 }
 
 fn painted_edges(edges: [f64; 4], fit: Fit<'_>, scale: f64) -> Option<[f64; 4]> {
@@ -257,13 +261,73 @@ fn painted_edges(edges: [f64; 4], fit: Fit<'_>, scale: f64) -> Option<[f64; 4]> 
     Some([x, y, x + size[0], y + size[1]])
 }
 
+/// Where Chromium paints the nodes. It lays out in physical pixels and their fractions; before a transform it moves the element to whole ones,
+/// and begins to count anew inside of it. What the page is told of places knows nothing of that.
+fn place(nodes: &[Node]) -> Option<Vec<Placed>> {
+    let mut placed = Vec::new();
+    // From the root inwards: what an element is turned by turns all that is in it.
+    let mut total = Linear::default();
+    let (mut corner, mut shift, mut is_moved) = ([0.0; 2], [0.0; 2], false);
+    for node in nodes.iter().rev() {
+        let (linear, by) = css::transform(node)?;
+        let around = total;
+        total = total.then(linear);
+        let mut at = Placed::new(node, total)?;
+        let [kx, ky] = at.k;
+        let half = [node.own[0] * kx / 2.0, node.own[1] * ky / 2.0];
+        at.centre = sum(at.centre, shift);
+        // Its middle, counted from the corner of the next element around that has a transform.
+        let middle = around.back(difference(at.centre, corner));
+        let by = [by[0] * kx, by[1] * ky];
+        let is_whole = by.iter().all(|side| (side - side.round()).abs() < UPRIGHT);
+        if let Some(middle) = middle.filter(|_| linear != Linear::default() || !is_whole) {
+            let origin = css::origin(node);
+            let origin = [origin[0] * kx, origin[1] * ky];
+            // Without its own transform.
+            let upper_left =
+                difference(difference(middle, by), sum(origin, linear.of(difference(half, origin))));
+            let snapped = around.of(difference(upper_left.map(half_up), upper_left));
+            at.centre = sum(at.centre, snapped);
+            shift = sum(shift, snapped);
+            corner = difference(at.centre, total.of(half));
+            is_moved = true;
+        } else if let Some(middle) = middle {
+            at.from = difference(middle, half);
+        }
+        at.is_moved = is_moved;
+        placed.push(at);
+    }
+    placed.reverse();
+    Some(placed)
+}
+
+fn sum(one: [f64; 2], two: [f64; 2]) -> [f64; 2] {
+    [one[0] + two[0], one[1] + two[1]]
+}
+
+fn difference(one: [f64; 2], two: [f64; 2]) -> [f64; 2] {
+    [one[0] - two[0], one[1] - two[1]]
+}
+
+/// As the browser rounds: halves up, also below zero. What its layout, in 64ths, has as a half may be a little less here.
+#[must_use]
+pub fn half_up(value: f64) -> f64 {
+    (value + 0.505).floor()
+}
+
 /// A node's own coordinates in the viewport: the centre of a box stays the centre of the upright box around it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Placed {
     centre: [f64; 2],
     own: [f64; 2],
     /// Physical pixels in the viewport of one CSS pixel of the node.
     linear: Linear,
+    /// Physical pixels of one CSS pixel in the layout, before all transforms.
+    k: [f64; 2],
+    /// Its upper left corner in the layout, from where that begins at the next transform.
+    from: [f64; 2],
+    /// It, or something around it, has a transform.
+    is_moved: bool,
 }
 
 impl Placed {
@@ -292,7 +356,36 @@ impl Placed {
         let centre = [node.x + node.width / 2.0, node.y + node.height / 2.0];
         let fine =
             [linear.a, linear.b, linear.c, linear.d, centre[0], centre[1]].iter().all(|n| n.is_finite());
-        fine.then_some(Self { centre, own: node.own, linear })
+        let (k, from) = ([kx, ky], [0.0; 2]);
+        fine.then_some(Self { centre, own: node.own, linear, k, from, is_moved: false })
+    }
+
+    /// Edges of the node on whole pixels of the layout.
+    fn whole(&self, edges: [f64; 4]) -> [f64; 4] {
+        self.back(self.laid_out(edges).map(half_up))
+    }
+
+    /// Where in a content box the video is painted: its size is rounded before its place is.
+    fn painted(&self, edges: [f64; 4], fit: Fit<'_>) -> Option<[f64; 4]> {
+        let [left, top, right, bottom] = painted_edges(self.laid_out(edges), fit, self.k[0])?;
+        let (x, y) = (half_up(left), half_up(top));
+        Some(self.back([x, y, x + half_up(right - left), y + half_up(bottom - top)]))
+    }
+
+    fn laid_out(&self, [left, top, right, bottom]: [f64; 4]) -> [f64; 4] {
+        let ([kx, ky], [x, y]) = (self.k, self.from);
+        [x + left * kx, y + top * ky, x + right * kx, y + bottom * ky]
+    }
+
+    fn back(&self, [left, top, right, bottom]: [f64; 4]) -> [f64; 4] {
+        let ([kx, ky], [x, y]) = (self.k, self.from);
+        [(left - x) / kx, (top - y) / ky, (right - x) / kx, (bottom - y) / ky]
+    }
+
+    /// A box of a node that is not turned.
+    fn upright(&self, [left, top, right, bottom]: [f64; 4]) -> Box4 {
+        let ([left, top], [right, bottom]) = (self.point([left, top]), self.point([right, bottom]));
+        Box4 { x: left, y: top, width: right - left, height: bottom - top }
     }
 
     fn point(&self, [x, y]: [f64; 2]) -> [f64; 2] {

@@ -86,24 +86,45 @@ pub fn run(stage: &mut Stage, case: &Case) -> Row {
     }
 }
 
-/// What is looked at with the developer tools docked in the window, which leave the page a part of it.
-pub const WITH_TOOLS: [&str; 3] = ["plain", "border and padding", "control bar"];
+/// What is looked at where something is docked in the window that leaves the page a part of it.
+pub const DOCKED: [&str; 3] = ["plain", "border and padding", "control bar"];
 
-/// Looks at a few cases with the developer tools docked.
-pub fn run_with_tools(
+/// What is docked, and at which scale factors that is looked at: developer tools, and a side panel, are there before the page is loaded
+/// (the pointer has then been on the page), and a side panel is opened beside it.
+const DOCKS: [(&str, &[f64]); 3] =
+    [("developer tools", &[1.0, 1.25, 2.0]), (PANEL, &[1.0, 1.25]), (PANEL_BEFORE, &[1.0])];
+const PANEL: &str = "side panel";
+const PANEL_BEFORE: &str = "loaded beside a side panel";
+
+/// Looks at a few cases beside developer tools and beside a side panel.
+pub fn run_docked(
     installation: &Installation,
     keep: Option<&Path>,
-    wanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&str, f64) -> bool,
 ) -> Result<Vec<Row>> {
-    let named = |case: &Case| format!("developer tools: {}", case.name);
-    let chosen: Vec<Case> =
-        cases().into_iter().filter(|case| WITH_TOOLS.contains(&case.name) && wanted(&named(case))).collect();
-    if chosen.is_empty() {
-        return Ok(Vec::new());
+    let mut rows = Vec::new();
+    for (dock, scales) in DOCKS {
+        for scale in scales {
+            let named = |case: &Case| format!("{dock}: {}", case.name);
+            let is_chosen = |case: &Case| DOCKED.contains(&case.name) && wanted(&named(case), *scale);
+            // Where the viewport begins is an estimate there, with a rounding of its own.
+            let chosen = cases().into_iter().filter(is_chosen);
+            let chosen: Vec<Case> = chosen.map(|case| Case { within: MOST_ERROR, ..case }).collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let mut stage = if [PANEL, PANEL_BEFORE].contains(&dock) {
+                let panel = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages/side_panel");
+                let mut stage = Stage::open_with(installation, *scale, keep, &[], &[panel])?;
+                stage.open_side_panels(dock == PANEL_BEFORE)?;
+                stage
+            } else {
+                Stage::open_with(installation, *scale, keep, &["--auto-open-devtools-for-tabs"], &[])?
+            };
+            rows.extend(chosen.iter().map(|case| Row { name: named(case), ..run(&mut stage, case) }));
+            stage.session.close();
+        }
     }
-    let mut stage = Stage::open_with(installation, 1.0, keep, &["--auto-open-devtools-for-tabs"])?;
-    let rows = chosen.iter().map(|case| Row { name: named(case), ..run(&mut stage, case) }).collect();
-    stage.session.close();
     Ok(rows)
 }
 

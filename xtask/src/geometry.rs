@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use offstage_tests::geometry::{
-    Row, SCALES, Stage, WINDOWS, blinks, cases, costs, run as look, run_window, run_with_tools, scrolls,
+    Row, SCALES, Stage, WINDOWS, blinks, cases, costs, run as look, run_docked, run_window, scrolls,
 };
 use offstage_tests::session::Installation;
 use serde_json::{Value, json};
@@ -75,7 +75,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         stage.session.close();
     }
-    for row in run_with_tools(&installation, options.keep.as_deref(), wanted)? {
+    let wanted_docked =
+        |name: &str, scale: f64| wanted(name) && (options.scale.is_empty() || options.scale.contains(&scale));
+    for row in run_docked(&installation, options.keep.as_deref(), wanted_docked)? {
         print(line(&row));
         rows.push(row);
     }

@@ -11,7 +11,7 @@ use offstage_protocol::{Monotonic, SortedMap};
 
 use super::Output;
 use crate::hook::{Box4, Child, FrameReport, Geometry, Place, RelayCommand, WindowReport};
-use crate::shape::{self, Node, Shape, Unmatched};
+use crate::shape::{self, Node, Shape, Unmatched, half_up};
 
 const NOTHING: Box4 = Box4 { x: 0.0, y: 0.0, width: 0.0, height: 0.0 };
 /// Longest chain of frames and most frames of one report that are looked at.
@@ -128,11 +128,13 @@ impl Frames {
                     at.visible.clone_from(visible);
                     at.lift = None;
                 } else {
-                    let content = rect.ok_or(Nowhere::Unknown)?;
+                    let told = rect.ok_or(Nowhere::Unknown)?;
+                    let content = frame.at.map_or(told, rounded);
+                    let around = visible.iter().map(|b| moved_along(*b, told, content));
                     let scale = scale(inside, content).ok_or(Nowhere::Unknown)?;
                     at.rect = at.rect.map(|b| lift(b, content, scale));
                     at.visible = at.visible.iter().map(|b| lift(*b, content, scale)).collect();
-                    at.visible = cut(&at.visible, visible);
+                    at.visible = cut(&at.visible, &around.collect::<Vec<_>>());
                     at.shape = at.shape.lifted(content, scale);
                     at.lift = at.lift.map(|(inner, k)| {
                         let (x, y) = (content.x + inner.x * scale, content.y + inner.y * scale);
@@ -206,11 +208,14 @@ fn own(geometry: &Geometry) -> Result<Located, Nowhere> {
         (at.rect, at.fills) = (Some(bounds), true);
         return Ok(at);
     }
-    let content = at.rect.map(rounded);
-    at.rect = content;
-    if let Some((content, painted)) =
-        content.and_then(|content| Some((content, shape::painted(content, geometry.fit())?)))
-    {
+    let Some(told) = at.rect else { return Ok(at) };
+    let content = shape::whole(told);
+    at.rect = Some(content);
+    let moved = at.shape.at.map(rounded);
+    if let Some(painted) = moved.or_else(|| shape::painted(told, geometry.fit())) {
+        if moved.is_some() {
+            at.visible = at.visible.iter().map(|b| moved_along(*b, content, painted)).collect();
+        }
         // What the video leaves free shows the page, and there its stand-in leaves free the same.
         at.visible = cut(&at.visible, &[painted]);
         let inside =
@@ -219,7 +224,7 @@ fn own(geometry: &Geometry) -> Result<Located, Nowhere> {
             && inside(painted.y, painted.height, content.y, content.height);
         // Lengths in `object-position`, and the video's own size, are in the page's pixels: nothing the device knows.
         let is_the_pages = geometry.object_position.contains("px") || geometry.object_fit == "none";
-        if is_inside || is_the_pages {
+        if is_inside || is_the_pages || moved.is_some() {
             (at.rect, at.fills) = (Some(painted), true);
         }
     }
@@ -229,6 +234,20 @@ fn own(geometry: &Geometry) -> Result<Located, Nowhere> {
 fn shape_of(nodes: &[Node], ground: Option<[u8; 3]>, geometry: &Geometry) -> Result<Shape, Unmatched> {
     let ground = ground.map(|[red, green, blue]| u32::from_be_bytes([0, red, green, blue]));
     shape::shape(nodes, ground, geometry.fit())
+}
+
+/// An edge of what is seen that is the content's is the picture's, which a transform may have moved by a pixel.
+fn moved_along(b: Box4, content: Box4, picture: Box4) -> Box4 {
+    let along = |at: f64, side: f64, [from, length]: [f64; 2], [to, long]: [f64; 2]| {
+        let near = |one: f64, other: f64, to: f64| {
+            if (one - other).abs() < 0.5 && (to - other).abs() < 2.5 { to } else { one }
+        };
+        let begin = near(at, from, to);
+        (begin, near(at + side, from + length, to + long) - begin)
+    };
+    let (x, width) = along(b.x, b.width, [content.x, content.width], [picture.x, picture.width]);
+    let (y, height) = along(b.y, b.height, [content.y, content.height], [picture.y, picture.height]);
+    Box4 { x, y, width, height }
 }
 
 fn rounded(b: Box4) -> Box4 {
@@ -247,9 +266,9 @@ fn scale(inside: &FrameReport, content: Box4) -> Option<f64> {
 }
 
 fn lift(b: Box4, content: Box4, scale: f64) -> Box4 {
-    let [x, y] = [content.x + b.x * scale, content.y + b.y * scale].map(f64::round);
-    let right = (content.x + (b.x + b.width) * scale).round();
-    let bottom = (content.y + (b.y + b.height) * scale).round();
+    let [x, y] = [content.x + b.x * scale, content.y + b.y * scale].map(half_up);
+    let right = half_up(content.x + (b.x + b.width) * scale);
+    let bottom = half_up(content.y + (b.y + b.height) * scale);
     Box4 { x, y, width: right - x, height: bottom - y }
 }
 
@@ -328,6 +347,42 @@ mod tests {
         };
         let frames = nested(top, seen(b(100.0, 20.0, 200.0, 100.0)));
         check(&frames, b(5.0, 6.0, 90.0, 60.0), (b(115.0, -24.0, 90.0, 60.0), &[b(115.0, 0.0, 90.0, 36.0)]));
+    }
+
+    #[test]
+    fn a_video_is_as_large_as_its_rounded_size_and_halves_are_rounded_up() {
+        for (told, painted) in [(62.5, 63.0), (-188.5, -188.0), (-188.75, -189.0)] {
+            let place = Place {
+                rect: Some(b(50.0, told, 600.0, 337.5)),
+                visible: vec![b(50.0, painted, 600.0, 338.0)],
+                ..Place::default()
+            };
+            let at = own(&shown(place)).unwrap();
+            assert_eq!(at.rect, Some(b(50.0, painted, 600.0, 338.0)));
+        }
+    }
+
+    #[test]
+    fn what_is_seen_goes_along_with_a_picture_that_a_transform_has_moved() {
+        let node = Node {
+            own: [600.0, 338.0],
+            translate: "0px 0.25px".into(),
+            origin: "0px 0px".into(),
+            ..Node::default()
+        };
+        let node = Node { x: 50.0, y: 62.5 + 0.25, width: 600.0, height: 338.0, ..node };
+        let told = b(50.0, 63.0, 600.0, 338.0);
+        let place = Place {
+            rect: Some(Box4 { y: 62.75, ..told }),
+            visible: vec![Box4 { height: 100.0, ..told }, Box4 { y: 200.0, height: 201.0, ..told }],
+            nodes: vec![node],
+            ground: None,
+        };
+        let at = own(&shown(place)).unwrap();
+        assert_eq!(at.rect, Some(told), "63 and a quarter");
+        let told_lower = Box4 { y: 62.0, ..told };
+        assert_eq!(moved_along(told_lower, told_lower, told), told);
+        assert_eq!(at.visible.len(), 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::frames::{Located, Nowhere};
 use super::{MOST_RECTS, to_u32};
 use crate::hook::{Box4, Geometry, VeilReport, to_i32};
 use crate::link::DeviceLink;
-use crate::shape::Outline;
+use crate::shape::{Outline, half_up};
 
 /// A device that knows no shapes can't show them.
 pub(super) fn matched(located: Result<Located, Nowhere>, link: &DeviceLink) -> Result<Located, Nowhere> {
@@ -32,6 +32,7 @@ pub(super) fn set_geometry(player: u32, seq: u32, geometry: &Geometry, located: 
     let Located { rect: place, visible, shape, fills, window, lift } = located;
     let (place, turn) = match shape.turn {
         Some((bounds, turn)) => {
+            let (bounds, turn) = soft_edges_outside(bounds, turn);
             let (x, y) = (bounds.x.floor(), bounds.y.floor());
             let width = (bounds.x + bounds.width).ceil() - x;
             let height = (bounds.y + bounds.height).ceil() - y;
@@ -80,7 +81,7 @@ fn veils(geometry: &Geometry, place: Box4, lift: Option<(Box4, f64)>) -> Vec<Vei
     known
         .map(|veil| {
             // Edges are where the browser draws them: on whole pixels of the screen.
-            let edges = |from: f64, side: f64| [from.round(), (from + side).round()];
+            let edges = |from: f64, side: f64| [half_up(from), half_up(from + side)];
             let [left, right] = edges(at.x + veil.at.x * scale, veil.at.width * scale);
             let [top, bottom] = edges(at.y + veil.at.y * scale, veil.at.height * scale);
             Veil {
@@ -94,6 +95,21 @@ fn veils(geometry: &Geometry, place: Box4, lift: Option<(Box4, f64)>) -> Vec<Vei
             }
         })
         .collect()
+}
+
+/// The engine blends a slanting edge with what is behind the picture, which is black: larger by half a pixel at each side, that lies outside
+/// of the outline.
+fn soft_edges_outside(bounds: Box4, turn: Turn) -> (Box4, Turn) {
+    const BY: f64 = 0.5;
+    let Turn { width, height, a, b, c, d, e, f } = turn;
+    let is_straight = a.abs().max(d.abs()) < 1e-6 || b.abs().max(c.abs()) < 1e-6;
+    if is_straight {
+        return (bounds, turn);
+    }
+    let Box4 { x, y, width: across, height: down } = bounds;
+    let around = Box4 { x: x - 1.0, y: y - 1.0, width: across + 2.0, height: down + 2.0 };
+    let (width, height) = (width + 2.0 * BY, height + 2.0 * BY);
+    (around, Turn { width, height, e: e + 1.0 - BY * (a + c), f: f + 1.0 - BY * (b + d), ..turn })
 }
 
 /// Rounded, so that what is only moved is not laid out anew.

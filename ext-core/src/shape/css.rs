@@ -32,6 +32,19 @@ impl Linear {
         }
     }
 
+    /// A direction.
+    pub(super) fn of(self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [self.a * x + self.c * y, self.b * x + self.d * y]
+    }
+
+    /// The direction that it makes this one of.
+    pub(super) fn back(self, [x, y]: [f64; 2]) -> Option<[f64; 2]> {
+        let Self { a, b, c, d } = self;
+        let det = a * d - b * c;
+        let found = [(d * x - c * y) / det, (a * y - b * x) / det];
+        found.iter().all(|side| side.is_finite()).then_some(found)
+    }
+
     /// Neither turned, mirrored nor stretched: scaled at most.
     pub(super) fn is_upright(self) -> bool {
         let near = |value: f64, to: f64| (value - to).abs() <= UPRIGHT * self.a.abs();
@@ -95,10 +108,17 @@ pub(super) fn parts(text: &str, is_border: impl Fn(char) -> bool) -> impl Iterat
     })
 }
 
-/// `rotate`, `scale` and `transform` of an element, in the order in which they apply; none if it leaves the plane.
-pub(super) fn linear(node: &Node) -> Option<Linear> {
+/// `translate`, `rotate`, `scale` and `transform` of an element, in the order in which they apply, as what they make of directions and by
+/// how many CSS pixels they move; none if it leaves the plane.
+pub(super) fn transform(node: &Node) -> Option<(Linear, [f64; 2])> {
     let none = |text: &str| text.is_empty() || text == "none";
     let mut total = Linear::default();
+    let mut by = [0.0; 2];
+    if !none(&node.translate) {
+        let mut lengths = words(&node.translate).map(length);
+        let (x, y) = (lengths.next()??, lengths.next().unwrap_or(Some(Length::default()))?);
+        by = [x.of(node.own[0]), y.of(node.own[1])];
+    }
     if !none(&node.rotate) {
         total = total.then(rotated(&node.rotate)?);
     }
@@ -109,9 +129,21 @@ pub(super) fn linear(node: &Node) -> Option<Linear> {
         total = total.then(Linear { a: x, b: 0.0, c: 0.0, d: y });
     }
     if !none(&node.transform) {
-        total = total.then(matrix(&node.transform)?);
+        let (inner, moved) = matrix(&node.transform)?;
+        let [x, y] = total.of(moved);
+        by = [by[0] + x, by[1] + y];
+        total = total.then(inner);
     }
-    Some(total)
+    Some((total, by))
+}
+
+/// `transform-origin` as computed, from the border box's upper left corner; its middle if nothing is told.
+pub(super) fn origin(node: &Node) -> [f64; 2] {
+    let mut lengths = words(&node.origin).map(|word| length(word).map(|length| length.px));
+    match (lengths.next().flatten(), lengths.next().flatten()) {
+        (Some(x), Some(y)) => [x, y],
+        (Some(_) | None, None) | (None, Some(_)) => node.own.map(|side| side / 2.0),
+    }
 }
 
 fn rotated(text: &str) -> Option<Linear> {
@@ -127,17 +159,17 @@ fn rotated(text: &str) -> Option<Linear> {
     Some(Linear { a: cos, b: sin, c: -sin, d: cos })
 }
 
-fn matrix(text: &str) -> Option<Linear> {
+fn matrix(text: &str) -> Option<(Linear, [f64; 2])> {
     let flat = |text: &str| text.split(',').map(number).collect::<Option<Vec<f64>>>();
     if let Some(inner) = text.strip_prefix("matrix(").and_then(|rest| rest.strip_suffix(')')) {
-        let [a, b, c, d, _, _] = flat(inner)?.try_into().ok()?;
-        return Some(Linear { a, b, c, d });
+        let [a, b, c, d, e, f] = flat(inner)?.try_into().ok()?;
+        return Some((Linear { a, b, c, d }, [e, f]));
     }
     let inner = text.strip_prefix("matrix3d(")?.strip_suffix(')')?;
     let m: [f64; 16] = flat(inner)?.try_into().ok()?;
     // Without perspective what lies in the plane and is moved out of it looks the same.
     let in_plane = [2, 3, 6, 7, 8, 9, 11].iter().all(|index| m.get(*index) == Some(&0.0)) && m[15] == 1.0;
-    in_plane.then_some(Linear { a: m[0], b: m[1], c: m[4], d: m[5] })
+    in_plane.then_some((Linear { a: m[0], b: m[1], c: m[4], d: m[5] }, [m[12], m[13]]))
 }
 
 /// The filters of the element and of all around it, in the order in which they apply.

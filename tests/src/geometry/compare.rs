@@ -6,6 +6,8 @@ use crate::xvfb::Picture;
 const GREENER: [u8; 2] = [30, 20];
 /// How far a channel may be off where two decoders and two scalers have drawn the same.
 const TOLERANCE: u8 = 48;
+/// How far a channel may be off where the two are the same colour: a gradient is drawn with a level more or less here and there.
+const SAME: u8 = 6;
 /// Said of a picture that is not there at all.
 const NOWHERE: i64 = 9999;
 
@@ -50,7 +52,13 @@ pub fn compare(native: &Picture, seen: &Picture, overlays: &[[f64; 4]]) -> Diffe
     };
     let (native, seen) = (pixels(native), pixels(seen));
     let mask = |pixels: &[[u8; 3]]| -> Vec<bool> { pixels.iter().map(|pixel| is_picture(*pixel)).collect() };
-    let (wanted, there) = (mask(&native), mask(&seen));
+    let (wanted, mut there) = (mask(&native), mask(&seen));
+    // A level of a colour is no edge, wherever it lets the one count as the picture and the other as the page.
+    for at in 0..there.len() {
+        if !differs_by(SAME, native[at], seen[at]) {
+            there[at] = wanted[at];
+        }
+    }
     let mut extra = Vec::new();
     let mut missing = Vec::new();
     let mut other = vec![false; native.len()];
@@ -99,7 +107,11 @@ pub fn damaged(native: &Picture, own: &Picture, seen: &Picture, overlays: &[[f64
 }
 
 fn differs(one: [u8; 3], other: [u8; 3]) -> bool {
-    one.iter().zip(other).any(|(one, other)| one.abs_diff(other) > TOLERANCE)
+    differs_by(TOLERANCE, one, other)
+}
+
+fn differs_by(levels: u8, one: [u8; 3], other: [u8; 3]) -> bool {
+    one.iter().zip(other).any(|(one, other)| one.abs_diff(other) > levels)
 }
 
 /// The whole pixels of a box, without those on its edge.
@@ -205,6 +217,14 @@ mod tests {
         // A hole, and a piece far off.
         assert_eq!(error(&native, &painted(&[([10, 10, 40, 30], GREEN), ([20, 15, 26, 21], DARK)])), 3);
         assert_eq!(error(&native, &painted(&[([10, 10, 40, 30], GREEN), ([50, 0, 51, 1], GREEN)])), 11);
+    }
+
+    #[test]
+    fn a_level_of_a_colour_is_no_edge() {
+        let dim = |green: u8| painted(&[([10, 10, 40, 30], [91, green, 5])]);
+        assert!(is_picture([91, 121, 5]) && !is_picture([91, 120, 5]));
+        assert_eq!(error(&dim(121), &dim(120)), 0);
+        assert!(error(&dim(130), &dim(120)) >= NOWHERE);
     }
 
     #[test]

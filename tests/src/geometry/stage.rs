@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cases::{Case, Place};
 use super::compare::{Difference, compare, damaged};
-use crate::cdp::Page;
+use crate::cdp::{Page, Target};
 use crate::server::{Response, Server};
 use crate::session::{Installation, Session, SessionOptions};
 use crate::stage_probe::StageProbe;
@@ -57,15 +57,16 @@ pub struct Stage {
 impl Stage {
     /// Starts everything and waits until the chart plays in both windows; screenshots are kept in `keep`.
     pub fn open(installation: &Installation, scale: f64, keep: Option<&Path>) -> Result<Self> {
-        Self::open_with(installation, scale, keep, &[])
+        Self::open_with(installation, scale, keep, &[], &[])
     }
 
-    /// With more arguments for the session's browser.
+    /// With more arguments for the session's browser, and more extensions.
     pub fn open_with(
         installation: &Installation,
         scale: f64,
         keep: Option<&Path>,
         more: &[&str],
+        extensions: &[PathBuf],
     ) -> Result<Self> {
         let server = serve()?;
         let [width, height] = WINDOW.map(|side| pixels(side * scale));
@@ -85,6 +86,7 @@ impl Stage {
             .chain(more.iter().map(|argument| (*argument).to_owned()))
             .collect(),
             client_args: StageProbe::client_args(),
+            extensions: extensions.to_vec(),
             ..SessionOptions::default()
         };
         let session = Session::start(installation, options)?;
@@ -122,6 +124,33 @@ impl Stage {
         let display = self.session.display().context("no display")?;
         let (right, bottom) = (self.camera.size()[0] - 2, self.camera.size()[1] - 2);
         xdotool(display, &["mousemove", &right.to_string(), &bottom.to_string()]).map(drop)
+    }
+
+    /// Opens the browser's side panel in both windows, by the extension that has one. If the page is loaded again beside it, the pointer
+    /// goes there once: nothing else tells such a page where in the window it is.
+    pub fn open_side_panels(&mut self, load_again: bool) -> Result<()> {
+        let is_panels = |target: &Target| target.url.ends_with("/panel_worker.js");
+        let worker = self.session.cdp().wait_target(PATIENCE, is_panels).context("the panel's extension")?;
+        let panel = self.session.open(&worker.url.replace("panel_worker.js", "panel.html"))?;
+        let open = "chrome.windows.getAll().then((all) => Promise.all(all.map(({ id }) => chrome.sidePanel.open({ windowId: id })))).then(() => 0)";
+        let params = json!({ "expression": open, "userGesture": true, "awaitPromise": true });
+        let answer = panel.call("Runtime.evaluate", params)?;
+        if !answer["exceptionDetails"].is_null() {
+            bail!("no side panel opens: {}", answer["exceptionDetails"]);
+        }
+        panel.close()?;
+        for side in [&self.covered, &self.native] {
+            side.page.wait_until(&format!("innerWidth < {} - 200", WINDOW[0]), PATIENCE)?;
+        }
+        if !load_again {
+            return self.find_viewports();
+        }
+        self.load(self.framed)?;
+        let [x, y] = self.covered.origin().map(|at| (at + 150).to_string());
+        let display = self.session.display().context("no display")?;
+        xdotool(display, &["mousemove", &x, &y])?;
+        self.covered.page.wait_until("document.querySelector('#v').matches(':hover')", PATIENCE)?;
+        self.pointer_away()
     }
 
     /// Loads the page, in both windows, and waits until the chart plays, on the device in the covered one.

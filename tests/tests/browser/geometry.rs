@@ -2,20 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use offstage_tests::geometry::{Case, Row, Stage, WINDOWS, blinks, cases, run, run_window};
+use offstage_tests::geometry::{Case, Row, Stage, WINDOWS, blinks, cases, run, run_docked, run_window};
 use offstage_tests::session::Installation;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Of the cases, what is looked at again at fractional scale factors.
-const FRACTIONS: [&str; 6] = [
+const FRACTIONS: [&str; 13] = [
     "plain",
     "at half pixels",
     "border and padding",
     "object-fit contain",
     "control bar",
     "badge that lets the pointer through",
+    "scrim behind controls",
+    "veil of a gradient, translucent",
+    "scaled about a corner, at thirds",
+    "rotated about a corner",
+    "rotated twice",
+    "frame, rotated 8deg",
+    "zoom 110%, radius and rotated",
 ];
 
 fn check(scale: f64, wanted: impl Fn(&Case) -> bool, windows: bool) {
@@ -41,9 +48,16 @@ fn every_layout_looks_as_natively() {
 
 #[test]
 fn pictures_and_overlays_are_exact_at_fractional_scale_factors() {
-    for scale in [1.25, 1.5, 1.75] {
+    for scale in [1.25, 1.5, 1.75, 2.0] {
         check(scale, |case| FRACTIONS.contains(&case.name), false);
     }
+}
+
+#[test]
+fn pictures_are_exact_beside_what_is_docked_in_the_window() {
+    let rows = run_docked(&Installation::from_env().unwrap(), None, |_, _| true).unwrap();
+    let bad: Vec<&Row> = rows.iter().filter(|row| !row.is_ok()).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 /// The most frames that an element may be dark when a page begins: what a busy machine makes of none. Without waiting for the device's

@@ -16,7 +16,7 @@ fn seen() -> World {
 fn see(world: &mut World) {
     let frame = json!({ "frame": { "index": -1, "width": 1000, "height": 713, "children": [] } });
     let rect = json!({ "x": 10, "y": 20, "width": 640, "height": 360 });
-    let place = json!({ "geometry": { "ms": 1, "rect": rect, "visible": [rect], "objectFit": "contain", "objectPosition": "50% 50%", "scale": 1, "density": 1 } });
+    let place = json!({ "geometry": { "ms": 1, "rect": rect, "visible": [rect], "objectFit": "contain", "objectPosition": "50% 50%", "scale": 1 } });
     for event in [frame, place] {
         world.core.handle_relay(world.now, 0, 1, serde_json::from_value(event).unwrap());
     }
