@@ -49,6 +49,8 @@ pub struct SessionOptions {
     pub managed: Option<Value>,
     /// A policy of this machine installs the extension: it is not loaded from the folder.
     pub forced: bool,
+    /// Folders of more extensions.
+    pub extensions: Vec<PathBuf>,
     /// More arguments for the browser; they come last and so win.
     pub browser_args: Vec<String>,
     /// More variables for the browser.
@@ -89,6 +91,7 @@ impl Default for SessionOptions {
             sites: None,
             managed: None,
             forced: false,
+            extensions: Vec::new(),
             browser_args: Vec::new(),
             environment: Vec::new(),
             client_environment: Vec::new(),
@@ -191,7 +194,9 @@ impl Session {
             pin_icon(installation, &profile)?;
             if !options.forced {
                 let extension = copy_extension(installation, &options, &folder)?;
-                browser_command.arg(format!("--load-extension={}", extension.display()));
+                let all = [&extension].into_iter().chain(&options.extensions);
+                let all: Vec<String> = all.map(|folder| folder.display().to_string()).collect();
+                browser_command.arg(format!("--load-extension={}", all.join(",")));
             }
         }
         if let Some(other) = &options.elsewhere {
