@@ -169,22 +169,24 @@
     listening.abort();
   }
 
-  /** Looks at every frame for a while: something has moved. */
+  /** Something has moved: looks for a while at every frame once it is over, as whatever runs in it may move the page. */
   function look() {
     if (!watched.size) return;
     until = performance.now() + BURST_MS;
     if (looking) return;
     looking = true;
-    const frame = () => {
-      send(false);
-      if (performance.now() < until && watched.size) return void requestAnimationFrame(frame);
-      looking = false;
-      for (const entry of watched.values()) guard(entry);
-    };
     for (const entry of watched.values()) entry.guard?.disconnect();
     send(false);
-    requestAnimationFrame(frame);
+    next();
   }
+  const { port1: over, port2: frame } = new MessageChannel();
+  const next = () => requestAnimationFrame(() => frame.postMessage(0));
+  over.onmessage = () => {
+    send(false);
+    if (performance.now() < until && watched.size) return next();
+    looking = false;
+    for (const entry of watched.values()) guard(entry);
+  };
 
   /**
    * Waits, at no cost while nothing happens, for the element to leave the place where it is now, whatever moves it. The

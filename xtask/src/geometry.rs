@@ -118,10 +118,10 @@ fn motion(stage: &mut Stage, wanted: &dyn Fn(&str) -> bool) -> Result<serde_json
     let mut figures = serde_json::Map::new();
     let mut note = |name: &str, value: Value| figures.insert(name.to_owned(), value);
     if wanted("scroll") {
-        let rows = scrolls(stage)?;
+        let rows = [scrolls(stage, false)?, scrolls(stage, true)?].concat();
         for row in &rows {
             print(format!(
-                "scroll  {:<34} {:>5.1} px a frame, off by {} (p50), {} (p99), {} (max) frames, {} of {} ahead; of {} frames {} in a wrong place, \
+                "scroll  {:<48} {:>5.1} px a frame, off by {} (p50), {} (p99), {} (max) frames, {} of {} ahead; of {} frames {} in a wrong place, \
                  {} broken, {} without a picture",
                 row.how,
                 row.px_per_frame,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use super::scroll::{STOP, script};
 use super::stage::{Side, Stage};
 use crate::process::{cpu_seconds_of_tree, descendants_with};
 
@@ -43,11 +44,10 @@ pub fn costs(stage: &mut Stage) -> Result<[Cost; 2]> {
     // What begins with the pause has ended: controls, captions, a stand-in that is made equal.
     pass(CALM);
     let idle = shares(processes);
-    both(
-        "globalThis.scrolling = true; { let y = 0, step = 3; const next = () => { if (!scrolling) return; y += step; if (y <= 0 || y >= 210) step = -step; scrollTo({ top: y, behavior: 'instant' }); requestAnimationFrame(next); }; next(); } 0",
-    )?;
+    both(&script(&[3]))?;
     let scrolling = shares(processes);
-    both("globalThis.scrolling = false; scrollTo(0, 0); v.play(); 0")?;
+    both(STOP)?;
+    both("v.play(); 0")?;
     Ok([idle, scrolling])
 }
 

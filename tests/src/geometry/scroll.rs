@@ -36,6 +36,10 @@ const MOST_AHEAD: usize = 1;
 const LOOK_BACK: usize = 30;
 /// How long each way of scrolling is looked at.
 const LOOK: Duration = Duration::from_secs(6);
+/// How far down the page goes.
+const AMPLITUDE: u32 = 210;
+/// Ends what a script scrolls.
+pub(super) const STOP: &str = "globalThis.scrolling = null; scrollTo(0, 0); 0";
 /// As dark as the stand-in or darker.
 const DARK: u8 = 60;
 
@@ -72,33 +76,37 @@ pub struct Blinked {
     pub blink_frames: usize,
 }
 
-/// Ways of scrolling: by a script, slowly and fast, and by the wheel.
-pub fn scrolls(stage: &mut Stage) -> Result<Vec<Scrolled>> {
+/// Ways of scrolling: by a script, slowly and fast, by two of which the later one in each frame counts, and by the wheel.
+pub fn scrolls(stage: &mut Stage, redirected: bool) -> Result<Vec<Scrolled>> {
+    let (side, place) =
+        if redirected { (stage.covered.clone(), "redirected") } else { (stage.native.clone(), "native") };
     let mut rows = Vec::new();
-    for (how, redirected) in [("native", false), ("redirected", true)] {
-        let side = |stage: &Stage| if redirected { stage.covered.clone() } else { stage.native.clone() };
-        for (speed, amplitude) in [(3, 210), (12, 210)] {
-            show(stage, CSS)?;
-            let side = side(stage);
-            side.page.evaluate(&script(speed, amplitude))?;
-            let frames = record_for(stage, &side, LOOK)?;
-            side.page.evaluate("globalThis.scrolling = false; scrollTo(0, 0); 0")?;
-            rows.push(judge(&format!("script, {speed} px a frame, {how}"), &frames)?);
-        }
+    for (how, speeds) in [
+        ("script, 3 px a frame", &[3][..]),
+        ("script, 12 px a frame", &[12]),
+        ("scripts, 3 then 12 px in each frame", &[3, 12]),
+    ] {
         show(stage, CSS)?;
-        let side = side(stage);
-        let frames = record_while(stage, &side, |stage| wheel(stage, &side))?;
-        rows.push(judge(&format!("wheel, {how}"), &frames)?);
-        stage.pointer_away()?;
+        side.page.evaluate(&script(speeds))?;
+        let frames = record_for(stage, &side, LOOK)?;
+        side.page.evaluate(STOP)?;
+        rows.push(judge(&format!("{how}, {place}"), &frames)?);
     }
+    show(stage, CSS)?;
+    let frames = record_while(stage, &side, |stage| wheel(stage, &side))?;
+    rows.push(judge(&format!("wheel, {place}"), &frames)?);
+    stage.pointer_away()?;
     Ok(rows)
 }
 
-/// Scrolls up and down by this much a frame.
-fn script(speed: u32, amplitude: u32) -> String {
+/// Scrolls up and down by this many pixels a frame. Of several speeds each has a loop of its own, which begins when the one before is at work, so
+/// that it comes later in the frame; the first when nothing has moved for a while, so that the extension begins to look between them. What
+/// scrolled before stops, even if no frame came in between.
+pub(super) fn script(speeds: &[u32]) -> String {
     format!(
-        "globalThis.scrolling = true; {{ let y = 0, step = {speed}; const next = () => {{ if (!scrolling) return; y += step; \
-         if (y <= 0 || y >= {amplitude}) step = -step; scrollTo({{ top: y, behavior: 'instant' }}); requestAnimationFrame(next); }}; next(); }} 0"
+        "{{ const mine = globalThis.scrolling = {{}}; const begin = (step) => {{ let y = 0; const next = () => {{ if (scrolling !== mine) return; y += step; \
+         if (y <= 0 || y >= {AMPLITUDE}) step = -step; scrollTo({{ top: y, behavior: 'instant' }}); requestAnimationFrame(next); }}; next(); }}; \
+         {speeds:?}.forEach((speed, i) => setTimeout(begin, 700 + 100 * i, speed)); }} 0"
     )
 }
 

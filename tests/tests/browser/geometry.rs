@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use offstage_tests::geometry::{Case, Row, Stage, WINDOWS, blinks, cases, run, run_docked, run_window};
+use offstage_tests::geometry::{
+    Case, Row, Stage, WINDOWS, blinks, cases, run, run_docked, run_window, scrolls,
+};
 use offstage_tests::session::Installation;
 
 /// How long anything may take on a busy machine.
@@ -58,6 +60,23 @@ fn pictures_are_exact_beside_what_is_docked_in_the_window() {
     let rows = run_docked(&Installation::from_env().unwrap(), None, |_, _| true).unwrap();
     let bad: Vec<&Row> = rows.iter().filter(|row| !row.is_ok()).collect();
     assert!(bad.is_empty(), "{bad:#?}");
+}
+
+/// Frames by which the picture may be beside a page that scrolls, in half of them and in all but the worst, and the share, in percent, in which
+/// it may be broken or not there: what a busy machine makes of one, two and none.
+const USUAL_LAG: usize = 3;
+const WORST_LAG: usize = 10;
+const MISSING: usize = 15;
+
+#[test]
+fn the_picture_follows_a_page_that_scrolls() {
+    let mut stage = Stage::open(&Installation::from_env().unwrap(), 1.0, None).unwrap();
+    for row in scrolls(&mut stage, true).unwrap() {
+        assert!(row.moving > row.frames / 4, "{row:#?}");
+        assert!(row.lag_frames_p50 <= USUAL_LAG && row.lag_frames_p99 <= WORST_LAG, "{row:#?}");
+        assert!((row.broken_frames + row.hidden_frames) * 100 <= row.frames * MISSING, "{row:#?}");
+    }
+    stage.session.close();
 }
 
 /// The most frames that an element may be dark when a page begins: what a busy machine makes of none. Without waiting for the device's
