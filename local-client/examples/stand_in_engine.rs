@@ -129,7 +129,7 @@ mod stand_in {
     /// One thread has all windows, and hears of lines from another.
     fn windows() -> io::Result<()> {
         for [class, inside] in [PAGE, REMOTE, OTHER] {
-            register(class, if class == PAGE[0] { page_procedure } else { whole_procedure });
+            register(class, procedure);
             register(inside, DefWindowProcW);
         }
         let (sender, lines) = mpsc::sync_channel(16);
@@ -217,38 +217,23 @@ mod stand_in {
             CreateWindowExW(0, inside.as_ptr(), null(), style, 0, 0, 1, 1, window, none, none, null());
             window
         };
-        lay_out(window, if title == wide("page") { FRAME } else { [0; 4] });
+        lay_out(window);
         window.addr()
     }
 
-    unsafe extern "system" fn page_procedure(
-        window: HWND,
-        message: u32,
-        word: WPARAM,
-        long: LPARAM,
-    ) -> LRESULT {
+    unsafe extern "system" fn procedure(window: HWND, message: u32, word: WPARAM, long: LPARAM) -> LRESULT {
         if message == WM_SIZE {
-            lay_out(window, FRAME);
+            lay_out(window);
         }
         // SAFETY: what Windows has passed.
         unsafe { DefWindowProcW(window, message, word, long) }
     }
 
-    unsafe extern "system" fn whole_procedure(
-        window: HWND,
-        message: u32,
-        word: WPARAM,
-        long: LPARAM,
-    ) -> LRESULT {
-        if message == WM_SIZE {
-            lay_out(window, [0; 4]);
-        }
-        // SAFETY: what Windows has passed.
-        unsafe { DefWindowProcW(window, message, word, long) }
-    }
-
-    /// The window inside fills the other but for a frame.
-    fn lay_out(window: HWND, [left, top, right, below]: [i32; 4]) {
+    /// The window inside fills the other but for a page's frame.
+    fn lay_out(window: HWND) {
+        let number = u32::try_from(window.addr()).unwrap_or(0);
+        let is_page = offstage_support::win32::window::class(number) == PAGE[0];
+        let [left, top, right, below] = if is_page { FRAME } else { [0; 4] };
         let mut size = RECT::default();
         // SAFETY: takes any handles, and null for a window that has none inside.
         unsafe {

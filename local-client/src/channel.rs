@@ -30,6 +30,8 @@ use tokio::time::timeout;
 pub const READ_SIZE: usize = 64 * 1024;
 /// Pieces that wait to be written; the mux keeps what comes before them.
 pub const QUEUED_WRITES: usize = 4;
+/// How far up the process tree the browser is looked for: a wrapper or two may lie in between.
+const MAX_ANCESTORS: usize = 4;
 /// How long the last bytes of a closing channel are waited for.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,20 @@ pub struct Peer {
     /// Processes that may own the session's browser window, the likeliest first, when the other end runs
     /// on this machine: those that started it, the nearest first, and it itself.
     pub processes: Vec<u32>,
+}
+
+/// The processes above this one, the nearest first, as far as `parent_of` knows them.
+fn ancestors(process: u32, parent_of: impl Fn(u32) -> Option<u32>) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut current = process;
+    while found.len() < MAX_ANCESTORS {
+        // Numbers are used again: one that is taken for a parent may be a child.
+        let is_new = |parent: &u32| *parent != process && !found.contains(parent);
+        let Some(parent) = parent_of(current).filter(is_new) else { break };
+        found.push(parent);
+        current = parent;
+    }
+    found
 }
 
 /// What the channels tell the client.
@@ -189,5 +205,24 @@ impl Channels {
         }
         reading.abort();
         self.events.send(ChannelEvent::Gone { connection }).await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ancestors_end_where_nothing_is_known_or_known_already() {
+        let check = |parents: &[(u32, u32)], expected: &[u32]| {
+            let of = |process| Some(parents.iter().find(|(child, _)| *child == process)?.1);
+            assert_eq!(ancestors(9, of), expected);
+        };
+        check(&[], &[]);
+        check(&[(9, 8), (8, 7), (3, 2)], &[8, 7]);
+        check(&[(9, 8), (8, 7), (7, 6), (6, 5), (5, 4)], &[8, 7, 6, 5]);
+        check(&[(9, 9)], &[]);
+        check(&[(9, 8), (8, 7), (7, 8)], &[8, 7]);
+        check(&[(9, 8), (8, 9)], &[8]);
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! The settings are the table [`offstage_settings::device`]. Files are read whole, at most [`MOST_BYTES`] of them.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -10,35 +15,24 @@ use offstage_settings::device::SETTINGS;
 use offstage_settings::pattern::Pattern;
 use offstage_settings::{Settings, Value};
 
+#[cfg(unix)]
+use self::unix as own;
+#[cfg(windows)]
+use self::windows as own;
 use crate::fetch::guard::Guard;
 
 /// Of the machine; who may write it decides for everybody who uses this device.
 #[must_use]
 pub fn machine() -> PathBuf {
-    // Not ProgramData: whoever is first to make a folder there owns it.
-    #[cfg(windows)]
-    let folder =
-        absolute("ProgramFiles").unwrap_or_else(|| PathBuf::from(r"C:\Program Files")).join("Offstage");
-    #[cfg(unix)]
-    let folder = Path::new("/etc/offstage");
-    folder.join("client.json")
+    own::of_machine().join(FILE_NAME)
 }
 
 /// Of the person.
 fn person() -> Option<PathBuf> {
-    #[cfg(windows)]
-    let folder = absolute("APPDATA")?.join("Offstage");
-    #[cfg(unix)]
-    let folder = absolute("XDG_CONFIG_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".config")))?
-        .join("offstage");
-    Some(folder.join("client.json"))
+    Some(own::of_person()?.join(FILE_NAME))
 }
 
-fn absolute(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
-}
-
+const FILE_NAME: &str = "client.json";
 /// Nobody writes that much by hand.
 const MOST_BYTES: u64 = 1_000_000;
 

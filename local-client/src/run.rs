@@ -153,8 +153,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     let (window_sender, mut window_events) = mpsc::channel(QUEUED_EVENTS);
     let (window_commands, window_thread) = match &config.windows {
         Windows::Screen(screen) => {
-            let (commands, thread) = system::start(screen.clone(), window_sender, Arc::clone(&drained))
-                .map_err(RunError::Thread)?;
+            let (commands, thread) =
+                crate::window::start(screen.clone(), window_sender, Arc::clone(&drained))
+                    .map_err(RunError::Thread)?;
             (Some(commands), Some(thread))
         }
         Windows::Web(_) | Windows::None => {

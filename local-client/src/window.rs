@@ -1,7 +1,13 @@
 //! The windows that hold the pictures, behind commands that every platform understands.
 
-use offstage_protocol::message::{Clip, Rect};
+use std::io;
+use std::sync::Arc;
+use std::thread;
 
+use offstage_protocol::message::{Clip, Rect};
+use tokio::sync::{Notify, mpsc};
+
+pub mod above;
 pub mod matching;
 pub mod region;
 pub mod remote;
@@ -18,6 +24,28 @@ pub use self::remote::RemoteWindow;
 pub use self::win32 as system;
 #[cfg(unix)]
 pub use self::x11 as system;
+
+/// Commands that wait for the thread; the client's own queue comes before them.
+const QUEUED_COMMANDS: usize = 64;
+
+/// Starts the windows' thread. Dropping the sender ends it, and no picture is left on the screen.
+///
+/// `drained` is notified when a command has been taken.
+///
+/// # Errors
+/// If there are no more threads or descriptors.
+pub fn start(
+    config: system::Config,
+    events: mpsc::Sender<WindowEvent>,
+    drained: Arc<Notify>,
+) -> io::Result<(mpsc::Sender<WindowCommand>, thread::JoinHandle<()>)> {
+    let (sender, commands) = mpsc::channel(QUEUED_COMMANDS);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = thread::Builder::new()
+        .name("windows".to_owned())
+        .spawn(move || runtime.block_on(system::run(config, events, commands, drained)))?;
+    Ok((sender, thread))
+}
 
 /// What the client asks of the windows. Players are named by their ids on this device.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +87,8 @@ pub struct Placement {
     pub player: u32,
     pub parent: ParentHint,
     pub rect: Rect,
-    /// The parts that are seen, in the same coordinates as `rect`; none while the window is only to be drawn ahead.
+    /// The parts that are seen, in the same coordinates as `rect`; none while the window is only to be drawn ahead,
+    /// which on Windows one does wherever it is.
     pub visible: Vec<Rect>,
     /// Outlines that cut it, in the same coordinates.
     pub clips: Vec<Clip>,

@@ -13,6 +13,9 @@ pub const SOCKET_VARIABLE: &str = "OFFSTAGE_SOCKET";
 /// The dynamic virtual channel that the session's side opens and the device's plug-in listens on.
 pub const DVC_NAME: &str = "OFFSTAGE";
 
+/// Where Windows' clients of remote desktops look for plug-ins, in the person's registry and the machine's; the last part is a name of ours.
+pub const ADD_IN: &str = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
+
 /// What the choice depends on. Empty values count as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SocketChoice<'a> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use offstage_protocol::socket_path::ADD_IN;
 use offstage_protocol::socket_path::DVC_NAME;
 use offstage_support::win32::registry;
 use offstage_support::win32::registry::Root;
@@ -63,8 +64,6 @@ use crate::local::Pipe;
 
 /// The plug-in's class.
 pub const CLASS: GUID = GUID::from_u128(0x6d0c_4e0b_9a2f_4d3b_8f51_2b7c_90e4_a1d6);
-/// Where clients look for plug-ins; the last part is a name of ours.
-pub const ADD_IN: &str = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
 
 /// Runs what was called from outside; a panic becomes an error.
 fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -15,10 +15,10 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use offstage_protocol::socket_path::ADD_IN;
 use offstage_protocol::socket_path::DVC_NAME;
 use offstage_protocol::socket_path::pipe_path;
 use offstage_rdp_plugin::forward::QUEUE;
-use offstage_rdp_plugin::mstsc::ADD_IN;
 use offstage_rdp_plugin::mstsc::CLASS;
 use offstage_support::win32::pipe as pipes;
 use offstage_support::win32::registry;

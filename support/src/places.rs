@@ -34,7 +34,8 @@ pub fn is_writable(folder: &Path) -> bool {
 }
 
 /// The folder that a variable of the environment names, if it is absolute.
-fn absolute(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn absolute(name: &str) -> Option<PathBuf> {
     env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute())
 }
 

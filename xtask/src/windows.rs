@@ -13,7 +13,7 @@ use crate::build;
 use crate::run::{cargo, check, is_on_path, say};
 use crate::workspace::Workspace;
 
-/// Builds the bridge, the client's core and the plug-in for Windows and runs their tests by wine.
+/// Builds the bridge, the client and the plug-in for Windows and runs their tests by wine.
 ///
 /// Clippy and tests of the crates that run there: registry, native messaging, the named pipe, the remote desktop's channel through a
 /// stand-in of Windows' service, the plug-in by both of its entries; then packages of these programs, which wine installs, upgrades and

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use offstage_support::win32::pipe;
 use offstage_support::win32::user;
+use offstage_support::win32::user::Stranger;
 use tokio::net::windows::named_pipe::ClientOptions;
 use tokio::net::windows::named_pipe::NamedPipeClient;
 
@@ -13,8 +15,6 @@ use crate::channel::Channel;
 use crate::channel::ChannelError;
 use crate::channel::Link;
 
-/// All instances of the pipe are taken; the listener makes the next one within moments.
-const BUSY: i32 = 231;
 /// How long, and how often, a busy pipe is tried.
 const BUSY_PACE: Duration = Duration::from_millis(20);
 const BUSY_TRIES: u32 = 100;
@@ -52,28 +52,25 @@ impl Channel for PipeChannel {
 }
 
 async fn connect(path: &Path) -> io::Result<NamedPipeClient> {
+    let mut last = None;
     for _ in 0..BUSY_TRIES {
         // The listener may know who calls, and not act in the caller's name: what these options are by default.
         match ClientOptions::new().open(path) {
-            Err(error) if error.raw_os_error() == Some(BUSY) => tokio::time::sleep(BUSY_PACE).await,
+            Err(error) if pipe::is_busy(&error) => {
+                last = Some(error);
+                tokio::time::sleep(BUSY_PACE).await;
+            }
             result => return result,
         }
     }
-    Err(io::Error::from_raw_os_error(BUSY))
+    Err(last.unwrap_or_else(|| io::ErrorKind::ResourceBusy.into()))
 }
 
-/// Makes sure that the program which listens at a pipe runs as the same user: whoever gets the media of the session must be its owner, and
-/// names of pipes belong to whoever takes them first.
+/// Makes sure that the program which listens at a pipe runs as the same user: whoever gets the media of the session must be its owner.
 fn check_peer(pipe: &NamedPipeClient, path: &Path) -> Result<(), ChannelError> {
-    let process = user::server_of(pipe).map_err(ChannelError::Failed)?;
-    let own = user::own().map_err(ChannelError::Failed)?;
-    match user::of_process(process) {
-        Ok(user) if user == own => Ok(()),
-        Ok(user) => Err(ChannelError::OtherUser { place: place(path), user, own }),
-        // Windows doesn't let this user ask about a process of somebody else.
-        Err(error) => {
-            Err(ChannelError::OtherUser { place: place(path), user: format!("unknown ({error})"), own })
-        }
+    match user::stranger(pipe).map_err(ChannelError::Failed)? {
+        None => Ok(()),
+        Some(Stranger { user, own }) => Err(ChannelError::OtherUser { place: place(path), user, own }),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::mpsc;
 
 use offstage_protocol::ErrorCode;
 use offstage_protocol::Monotonic;
@@ -20,36 +21,65 @@ use offstage_protocol::message::FromDevice;
 use offstage_protocol::message::FromDeviceKind;
 use offstage_protocol::prost::Message as _;
 
+use crate::LIMIT;
 use crate::messaging::Host;
 use crate::messaging::bridge;
 
 /// A client without a browser to play with; ends with its value.
-struct Client(Child);
+struct Client {
+    child: Child,
+    /// What it says, until it ends.
+    log: mpsc::Receiver<String>,
+}
 
 impl Client {
-    fn start(profile: &Path) -> Self {
-        let mut child = command(profile, &["run", "--windows=none"])
+    fn start(mut command: Command) -> Self {
+        let mut child = command
             .env("OFFSTAGE_LOG_DIR", "")
             .env("OFFSTAGE_METRICS_DIR", "")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the client has ended");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, log) = mpsc::sync_channel(1000);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // What nobody waits for any more is nobody's business, but must not hold it up.
+                drop(sender.try_send(line));
+            }
+        });
+        Self { child, log }
+    }
+
+    /// One that listens.
+    fn listening(profile: &Path) -> Self {
+        let client = Self::start(command(profile, &["run", "--windows=none"]));
+        while !client.log.recv_timeout(LIMIT).unwrap().contains("listening") {}
+        client
+    }
+
+    /// What one says that can't go on.
+    fn refused(command: Command) -> String {
+        let mut client = Self::start(command);
+        let mut told = String::new();
+        loop {
+            match client.log.recv_timeout(LIMIT) {
+                Ok(line) => told.extend([line.as_str(), "\n"]),
+                Err(error) => {
+                    assert_eq!(error, mpsc::RecvTimeoutError::Disconnected, "it goes on: {told}");
+                    break;
+                }
+            }
         }
-        // What else it says is nobody's business, but has to go somewhere.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self(child)
+        assert!(!crate::ended(&mut client.child).success(), "{told}");
+        told
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -73,7 +103,9 @@ fn command(profile: &Path, arguments: &[&str]) -> Command {
 /// What a doctor says of one subject. Into a file: a desktop that wine starts for it would hold a pipe open.
 fn finding(command: &mut Command, list: &str, subject: &str) -> serde_json::Value {
     let file = tempfile::NamedTempFile::new().unwrap();
-    command.stdin(Stdio::null()).stdout(file.reopen().unwrap()).stderr(Stdio::null()).status().unwrap();
+    command.stdin(Stdio::null()).stdout(file.reopen().unwrap()).stderr(Stdio::null());
+    // Other things may be wrong with this machine.
+    crate::ended(&mut command.spawn().unwrap());
     let answers: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
     let mut all = answers[list].as_array().unwrap().iter();
     all.find(|finding| finding["subject"] == subject).unwrap().clone()
@@ -89,7 +121,7 @@ fn a_browsers_hello_reaches_the_client_which_says_that_it_has_no_engine() {
     let engine = finding(&mut client_doctor(), "findings", "engine");
     assert_eq!(engine["code"], ErrorCode::ENGINE_MISSING.number());
 
-    let client = Client::start(profile.path());
+    let client = Client::listening(profile.path());
     let pipe = finding(&mut client_doctor(), "findings", "pipe");
     assert!(pipe["detail"].as_str().unwrap().ends_with("a client answers"), "{pipe}");
     let bridge_doctor = finding(
@@ -100,9 +132,8 @@ fn a_browsers_hello_reaches_the_client_which_says_that_it_has_no_engine() {
     assert_eq!(bridge_doctor["status"], "ok", "{bridge_doctor}");
 
     // Nobody shares the person's pipe.
-    let second = command(profile.path(), &["run", "--windows=none"]).output().unwrap();
-    let told = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(!second.status.success() && told.contains("OFS-1204"), "{told}");
+    let told = Client::refused(command(profile.path(), &["run", "--windows=none"]));
+    assert!(told.contains("OFS-1204"), "{told}");
 
     let mut host = Host::start(bridge());
     let up = loop {
@@ -146,11 +177,8 @@ fn a_browsers_hello_reaches_the_client_which_says_that_it_has_no_engine() {
 #[test]
 fn a_client_without_its_page_says_so() {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new(program())
-        .args(["run", "--windows=none", "--stage-dir"])
-        .arg(profile.path())
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("OFS-1218"), "{told}");
+    let mut command = Command::new(program());
+    command.args(["run", "--windows=none", "--stage-dir"]).arg(profile.path());
+    let told = Client::refused(command);
+    assert!(told.contains("OFS-1218"), "{told}");
 }

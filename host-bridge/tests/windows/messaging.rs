@@ -6,7 +6,6 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use offstage_bridge::native_message::decode;
 use offstage_bridge::native_message::encode;
@@ -27,7 +26,8 @@ use offstage_support::win32::user;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::LIMIT;
+
 const ORIGIN: &str = "chrome-extension://mlikghilbjkmjaalplkfldmjcogdihnp/";
 
 pub(crate) struct Host {
@@ -100,7 +100,7 @@ impl Host {
     pub(crate) fn end(mut self) -> bool {
         drop(self.child.stdin.take());
         while self.frames.recv_timeout(LIMIT).is_ok() {}
-        self.child.wait().unwrap().success()
+        crate::ended(&mut self.child).success()
     }
 }
 

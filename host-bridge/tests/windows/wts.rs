@@ -3,7 +3,6 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use offstage_bridge::channel::Channel as _;
 use offstage_bridge::channel::ChannelError;
@@ -19,7 +18,7 @@ use tokio::net::windows::named_pipe::PipeMode;
 use tokio::net::windows::named_pipe::ServerOptions;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::LIMIT;
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(format!(r"\\.\pipe\wts-{}-{name}", std::process::id()))

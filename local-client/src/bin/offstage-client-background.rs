@@ -2,6 +2,15 @@
 
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
-fn main() -> anyhow::Result<()> {
-    offstage_client::cli::main()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match offstage_client::cli::main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody sees standard error: the log's files are where people look.
+            tracing::error!(error = %format_args!("{error:#}"), "can't go on");
+            ExitCode::FAILURE
+        }
+    }
 }

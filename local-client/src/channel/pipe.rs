@@ -16,13 +16,10 @@ use tokio::net::windows::named_pipe::NamedPipeServer;
 use crate::channel::Channels;
 use crate::channel::ListenError;
 use crate::channel::Peer;
+use crate::channel::ancestors;
 
-/// How far up the process tree the browser is looked for: a wrapper or two may lie in between.
-const MAX_ANCESTORS: usize = 4;
 /// How long Windows is left alone when it has no more pipes.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The pipe is there, and its listener is about to make the next end.
-const BUSY: i32 = 231;
 
 /// The pipe that is listened on.
 #[derive(Debug)]
@@ -82,13 +79,10 @@ impl Listener {
 #[must_use]
 pub fn is_own(path: &Path) -> Option<bool> {
     match ClientOptions::new().open(path) {
-        Ok(pipe) => {
-            let user = user::server_of(&pipe).and_then(user::of_process).ok();
-            Some(user.is_some() && user == user::own().ok())
-        }
+        Ok(pipe) => Some(matches!(user::stranger(&pipe), Ok(None))),
         // Another's access list doesn't let this user open it, this user's own does.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(false),
-        Err(error) if error.raw_os_error() == Some(BUSY) => Some(true),
+        Err(error) if pipe::is_busy(&error) => Some(true),
         Err(_) => None,
     }
 }
@@ -99,25 +93,17 @@ fn own_peer(stream: &NamedPipeServer) -> Option<Peer> {
     if user::of_process(process).ok()? != user::own().ok()? {
         return None;
     }
-    let mut processes = ancestors(process, &process::all());
+    let all = process::all();
+    let mut processes = ancestors(process, |process| parent_of(process, &all));
     // The plug-in of a remote desktop's client runs in the process that the window belongs to.
     processes.push(process);
     Some(Peer { processes })
 }
 
-/// The processes above `process`, the nearest first.
-fn ancestors(process: u32, all: &BTreeMap<u32, Process>) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut current = process;
-    while found.len() < MAX_ANCESTORS {
-        let parent = all.get(&current).map(|process| process.parent);
-        let Some(parent) = parent.filter(|parent| all.contains_key(parent) && !found.contains(parent)) else {
-            break;
-        };
-        found.push(parent);
-        current = parent;
-    }
-    found
+/// Who started a process, while that still runs.
+fn parent_of(process: u32, all: &BTreeMap<u32, Process>) -> Option<u32> {
+    let parent = all.get(&process)?.parent;
+    all.contains_key(&parent).then_some(parent)
 }
 
 #[cfg(test)]
@@ -140,20 +126,21 @@ mod tests {
     async fn connect(path: &Path) -> NamedPipeClient {
         loop {
             match ClientOptions::new().open(path) {
-                Err(error) if error.raw_os_error() == Some(BUSY) => tokio::task::yield_now().await,
+                Err(error) if pipe::is_busy(&error) => tokio::task::yield_now().await,
                 result => return result.unwrap(),
             }
         }
     }
 
     #[test]
-    fn ancestors_end_where_a_process_has_gone() {
+    fn a_process_that_has_gone_is_no_parent() {
         let process = |id: u32, parent| (id, Process { parent, program: String::new() });
         let all: BTreeMap<u32, Process> =
             [process(9, 8), process(8, 7), process(7, 6), process(5, 5)].into_iter().collect();
-        assert_eq!(ancestors(9, &all), [8, 7]);
-        assert_eq!(ancestors(5, &all), [5]);
-        assert_eq!(ancestors(1, &all), Vec::<u32>::new());
+        let above = |process| ancestors(process, |process| parent_of(process, &all));
+        assert_eq!(above(9), [8, 7]);
+        assert_eq!(above(5), Vec::<u32>::new());
+        assert_eq!(above(1), Vec::<u32>::new());
     }
 
     #[tokio::test(flavor = "current_thread")]

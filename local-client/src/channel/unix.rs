@@ -16,9 +16,7 @@ use tokio::net::UnixStream;
 use crate::channel::Channels;
 use crate::channel::ListenError;
 use crate::channel::Peer;
-
-/// How far up the process tree the browser is looked for: a wrapper or two may lie in between.
-const MAX_ANCESTORS: usize = 4;
+use crate::channel::ancestors;
 
 /// The listening socket; its file goes away with it.
 #[derive(Debug)]
@@ -106,28 +104,16 @@ fn own_peer(stream: &UnixStream) -> Option<Peer> {
         return None;
     }
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
-    let mut processes = pid.map(ancestors).unwrap_or_default();
+    let mut processes = pid.map(|pid| ancestors(pid, parent_of)).unwrap_or_default();
     // A browser may come without a bridge in between.
     processes.extend(pid);
     Some(Peer { processes })
 }
 
-/// The processes above `pid`, the nearest first.
-fn ancestors(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut current = pid;
-    while found.len() < MAX_ANCESTORS {
-        let Some(parent) = parent_of(current).filter(|parent| *parent > 1) else {
-            break;
-        };
-        found.push(parent);
-        current = parent;
-    }
-    found
-}
-
+/// Who started a process, but for the system itself.
 fn parent_of(pid: u32) -> Option<u32> {
-    parse_parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let parent = parse_parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    (parent > 1).then_some(parent)
 }
 
 /// The fourth field of `/proc/<pid>/stat`; the second, the name, may hold anything in parentheses.
@@ -159,7 +145,7 @@ mod tests {
     fn knows_its_own_ancestors() {
         let parent = std::os::unix::process::parent_id();
         if parent > 1 {
-            assert_eq!(ancestors(std::process::id()).first(), Some(&parent));
+            assert_eq!(ancestors(std::process::id(), parent_of).first(), Some(&parent));
         }
     }
 

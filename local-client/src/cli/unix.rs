@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use offstage_protocol::socket_path::SocketChoice;
 use offstage_protocol::socket_path::socket_path;
+use offstage_support::places::absolute;
 
 pub(super) fn socket(flag: Option<&OsStr>, variable: Option<&OsStr>) -> PathBuf {
     let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR");
@@ -17,8 +18,6 @@ pub(super) fn socket(flag: Option<&OsStr>, variable: Option<&OsStr>) -> PathBuf 
 }
 
 pub(super) fn default_profile() -> PathBuf {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
     data.unwrap_or_else(|| PathBuf::from("/tmp")).join("offstage/engine")
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use offstage_protocol::ErrorCode;
+use offstage_protocol::socket_path::ADD_IN;
 use offstage_support::win32::process;
 use offstage_support::win32::registry;
 use offstage_support::win32::registry::Root;
@@ -10,9 +11,6 @@ use offstage_support::win32::window;
 
 use super::Finding;
 use crate::channel::pipe;
-
-/// Where clients of remote desktops look for plug-ins.
-const ADD_IN: &str = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
 
 /// What the engine's file says: asked by an argument, engines on Windows open a window instead.
 pub(super) fn version(program: &Path) -> Result<String, String> {

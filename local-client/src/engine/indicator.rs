@@ -51,7 +51,7 @@ pub async fn show(
     let mut dialog = opened.map_err(|_elapsed| LaunchError::Slow)??;
     let pid = dialog.pid();
     // No task of the runtime's: its end would wait for it.
-    std::thread::spawn(move || crate::window::system::keep_above(pid));
+    std::thread::spawn(move || crate::window::above::keep_above(pid));
     let result = loop {
         let now = uses.borrow_and_update().clone();
         if now.is_empty() {

@@ -7,7 +7,6 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -29,14 +28,12 @@ pub mod parent;
 pub mod remote;
 pub mod taking;
 
-/// Commands that wait for the thread; the client's own queue comes before them.
-const QUEUED_COMMANDS: usize = 64;
 const RETRY: Duration = Duration::from_secs(2);
 /// How often a missing parent is looked for and old expectations are dropped.
 const TICK: Duration = Duration::from_millis(250);
 
 pub use self::X11Config as Config;
-pub use self::above::keep_above;
+pub(super) use self::above::put_above;
 
 /// What this way of showing pictures is called.
 pub const NAME: &str = "x11";
@@ -91,30 +88,15 @@ pub(crate) fn gone_is_none<T>(
     }
 }
 
-/// Starts the thread. Dropping the sender ends it, and the windows with it.
-///
-/// `drained` is notified when a command has been taken.
-pub fn start(
+/// The thread's work, until nobody sends commands any more.
+pub(super) async fn run(
     config: X11Config,
     events: mpsc::Sender<WindowEvent>,
+    mut commands: mpsc::Receiver<WindowCommand>,
     drained: Arc<Notify>,
-) -> io::Result<(mpsc::Sender<WindowCommand>, thread::JoinHandle<()>)> {
-    let (sender, mut commands) = mpsc::channel(QUEUED_COMMANDS);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = thread::Builder::new().name("windows".to_owned()).spawn(move || {
-        runtime.block_on(run(&config, &events, &mut commands, &drained));
-    })?;
-    Ok((sender, thread))
-}
-
-async fn run(
-    config: &X11Config,
-    events: &mpsc::Sender<WindowEvent>,
-    commands: &mut mpsc::Receiver<WindowCommand>,
-    drained: &Notify,
 ) {
     loop {
-        let Err(error) = session(config, events, commands, drained).await else {
+        let Err(error) = session(&config, &events, &mut commands, &drained).await else {
             return;
         };
         let failed = WindowEvent::Failed { reason: error.reason, detail: error.detail };

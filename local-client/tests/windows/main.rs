@@ -8,6 +8,7 @@
 
 mod engine;
 mod overlay;
+mod program;
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -4,10 +4,10 @@ use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Write as _;
 use std::process::Child;
-use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
 use offstage_client::window::ParentHint;
@@ -20,7 +20,9 @@ use offstage_protocol::message::Rect;
 use offstage_support::win32::window;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
+use crate::LIMIT;
 use crate::stand_in;
 use crate::until;
 
@@ -32,22 +34,29 @@ const AROUND: [u32; 2] = [16, 48];
 /// A program with windows; they go with it.
 struct Program {
     child: Child,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<String>,
 }
 
 impl Program {
     fn start() -> Self {
         let mut child =
             Command::new(stand_in()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        // Reading can't be given a deadline, waiting for what was read can.
+        let (sender, answers) = std::sync::mpsc::sync_channel(16);
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         Self { child, answers }
     }
 
     fn say(&mut self, line: &str) -> u32 {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        answer.trim().parse().unwrap()
+        self.answers.recv_timeout(LIMIT).unwrap().trim().parse().unwrap()
     }
 }
 
@@ -74,7 +83,8 @@ impl Test {
         let mut engine = Program::start();
         let (sender, events) = mpsc::channel(16);
         let config = win32::Config { remote };
-        let (commands, thread) = win32::start(config, sender, Arc::new(Notify::new())).unwrap();
+        let (commands, thread) =
+            offstage_client::window::start(config, sender, Arc::new(Notify::new())).unwrap();
         let page = engine.say("page 50 50 400 300");
         let mut test =
             Self { engine, page, picture: 0, commands: Some(commands), events, thread: Some(thread) };
@@ -96,7 +106,18 @@ impl Test {
     }
 
     fn event(&mut self) -> WindowEvent {
-        self.events.blocking_recv().unwrap()
+        let mut event = None;
+        until("the windows tell something", || {
+            event = match self.events.try_recv() {
+                Ok(event) => Some(event),
+                Err(error) => {
+                    assert_eq!(error, TryRecvError::Empty, "the windows' thread has ended");
+                    None
+                }
+            };
+            event.is_some()
+        });
+        event.unwrap()
     }
 
     fn place(&self, parent: ParentHint, rect: Rect, visible: Rect) {
@@ -202,7 +223,7 @@ fn a_picture_lies_over_the_remote_desktops_window_and_follows_it() {
 
 #[test]
 fn a_picture_lies_over_the_window_of_a_browser_on_the_same_machine() {
-    let test = Test::start(None);
+    let mut test = Test::start(None);
     let mut browser = Program::start();
     let other = browser.say("cover 600 20 300 300");
     let window = browser.say("cover 30 40 500 400");
@@ -212,6 +233,11 @@ fn a_picture_lies_over_the_window_of_a_browser_on_the_same_machine() {
     assert_ne!(window, other);
     test.send(WindowCommand::Hide { player: 1 });
     until("a picture that is hidden is off the screen", || is_nowhere(test.picture));
+    // Whatever the engine does with its windows, nobody sees them.
+    for window in [test.page, test.picture] {
+        test.engine.say(&format!("move {window} 70 80 400 300"));
+        until("a window that comes back is off the screen again", || is_nowhere(window));
+    }
     let strange = ParentHint { pids: vec![std::process::id()], outer: Some(rect(30, 40, 500, 400)) };
     test.place(strange, rect(20, 30, 200, 100), rect(20, 30, 200, 100));
     test.send(WindowCommand::Choose { on: true });

@@ -43,7 +43,7 @@ pub fn connect(path: &Path) -> io::Result<Pipe> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(OVERLAPPED).security_qos_flags(IDENTIFICATION);
     let file = options.open(path)?;
-    if user::of_process(user::server_of(&file)?)? != user::own()? {
+    if user::stranger(&file)?.is_some() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the pipe belongs to another user"));
     }
     OverlappedFile::new(file.into()).map(Pipe)

@@ -67,6 +67,8 @@ impl Job {
 mod tests {
     use std::process::Command;
     use std::process::Stdio;
+    use std::time::Duration;
+    use std::time::Instant;
 
     use super::*;
 
@@ -86,7 +88,11 @@ mod tests {
             } else {
                 drop(job);
             }
-            child.wait().unwrap();
+            let limit = Instant::now() + Duration::from_secs(60);
+            while child.try_wait().unwrap().is_none() {
+                assert!(Instant::now() < limit, "it goes on without its job");
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
         }
     }
 }

@@ -10,6 +10,9 @@ use tokio::net::windows::named_pipe::ServerOptions;
 
 use super::user::PipeSecurity;
 
+/// `ERROR_PIPE_BUSY`.
+const BUSY: i32 = 231;
+
 /// A pipe's end that waits to be connected to. The first of a name is refused where the name is taken already; the others need the
 /// first to be there.
 ///
@@ -36,4 +39,10 @@ pub fn with(options: &mut ServerOptions, path: &Path) -> io::Result<NamedPipeSer
 #[must_use]
 pub fn is_taken(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Whether a pipe could not be connected to because all of its ends are taken; its listener makes the next one within moments.
+#[must_use]
+pub fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(BUSY)
 }

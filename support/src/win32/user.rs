@@ -82,6 +82,30 @@ pub fn client_of(pipe: &impl AsRawHandle) -> io::Result<u32> {
     Ok(process)
 }
 
+/// Another user than this process's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its security identifier, or why it isn't known.
+    pub user: String,
+    /// This process's.
+    pub own: String,
+}
+
+/// Who else than this process's user listens at a pipe that this end is connected to: names of pipes belong to whoever takes them first.
+///
+/// # Errors
+/// If nobody can say who is who, which is no better than a stranger.
+pub fn stranger(pipe: &impl AsRawHandle) -> io::Result<Option<Stranger>> {
+    let process = server_of(pipe)?;
+    let own = own()?;
+    Ok(match of_process(process) {
+        Ok(user) if user == own => None,
+        Ok(user) => Some(Stranger { user, own }),
+        // Windows doesn't let this user ask about a process of somebody else.
+        Err(error) => Some(Stranger { user: format!("unknown ({error})"), own }),
+    })
+}
+
 fn of_handle(process: HANDLE) -> io::Result<String> {
     let mut token = null_mut();
     // SAFETY: the process's handle is open; the token's is written where it says.

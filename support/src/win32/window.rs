@@ -1,7 +1,9 @@
 //! Windows of whatever process: what they are and where, and bringing them somewhere else.
 //!
-//! Any of them may go at any moment, and may belong to a program that doesn't answer: nothing here waits for one, and what is asked of
-//! one that has gone fails or does nothing. Windows are known by numbers of 32 bits, of which their handles have no more.
+//! Any of them may go at any moment, and what is asked of one that has gone fails or does nothing. Any may belong to a program that doesn't
+//! answer. Reading waits for none, and [`place`] is asynchronous; but regions and styles send messages to the window's thread, and an owner
+//! in another process attaches the input queues of both threads to each other. So these three leave a window alone that Windows has found
+//! hung; one that hangs since a moment ago can still hold them up. Windows are known by numbers of 32 bits, of which their handles have no more.
 
 #![expect(unsafe_code, reason = "calls into Windows")]
 
@@ -44,6 +46,7 @@ use windows_sys::Win32::UI::WindowsAndMessaging::GetWindowTextW;
 use windows_sys::Win32::UI::WindowsAndMessaging::GetWindowThreadProcessId;
 use windows_sys::Win32::UI::WindowsAndMessaging::HWND_TOP;
 use windows_sys::Win32::UI::WindowsAndMessaging::HWND_TOPMOST;
+use windows_sys::Win32::UI::WindowsAndMessaging::IsHungAppWindow;
 use windows_sys::Win32::UI::WindowsAndMessaging::IsIconic;
 use windows_sys::Win32::UI::WindowsAndMessaging::IsWindow;
 use windows_sys::Win32::UI::WindowsAndMessaging::IsWindowVisible;
@@ -245,8 +248,17 @@ pub fn lets_through(window: Window) -> bool {
     style(window) & (LETS_THROUGH | WS_EX_APPWINDOW) == LETS_THROUGH
 }
 
-/// Has pointer and keyboard go past it, and the task bar not name it; or takes that back.
+/// Whether its program has not asked for messages for so long that Windows takes it for hung.
+fn is_hung(window: Window) -> bool {
+    // SAFETY: takes any handle.
+    unsafe { IsHungAppWindow(handle(window)) != 0 }
+}
+
+/// Has pointer and keyboard go past it, and the task bar not name it; or takes that back. Not of one that hangs.
 pub fn let_through(window: Window, on: bool) {
+    if is_hung(window) {
+        return;
+    }
     let style = style(window) & !(LETS_THROUGH | WS_EX_APPWINDOW);
     let style = if on { style | LETS_THROUGH } else { style };
     let style = isize::try_from(style).unwrap_or(0);
@@ -265,8 +277,11 @@ fn style(window: Window) -> u32 {
     u32::try_from(style & 0xffff_ffff).unwrap_or(0)
 }
 
-/// Has it stay above that window from now on, and be hidden with it; or above none.
+/// Has it stay above that window from now on, and be hidden with it; or above none. Not one that hangs.
 pub fn set_owner(window: Window, owner: Option<Window>) {
+    if is_hung(window) {
+        return;
+    }
     let owner = owner.map_or(0, |owner| handle(owner).addr().cast_signed());
     // SAFETY: for a window that lies in no other, this word is its owner.
     unsafe { SetWindowLongPtrW(handle(window), GWLP_HWNDPARENT, owner) };
@@ -305,8 +320,11 @@ pub fn activate(window: Window) {
     unsafe { SetForegroundWindow(handle(window)) };
 }
 
-/// Shows those parts of it alone, relative to its upper left corner.
+/// Shows those parts of it alone, relative to its upper left corner. Not of one that hangs.
 pub fn set_region(window: Window, parts: &[Rect]) {
+    if is_hung(window) {
+        return;
+    }
     let Some(region) = Region::of(parts) else { return };
     // SAFETY: the region is one, and Windows' own from now on if it takes it.
     if unsafe { SetWindowRgn(handle(window), region.0, 1) } != 0 {

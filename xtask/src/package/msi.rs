@@ -85,11 +85,12 @@ fn write(product: &Product, making: &Making<'_>, folder: &Path) -> Result<PathBu
     }
     let mut finish = Command::new("msibuild");
     finish.arg(&made);
+    digest.update(&text);
     for query in product.queries() {
         finish.args(["-q", &query]);
+        digest.update(&query);
     }
     check(&mut finish)?;
-    digest.update(&text);
     digest.update(making.date.to_le_bytes());
     summary::fix(&made, &uuid(&digest.finalize()), making.date)?;
     let file = folder.join(format!("{}-{}-x64.msi", product.name, making.version));
@@ -193,6 +194,7 @@ mod tests {
             let place = |action: &str| -> u32 {
                 sequence.iter().find(|row| row[0] == action).unwrap()[2].parse().unwrap()
             };
+            assert!(place("AppSearch") < place("LaunchConditions"), "what is searched for is a condition");
             assert!(place("InstallInitialize") < place("RemoveExistingProducts"));
             assert!(place("RemoveExistingProducts") < place("ProcessComponents"));
             let components = |package| -> Vec<Vec<String>> {
@@ -231,7 +233,10 @@ mod tests {
         let conditions: Vec<_> = conditions.iter().filter(|row| !row[4].is_empty()).collect();
         assert_eq!(conditions.len(), 1);
         assert_eq!((conditions[0][0].as_str(), conditions[0][4].as_str()), ("ForcedExtension", URL));
-        assert!(property(bridge, "SecureCustomProperties").split(';').any(|name| name == URL));
+        let secure = property(bridge, "SecureCustomProperties");
+        for name in [URL, "KEPTEXTENSIONUPDATEURL", "WINDOWSMAJOR"] {
+            assert!(secure.split(';').any(|found| found == name), "{name}: {secure}");
+        }
         let files: Vec<String> =
             table(bridge, "File").unwrap().into_iter().map(|mut row| row.remove(2)).collect();
         for name in

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use offstage_bridge::install::places::Browser;
 use offstage_bridge::install::registry::keys;
+use offstage_protocol::socket_path::ADD_IN;
 
 use super::Wine;
 use crate::build;
@@ -18,6 +19,8 @@ const OLD: &str = "0.0.1";
 const NEW: &str = env!("CARGO_PKG_VERSION");
 const UPDATE_URL: &str = "https://updates.example.com/updates.xml";
 const RUN: &str = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run";
+const WINDOWS: &str = r"HKLM\Software\Microsoft\Windows NT\CurrentVersion";
+const MAJOR: &str = "CurrentMajorVersionNumber";
 /// What the installer answers if a condition of the package doesn't hold.
 const REFUSED: i32 = 1603;
 
@@ -30,6 +33,12 @@ pub(super) fn check(workspace: &Workspace, wine: &Wine) -> Result<()> {
         bail!("there are two packages");
     };
     let machine = Machine { wine };
+    // As before Windows 10, and as from there on: not every wine has the value.
+    let set = ["add", WINDOWS, "/v", MAJOR, "/t", "REG_DWORD", "/d", "10", "/f"];
+    machine.registry(&set)?;
+    machine.registry(&["delete", WINDOWS, "/v", MAJOR, "/f"])?;
+    machine.install(client, &[], REFUSED)?;
+    machine.registry(&set)?;
     machine.install(bridge, &["EXTENSIONUPDATEURL=http://updates.example.com/"], REFUSED)?;
     machine.is_clean()?;
 
@@ -57,6 +66,18 @@ pub(super) fn check(workspace: &Workspace, wine: &Wine) -> Result<()> {
     machine.remove(bridge)?;
     client_is_there(&machine)?;
     machine.remove(client)?;
+    machine.is_clean()?;
+
+    // The next version's installation need not be told the address again.
+    machine.install(old_bridge, &[&with_url], 0)?;
+    extension_is_forced(&machine)?;
+    machine.install(bridge, &[], 0)?;
+    bridge_is_there(&machine, NEW)?;
+    extension_is_forced(&machine)?;
+    machine.remove(bridge)?;
+    for browser in Browser::ALL {
+        ensure!(machine.forced(browser)?.is_none(), "{}: the extension is still forced", browser.name());
+    }
     machine.is_clean()?;
     say("windows: packages were installed, upgraded and removed.");
     Ok(())
@@ -86,9 +107,7 @@ fn bridge_is_there(machine: &Machine<'_>, version: &str) -> Result<()> {
     let shown = machine.versions("Offstage for sessions")?;
     ensure!(shown == [version], "listed as installed: {shown:?}");
     // A session as Windows names it; no client runs, which is all that may be wrong.
-    let said =
-        machine.wine.environment(Command::new("wine").arg(&program).args(["doctor", "--json"])).output()?;
-    let answers: serde_json::Value = serde_json::from_slice(&said.stdout).context("the doctor's answer")?;
+    let answers = machine.doctor(&program)?;
     let checks = answers["checks"].as_array().context("the doctor has checked nothing")?;
     for browser in Browser::ALL {
         let of = |check: &&serde_json::Value| check["subject"] == browser.name();
@@ -112,8 +131,7 @@ fn client_is_there(machine: &Machine<'_>) -> Result<()> {
     let folder = machine.folder("Client");
     let plugin = "offstage_rdp_plugin.dll";
     ensure!(folder.join(plugin).is_file(), "the plug-in was not installed");
-    let key = r"HKLM\Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
-    let name = machine.text(key, Some("Name"))?;
+    let name = machine.text(&format!(r"HKLM\{ADD_IN}"), Some("Name"))?;
     let plugin = format!(r"C:\Program Files\Offstage\Client\{plugin}");
     ensure!(name.as_deref() == Some(&plugin), "{name:?}");
     for name in
@@ -168,6 +186,12 @@ impl Machine<'_> {
         self.wine.environment(command.stderr(Stdio::null())).status()?;
         let answers = serde_json::from_slice(&std::fs::read(file.path())?);
         answers.with_context(|| format!("{}: no answer", program.display()))
+    }
+
+    fn registry(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new("wine");
+        command.arg("reg").args(arguments).stdout(Stdio::null());
+        crate::run::check(self.wine.environment(&mut command))
     }
 
     fn folder(&self, name: &str) -> PathBuf {

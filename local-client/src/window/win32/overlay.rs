@@ -5,6 +5,7 @@
 //! window is put where that makes the page's upper left corner the picture's.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::time::Instant;
 
 use offstage_protocol::Span;
@@ -33,6 +34,10 @@ const CLASS: &str = "Chrome_WidgetWin_1";
 const PAGE: &str = "Chrome_RenderWidgetHostHWND";
 /// Where nothing is seen. Windows itself puts minimised windows there.
 const NOWHERE: i32 = -32000;
+/// How often the desktop is looked at while something plays: every other frame of a screen.
+const PACE: Duration = Duration::from_millis(33);
+/// How often otherwise: the remote desktop's window may be found that late, and what an engine opens unasked may be seen for that long.
+const IDLE_PACE: Duration = Duration::from_millis(250);
 
 /// All windows.
 #[derive(Debug)]
@@ -157,6 +162,11 @@ impl Overlay {
         }
     }
 
+    /// How long after a look the next one is due.
+    pub(super) fn pace(&self) -> Duration {
+        if self.players.is_empty() { IDLE_PACE } else { PACE }
+    }
+
     /// Looks for windows that have come or gone, and brings all to where they belong now.
     pub(super) fn handle_tick(&mut self, now: Instant) {
         for player in self.matching.expire(now) {
@@ -173,11 +183,26 @@ impl Overlay {
         for player in players {
             self.show(player);
         }
-        // Chromium sets some of it anew when it likes.
+        self.repair();
+    }
+
+    /// Chromium sets styles and places anew when it likes, and Windows moves what it finds off the screen when screens come and go.
+    fn repair(&self) {
         for (window, taken) in &self.taken {
             let has_input = self.choosing && taken.role == Role::Engine;
-            if !has_input && !window::lets_through(*window) {
-                window::let_through(*window, true);
+            if window::lets_through(*window) == has_input {
+                window::let_through(*window, !has_input);
+            }
+            if has_input || taken.place.is_some() {
+                continue;
+            }
+            let place = window::bounds(*window).map(|bounds| (bounds.x, bounds.y));
+            if place.is_some_and(|place| place != (NOWHERE, NOWHERE)) {
+                window::place(*window, NOWHERE, NOWHERE, None, Order::Keep);
+            }
+            // It may have hung when it was to have none any more.
+            if window::owner(*window).is_some() {
+                window::set_owner(*window, None);
             }
         }
     }
@@ -265,7 +290,8 @@ impl Overlay {
         }
     }
 
-    /// Where a player's window has to be; `None` where nothing can be seen of it.
+    /// Where a player's window has to be; `None` where nothing can be seen of it, which includes what is to be drawn ahead: off the screen
+    /// a window is shown all the same, and its page draws.
     fn place_for(&self, window: Window, wanted: &Placement) -> Option<Place> {
         let (owner, around) = match &self.remote {
             Some(remote) => remote.content()?,
@@ -376,4 +402,21 @@ pub(super) fn is_page(window: Window, engine: u32) -> bool {
 
 fn is_above(window: Window, lower: Window) -> bool {
     window::top_level().into_iter().find(|found| [window, lower].contains(found)) == Some(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_desktop_is_looked_at_often_only_for_players() {
+        let mut overlay = Overlay::new(None);
+        let mut after = |command| {
+            overlay.handle_command(command, Instant::now());
+            overlay.pace()
+        };
+        assert_eq!(after(WindowCommand::EngineStarted { pid: 0 }), IDLE_PACE);
+        assert_eq!(after(WindowCommand::Expect { player: 1 }), PACE);
+        assert_eq!(after(WindowCommand::Close { player: 1 }), IDLE_PACE);
+    }
 }

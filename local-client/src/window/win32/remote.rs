@@ -62,12 +62,16 @@ impl Remote {
     /// The largest window of that name that is on the screen.
     fn search(&self, engine: Option<u32>) -> Option<Found> {
         let fits = |window: Window| {
+            // Most windows are hidden ones: their names are not read.
+            if !is_seen(window) {
+                return None;
+            }
+            let process = Some(window::process(window)).filter(|process| Some(*process) != engine)?;
             let (class, title) = (window::class(window), window::title(window));
-            let process = window::process(window);
             let classes = [class.as_str()];
             let candidate =
                 Candidate { id: window, classes: &classes, title: &title, process: Some(process) };
-            if !is_seen(window) || Some(process) == engine || !self.which.matches(&candidate) {
+            if !self.which.matches(&candidate) {
                 return None;
             }
             look_into(window).filter(|found| found.content.width.min(found.content.height) >= LEAST_SIDE)

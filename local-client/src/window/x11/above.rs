@@ -1,7 +1,6 @@
-//! Keeps a window of the client's own above all others, in the screen's lower right corner.
+//! Puts a window above all others.
 
-use std::thread;
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 use x11rb::connection::Connection as _;
 use x11rb::errors::ReplyOrIdError;
@@ -18,9 +17,6 @@ use crate::window::x11::gone_is_none;
 use crate::window::x11::parent::window_pid;
 use crate::window::x11::taking::belongs;
 
-/// How long a window may take to come, and how often it is looked for.
-const TRIES: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(100);
 /// Pixels from the screen's right and lower edges: a task bar may be there.
 const MARGINS: [u16; 2] = [16, 64];
 /// Windows that a window manager may list.
@@ -28,24 +24,21 @@ const MOST_WINDOWS: u32 = 4096;
 /// `_NET_WM_STATE_ADD` of the Extended Window Manager Hints.
 const ADD: u32 = 1;
 
-/// Waits for the window of a process and asks the window manager to keep it above all others and on every workspace (EWMH,
-/// `_NET_WM_STATE_ABOVE` and `_NET_WM_STATE_STICKY`). Takes up to ten seconds. `false` if no window came or the window
-/// manager lists none.
-pub fn keep_above(process: u32) -> bool {
-    for _ in 0..TRIES {
-        match put_above(process) {
-            Ok(true) => return true,
-            Ok(false) => thread::park_timeout(PAUSE),
-            Err(error) => {
-                tracing::warn!(detail = error.detail, "a window can't be kept above the others");
-                return false;
-            }
+/// Asks the window manager to keep the window of a process above all others and on every workspace (EWMH, `_NET_WM_STATE_ABOVE` and
+/// `_NET_WM_STATE_STICKY`), if it lists one by now.
+pub(crate) fn put_above(process: u32) -> ControlFlow<()> {
+    match ask(process) {
+        Ok(true) => ControlFlow::Break(()),
+        Ok(false) => ControlFlow::Continue(()),
+        Err(error) => {
+            tracing::warn!(detail = error.detail, "a window can't be kept above the others");
+            ControlFlow::Break(())
         }
     }
-    false
 }
 
-fn put_above(process: u32) -> Result<bool, DisplayError> {
+/// `false` if no window of the process is listed.
+fn ask(process: u32) -> Result<bool, DisplayError> {
     let (conn, screen) = RustConnection::connect(None).map_err(|error| DisplayError {
         reason: crate::window::DisplayFailure::Missing,
         detail: error.to_string(),

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use offstage_bridge::install::manifest::{EXTENSION_ID, FILE_NAME, HostManifest};
 use offstage_bridge::install::places::Browser;
 use offstage_bridge::install::registry::keys;
+use offstage_protocol::socket_path::ADD_IN;
 
 use super::Making;
 use super::source::{Component, Feature, Product, Property, Value};
@@ -26,9 +27,6 @@ const UPDATE_URL: &str = "EXTENSIONUPDATEURL";
 
 /// The number of the extension's entry in the browsers' lists: entries of other tools begin with 1.
 const ENTRY: &str = "7644";
-
-/// Where clients of remote desktops look for plug-ins.
-const ADD_IN: &str = r"Software\Microsoft\Terminal Server Client\Default\AddIns\Offstage";
 
 /// The window of Windows' own client of remote desktops.
 const MSTSC: &str = "class:TscShellContainerClass";
@@ -153,7 +151,7 @@ fn stage(making: &Making<'_>) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 const NEEDS_64: (&str, &str) =
-    ("VersionNT64 AND VersionNT >= 603", "Offstage needs Windows 10 or later, for 64 bits.");
+    ("VersionNT64 AND WINDOWSMAJOR", "Offstage needs Windows 10 or later, for 64 bits.");
 
 fn built(making: &Making<'_>, name: &str) -> Result<(String, Vec<u8>)> {
     let path = making.programs.join(name);

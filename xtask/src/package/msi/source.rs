@@ -24,6 +24,10 @@ pub(super) struct Product {
     pub(super) features: Vec<Feature>,
 }
 
+/// The property of what Windows calls itself, which those before Windows 10 leave out. The installer's own `VersionNT` is that of Windows 8.1
+/// from there on.
+const WINDOWS: &str = "WINDOWSMAJOR";
+
 /// A property that whoever installs may give, and that the next version's installation remembers.
 #[derive(Debug)]
 pub(super) struct Property {
@@ -97,7 +101,10 @@ impl Product {
                 "<Feature Id=\"{name}\" Title=\"{title}\" Level=\"1\">{references}</Feature>"
             )?;
         }
-        let mut properties = String::new();
+        let mut properties = format!(
+            "<Property Id=\"{WINDOWS}\"><RegistrySearch Id=\"WindowsMajor\" Root=\"HKLM\" Key=\"SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\" \
+             Name=\"CurrentMajorVersionNumber\" Type=\"raw\" Win64=\"yes\"/></Property>\n"
+        );
         let mut actions = String::new();
         let mut order = String::new();
         for Property { name, kept_as } in &self.properties {
@@ -192,9 +199,12 @@ impl Product {
         queries.extend(required.map(|feature| {
             format!("UPDATE `Feature` SET `Attributes`={REQUIRED} WHERE `Feature`='{}'", feature.name)
         }));
-        let own = self.properties.iter().map(|property| property.name);
-        let secure: Vec<&str> =
-            ["WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED"].into_iter().chain(own).collect();
+        // With a window, the searches run in the person's process only, and what they have found has to be handed over as well.
+        let mut secure =
+            ["WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED", WINDOWS].map(str::to_owned).to_vec();
+        for Property { name, .. } in &self.properties {
+            secure.extend([(*name).to_owned(), format!("KEPT{name}")]);
+        }
         queries.push(format!(
             "UPDATE `Property` SET `Value`='{}' WHERE `Property`='SecureCustomProperties'",
             secure.join(";")
