@@ -58,9 +58,7 @@ function table() {
 const PagePromise = window.Promise;
 const { then } = PagePromise.prototype;
 /** Makes a promise that `await` takes as it is, and whose `then` is the browser's. */
-function Promise(run) {
-  return safe(new PagePromise(run));
-}
+function Promise(run) { return safe(new PagePromise(run)); }
 /** The same for a promise of the browser's. */
 function safe(promise) {
   defineProperty(promise, 'constructor', { __proto__: null, value: PagePromise });

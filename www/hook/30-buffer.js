@@ -16,7 +16,7 @@ function makeBuffer(player, sb, id, mime) {
     parsing: false, // the device's buffer is in the middle of a media segment
     cut: Infinity, // seconds: the page has removed all from there on, and appended nothing since
     log: list(), kept: 0, whole: true, // what was appended (see keep()), its bytes; false once some had to go that are still buffered
-    acknowledged: null, // {op, go}: called when the device has done a kept operation
+    onWay: list(), onDone() {}, // kept operations that the device has yet to do: {op, bytes}; called when one is done
   };
   native.set(buffers, sb, b);
   for (const type of ALL) native.listen(sb, type, (event) => onBufferEvent(b, event), true);

@@ -57,20 +57,30 @@ function move(m) {
   for (const b of m.buffers) toWorker({ addBuffer: { ms: m.id, sb: b.id, mime: b.log[0] ? b.log[0].mime : b.mime } });
 }
 
-/** One kept append after the other; the worker acknowledges each. */
+/** Bytes of kept appends that may be on their way at once, as a line that is far away holds many; what each operation counts besides. */
+const [KEPT_AHEAD, KEPT_COST] = list(2e6, 2e4);
+/** One kept append after the other, in the end all of them done; the worker acknowledges each. */
 async function sendKept(b, turn) {
   let mime = b.log[0] ? b.log[0].mime : b.mime;
+  const next = () => b.log.find((e) => e.ended && !e.sent);
   for (;;) {
-    const entry = b.log.find((e) => e.ended && !e.sent);
-    if (!entry || b.player.mode !== 'moving' || b.player.turn !== turn) return;
+    await atMost(b, next() ? KEPT_AHEAD : 0);
+    const entry = next();
+    if (b.player.mode !== 'moving' || b.player.turn !== turn || (!entry && !b.onWay.length)) return;
+    if (!entry) continue;
     entry.sent = true;
     if (entry.mime !== mime) { mime = entry.mime; toWorker({ changeType: { ms: b.player.id, sb: b.id, op: ++b.op, mime } }); }
-    await acknowledged(b, (op) => sendAppend(b, op, entry, true));
+    tellKept(b, entry.bytes.length, (op) => sendAppend(b, op, entry, true));
     if (entry.aborted) toWorker({ abort: { ms: b.player.id, sb: b.id, op: ++b.op } });
   }
 }
 
-const acknowledged = (b, tell) => new Promise((go) => { b.acknowledged = { op: ++b.op, go }; tell(b.op); });
+const tellKept = (b, bytes, tell) => { b.onWay.push({ __proto__: null, op: ++b.op, bytes: bytes + KEPT_COST }); tell(b.op); };
+
+/** Waits until no more bytes than that are on their way. */
+async function atMost(b, most) {
+  while (b.onWay.reduce((sum, { bytes }) => sum + bytes, 0) > most) await new Promise((go) => { b.onDone = go; });
+}
 
 /** What was sent and the page has removed, before or meanwhile, goes on the device as well. */
 async function sendRemoved(b) {
@@ -83,7 +93,8 @@ async function sendRemoved(b) {
     }
   }
   for (let i = 0; i < gone.length && b.player.mode === 'moving'; i += 2) {
-    await acknowledged(b, (op) => toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: gone[i] / 1e6, end: gone[i + 1] / 1e6 } }));
+    tellKept(b, 0, (op) => toWorker({ remove: { ms: b.player.id, sb: b.id, op, start: gone[i] / 1e6, end: gone[i + 1] / 1e6 } }));
+    await atMost(b, i + 2 < gone.length ? KEPT_AHEAD : 0);
   }
 }
 
@@ -159,7 +170,7 @@ async function revert(m, stays) {
   if (m.file) { revertFile(m); return; }
   m.mode = m.mode === 'moving' && !m.swap ? 'session' : 'reverting';
   if (m.swap) { m.swap(null); m.swap = null; }
-  for (const b of m.buffers) if (b.acknowledged) b.acknowledged.go();
+  for (const b of m.buffers) { b.onWay = list(); b.onDone(); }
   if (!m.leaving) endOnDevice(m);
   setFactor(m, 1);
   if (m.mode === 'session') { tryLater(m); return; }
@@ -184,9 +195,7 @@ function endOnDevice(m) {
 }
 
 /** A device that has gone and come back before this was heard says nothing more of it. */
-function tryLater(m) {
-  native.later(() => { if (deviceReady && m.retry && players.get(m.id) === m) move(m); }, RETRY_MS);
-}
+function tryLater(m) { native.later(() => { if (deviceReady && m.retry && players.get(m.id) === m) move(m); }, RETRY_MS); }
 
 /** Appends to the native buffer what it doesn't have; ranges end up as they were. An append that the page waits for is left
  * to resumeInSession: its events are the page's. */
@@ -300,7 +309,7 @@ function fromWorker(message) {
     case 'done':
       if (!b) break;
       b.parsing = body.parsing;
-      if (b.acknowledged && m.mode === 'moving' && b.acknowledged.op === body.op) { b.acknowledged.go(); b.acknowledged = null; break; }
+      if (b.onWay.length && b.onWay[0].op === body.op) { b.onWay.shift(); b.onDone(); break; }
       if (b.pending && b.pending.op === body.op) { b.pending.answer = body; settle(b); } else fix(b, body);
       break;
     case 'fix': if (b) fix(b, body); break;

@@ -585,9 +585,7 @@ function sendable(c, track) {
   return e ? { target: e.c.id, transceiver: nameOf(e) } : broughtTrack(c, track);
 }
 
-function streamNames(streams) {
-  return streams.map((stream) => streamId(stream));
-}
+function streamNames(streams) { return streams.map((stream) => streamId(stream)); }
 
 if (PC) {
   const Sender = RTCRtpSender.prototype;

@@ -12,9 +12,7 @@ const forgetCertificates = (given) => { for (const one of given) certificates.de
 const loseCertificates = () => { [certificates, calls.capabilities] = list(table(), null); };
 
 /** {sender: {audio, video}, receiver: {audio, video}}: the device's, as soon as they are known. */
-function learnCapabilities() {
-  apply(then, ask('getCapabilities', 0), [({ value }) => { calls.capabilities = value; }, () => {}]);
-}
+function learnCapabilities() { apply(then, ask('getCapabilities', 0), [({ value }) => { calls.capabilities = value; }, () => {}]); }
 
 /** What of a page's wish for codecs the page's own connection can be told: those that it has not are the device's business. */
 function codecsHere(kind, wanted) {
