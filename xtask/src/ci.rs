@@ -2,6 +2,7 @@
 
 mod ahead;
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -49,6 +50,11 @@ const WASM_PACKAGES: [&str; 3] = ["offstage-ext-core", "offstage-popup", "offsta
 /// Steps that are left out where what they need is not there.
 const DENY: &str = "licences and sources of crates";
 const IRONRDP: &str = "remote desktops, by IronRDP's server";
+
+/// Browser tests that nothing may run beside: they look at single frames, at sound or at what a machine has time for, or change what is the whole
+/// machine's. All others wait more than they work, so that two at once have time enough; of three each has a browser and an engine too many.
+const ALONE: [&str; 7] =
+    ["choice::", "geometry::", "policy::", "rdp::", "remote_desktop::", "sounds::", "truth::"];
 
 /// A step that is not run, and why.
 type LeftOut<'a> = (&'a str, &'a str);
@@ -243,17 +249,25 @@ fn level(workspace: &Workspace, name: &str, filter: Option<&str>) -> Result<()> 
     if !integration_tests(workspace)?.iter().any(|found| found == name) {
         bail!("no package has tests called {name}");
     }
-    let mut command = cargo(workspace);
-    command.env("OFFSTAGE_DIST", workspace.dist()).env("OFFSTAGE_PROGRAMS", workspace.programs(false));
-    command.args(["test", "--locked", "--workspace", "--test", name, "--"]).args(filter);
-    if name == "browser" {
-        calls::clients(workspace)?;
-        web::packages(workspace)?;
-        sound_server::unpack(workspace)?;
-        // Each test has a browser and an engine of its own; more of them at once only starve each other and time out.
-        command.arg("--test-threads=1");
+    let run = |arguments: &[&str]| {
+        let mut command = cargo(workspace);
+        command.env("OFFSTAGE_DIST", workspace.dist()).env("OFFSTAGE_PROGRAMS", workspace.programs(false));
+        command.args(["test", "--locked", "--workspace", "--test", name, "--"]).args(arguments);
+        check(&mut command)
+    };
+    let filter = filter.as_slice();
+    if name != "browser" {
+        return run(filter);
     }
-    check(&mut command)
+    calls::clients(workspace)?;
+    web::packages(workspace)?;
+    sound_server::unpack(workspace)?;
+    if !filter.is_empty() {
+        return run(&[filter, &["--test-threads=1"]].concat());
+    }
+    let alone = ALONE.iter().flat_map(|part| ["--skip", part]);
+    run(&iter::once("--test-threads=2").chain(alone).collect::<Vec<_>>())?;
+    run(&[&ALONE[..], &["--test-threads=1"]].concat())
 }
 
 /// Names of all integration tests of the workspace (folders and files in `tests/` of a package).
