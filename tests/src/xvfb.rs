@@ -204,6 +204,17 @@ impl Camera {
     }
 }
 
+/// All that a locked screen shows.
+pub const LOCKED: [u8; 3] = [0x20, 0x40, 0x60];
+
+/// Locks a screen by a program that people use for it; unlocked when dropped.
+pub fn lock(display: &str) -> Result<Process> {
+    let colour: String = LOCKED.iter().map(|part| format!("{part:02x}")).collect();
+    let mut locker = command("i3lock");
+    locker.args(["--nofork", "--no-unlock-indicator", "--color", &colour]).env("DISPLAY", display);
+    Process::spawn("i3lock", &mut locker).context("is i3lock installed? `cargo xtask setup` does it")
+}
+
 /// Runs xdotool on `display`; for real pointer and keyboard events.
 pub fn xdotool(display: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new("xdotool")

@@ -47,6 +47,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("x11-utils", "another program's window over the picture, and looking at windows"),
     ("x11-xserver-utils", "several monitors on one screen"),
     ("xdotool", "real clicks and keys in tests"),
+    ("i3lock", "a lock screen in tests"),
     ("freerdp2-shadow-x11", "a remote desktop in tests: its server"),
     ("freerdp2-x11", "a remote desktop in tests: its viewer"),
     ("ffmpeg", "making the test clips"),

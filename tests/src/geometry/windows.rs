@@ -11,7 +11,7 @@ use super::compare::{Difference, compare, damaged, is_picture};
 use super::stage::{Side, Stage};
 use super::{MOST_ERROR, Row};
 use crate::process::{Process, command};
-use crate::xvfb::{Picture, xdotool};
+use crate::xvfb::{LOCKED, Picture, lock, xdotool};
 
 /// How long a window may take until it is as it should be.
 const SETTLE: Duration = Duration::from_secs(12);
@@ -36,7 +36,7 @@ pub struct WindowCase {
 }
 
 /// All of them.
-pub const WINDOWS: [WindowCase; 13] = [
+pub const WINDOWS: [WindowCase; 14] = [
     WindowCase { name: "full screen", run: full_screen },
     WindowCase { name: "full screen of the player with its bar", run: full_screen_of_player },
     WindowCase { name: "maximised", run: maximised },
@@ -50,6 +50,7 @@ pub const WINDOWS: [WindowCase; 13] = [
     WindowCase { name: "another program's window over it", run: program_over },
     WindowCase { name: "a notification over it", run: notification_over },
     WindowCase { name: "context menu over it", run: context_menu },
+    WindowCase { name: "the screen locked", run: locked },
 ];
 
 /// Looks at one of them.
@@ -440,4 +441,29 @@ fn context_menu(stage: &mut Stage, name: &str) -> Result<Difference> {
         stage.pointer_away()
     };
     in_turn(stage, name, act, undo, &[], |_, side, screen| side.cut(screen))
+}
+
+/// Nothing but the lock screen is seen, whatever the page does behind it.
+fn locked(stage: &mut Stage, name: &str) -> Result<Difference> {
+    let native = stage.native.cut(&stage.screen()?)?;
+    ensure!(has_picture(&native), "the native window shows nothing");
+    let locker = lock(stage.session.display().context("no display")?)?;
+    let is_locked = |screen: &Picture| screen.rgb().chunks_exact(3).all(|pixel| pixel == LOCKED);
+    let end = Instant::now() + SETTLE;
+    while !is_locked(&stage.screen()?) {
+        ensure!(Instant::now() < end, "the screen is not locked");
+    }
+    for change in ["v.hidden = true; 0", "v.hidden = false; 0", "scrollTo(0, 20); 0", "scrollTo(0, 0); 0"] {
+        stage.covered.page.evaluate(change)?;
+        let end = Instant::now() + HOLD;
+        while Instant::now() < end {
+            let seen = stage.screen()?;
+            if !is_locked(&seen) {
+                stage.keep(&format!("window {name}"), &seen, &seen)?;
+                bail!("over the lock screen is seen what is not of it");
+            }
+        }
+    }
+    drop(locker);
+    until_same(stage, &format!("{name}, after"), &native, &[], |screen| stage.covered.cut(screen))
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use offstage_tests::frame_number::BORDER;
 use offstage_tests::remote_desktop::RemoteDesktop;
-use offstage_tests::xvfb::{Camera, Picture, Screen, xdotool};
+use offstage_tests::xvfb::{Camera, LOCKED, Picture, Screen, lock, xdotool};
 use serde_json::{Value, json};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, Window, WindowClass};
@@ -123,6 +123,39 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
         assert_eq!(target, name);
         assert!((place[0] - x).abs() <= 2 && (place[1] - y).abs() <= 2, "{clicks}");
     }
+    far.scene.session.close();
+}
+
+#[test]
+fn neither_ends_lock_screen_shows_the_picture() {
+    let far = Far::open();
+    far.assert_in_place("at the beginning", 1);
+
+    let locker = lock(far.scene.session.display().unwrap()).unwrap();
+    far.assert_screen("the session locked", |screen| {
+        let (locked, seen) = (count(screen, LOCKED), picture_on(screen));
+        // Its screen is as large in the remote desktop's window, of which a part may lie beyond the device's.
+        let whole = usize::from(SESSION.0) * usize::from(SESSION.1) * 9 / 10;
+        (
+            seen.is_none() && locked >= whole,
+            format!("{locked} pixels of the lock screen, the picture at {seen:?}"),
+        )
+    });
+    drop(locker);
+    far.assert_in_place("the session unlocked", 1);
+
+    let locker = lock(far.device.display()).unwrap();
+    far.assert_screen("the device locked", |screen| {
+        let other = screen.rgb().chunks_exact(3).filter(|pixel| *pixel != LOCKED).count();
+        (other == 0, format!("{other} pixels are not the lock screen's"))
+    });
+    far.scene.run("scrollTo(0, 150)");
+    far.assert_screen("the device locked, the page scrolled", |screen| {
+        let other = screen.rgb().chunks_exact(3).filter(|pixel| *pixel != LOCKED).count();
+        (other == 0, format!("{other} pixels are not the lock screen's"))
+    });
+    drop(locker);
+    far.assert_in_place("the device unlocked, scrolled", 1);
     far.scene.session.close();
 }
 
