@@ -246,6 +246,9 @@
   /** What the browser's bars and borders take: as long as it stays, the viewport begins at the same place in the window. */
   const layoutOfWindow = () => `${devicePixelRatio} ${outerWidth - innerWidth} ${outerHeight - innerHeight}`;
 
+  /** One of about so many CSS pixels: Chromium's are whole pixels for 15 units of the window. */
+  const scrollBar = (about, usual = Math.round(15 * outerScale()) / devicePixelRatio) => (Math.abs(about - usual) < 1 ? usual : about);
+
   /** What was last seen of the window's border and of the bars above the page, in the browser's own units, and of these; the most. */
   const bars = {};
   const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
@@ -253,7 +256,7 @@
   function windowHint() {
     const scale = outerScale();
     // innerHeight is whole; the visual viewport's isn't, but leaves out a scroll bar.
-    const exactly = (inner, seen) => (Math.abs(seen - inner) < 1 ? seen : inner);
+    const exactly = (inner, seen) => (Math.abs(seen - inner) < 1 ? seen : seen + scrollBar(inner - seen));
     const width = Math.round(exactly(innerWidth, visualViewport.width * visualViewport.scale) * devicePixelRatio);
     const height = Math.round(exactly(innerHeight, visualViewport.height * visualViewport.scale) * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
@@ -339,7 +342,7 @@
       const margin = s.overflowX === 'clip' ? parseFloat(s.overflowClipMargin) || 0 : 0;
       const rounded = [clientLeft, clientTop, offsetWidth - clientLeft - clientWidth, offsetHeight - clientTop - clientHeight];
       const borders = SIDES.map((side) => parseFloat(s[`border${side}Width`]));
-      const edges = rounded.map((edge, i) => (Math.abs(edge - borders[i]) < 2 ? borders[i] : edge) - margin); // more is a scroll bar
+      const edges = rounded.map((edge, i) => borders[i] + (Math.abs(edge - borders[i]) < 2 ? 0 : scrollBar(edge - borders[i])) - margin);
       yield { up, s, cuts, edges, o };
     }
   }
@@ -656,9 +659,7 @@
       if (location.protocol !== 'blob:' || window === top) return null;
       parent[KEY]();
       return parent[KEY].frame ?? null;
-    } catch {
-      return null;
-    }
+    } catch { return null; }
   }
 
   const FRAMES = 'iframe, frame, object, embed';

@@ -739,9 +739,7 @@ async function statsOf(c, call, which, e) {
     const map = new Map();
     for (const one of toList(value)) apply(setIn, map, [one.id, one]);
     native.set(reports, own, map);
-  } catch (error) {
-    if (error !== LOST) throw error;
-  }
+  } catch (error) { if (error !== LOST) throw error; }
   return own;
 }
 

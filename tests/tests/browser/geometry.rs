@@ -11,11 +11,13 @@ use offstage_tests::session::Installation;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Of the cases, what is looked at again at fractional scale factors.
-const FRACTIONS: [&str; 13] = [
+const FRACTIONS: [&str; 15] = [
     "plain",
     "at half pixels",
     "border and padding",
     "object-fit contain",
+    "in nested scroll containers",
+    "reaching out at the right and at the bottom",
     "control bar",
     "badge that lets the pointer through",
     "scrim behind controls",
