@@ -492,7 +492,8 @@ impl Stage {
     }
 
     fn video(&mut self, now: Monotonic, player: u32, moment: VideoMoment, snapshot: VideoSnapshot) {
-        let Some(state) = self.players.get_mut(player) else {
+        // An event that waited may be of an element that is gone, whose player's number is used again.
+        let Some(state) = self.players.get_mut(player).filter(|state| state.has_element()) else {
             return;
         };
         let error = media_error(&snapshot);

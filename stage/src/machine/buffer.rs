@@ -217,13 +217,14 @@ impl Buffer {
         self.push(Some(op), serial, Kind::ChangeType { mime });
     }
 
+    /// Before all that waits: it was asked for before that arrived.
     pub(crate) fn reopen(&mut self, serial: u64) {
-        self.push(None, serial, Kind::Reopen);
+        self.queue.push_front(Op::new(None, serial, Kind::Reopen));
     }
 
     fn push(&mut self, id: Option<u32>, serial: u64, kind: Kind) {
         self.cut_incomplete();
-        self.queue.push_back(Op { id, serial, kind, begun: false, failure: None, reset: false, after: None });
+        self.queue.push_back(Op::new(id, serial, kind));
     }
 
     /// An append whose last piece never came, because another operation follows it, ends as a failure.
@@ -377,6 +378,10 @@ impl Buffer {
 }
 
 impl Op {
+    fn new(id: Option<u32>, serial: u64, kind: Kind) -> Self {
+        Self { id, serial, kind, begun: false, failure: None, reset: false, after: None }
+    }
+
     fn answer(self, player: u32, buffer: u32) -> Option<BufferChanged> {
         let id = self.id?;
         let after = self.after.unwrap_or_default();

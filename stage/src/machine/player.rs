@@ -222,9 +222,13 @@ impl Player {
         self.ended = false;
     }
 
+    pub(crate) fn has_element(&self) -> bool {
+        matches!(self.phase, Phase::Attaching | Phase::Open)
+    }
+
     /// Gives the element its file as soon as it exists.
     fn open_file(&mut self) -> Option<Command> {
-        let there = matches!(self.phase, Phase::Attaching | Phase::Open);
+        let there = self.has_element();
         let file = self.file.as_mut().filter(|file| there && !file.opened)?;
         file.opened = true;
         let (player, resource, extension) = (self.id, file.resource, file.extension.clone());
@@ -232,7 +236,7 @@ impl Player {
     }
 
     fn take_tracks(&mut self) -> Option<Command> {
-        let there = matches!(self.phase, Phase::Attaching | Phase::Open);
+        let there = self.has_element();
         self.tracks.take_if(|_| there).map(Command::PlayTracks)
     }
 

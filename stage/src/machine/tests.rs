@@ -279,6 +279,30 @@ fn the_end_of_the_stream_waits_for_what_came_before_and_can_be_taken_back() {
 }
 
 #[test]
+fn an_append_that_comes_while_the_end_waits_to_be_taken_back_is_not_cut() {
+    let mut bench = playing_bench();
+    bench.send(piece(1, 16, 1, b"12345678", true));
+    for ended in [true, false] {
+        bench.send(ToDeviceKind::EndOfStream(EndOfStream { player: 1, ended }));
+    }
+    bench.send(piece(1, 16, 2, b"1234", false));
+    bench.commands();
+    bench.event(done(1, 16, 1.0));
+    assert!(
+        matches!(bench.commands().as_slice(), [Command::EndOfStream { .. }, Command::Append { data, .. }] if data.is_empty())
+    );
+    bench.event(done(1, 16, 1.0));
+    assert!(matches!(bench.commands().as_slice(), [Command::Append { data, .. }] if data == b"1234"));
+    bench.said();
+    bench.send(piece(1, 16, 2, b"5678", true));
+    bench.event(done(1, 16, 2.0));
+    assert!(matches!(bench.commands().as_slice(), [Command::Append { data, .. }] if data == b"5678"));
+    bench.event(done(1, 16, 2.0));
+    let said = bench.said();
+    assert!(matches!(said.as_slice(), [Said::Changed(BufferChanged { op: 2, code: 0, .. })]), "{said:?}");
+}
+
+#[test]
 fn what_the_buffers_hold_at_the_end_of_the_stream_is_told() {
     let mut bench = playing_bench();
     let snapshot = BufferSnapshot { ranges: vec![(0.0, 30.021)], ..BufferSnapshot::default() };
