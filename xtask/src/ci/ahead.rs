@@ -1,4 +1,4 @@
-//! Compiling what later steps need while the browsers' tests, one after the other, leave most of a core idle.
+//! Compiling what later steps need while the browsers' tests wait more than they work.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
