@@ -20,6 +20,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 const SETTLE: Duration = Duration::from_secs(4);
 /// A move to the session, or back, takes a player of its own.
 const MOVE: Duration = Duration::from_secs(10);
+/// How long windows may take to their places before they are put there once more.
+const PLACED: Duration = Duration::from_secs(4);
 /// How many screenshots in a row have to show the same.
 const STEADY: usize = 3;
 /// Width and height of each window, in the browser's own units.
@@ -233,8 +235,17 @@ impl Stage {
 
     /// Both windows in their usual places, whatever has become of them.
     pub(super) fn windows_as_usual(&mut self) -> Result<()> {
-        self.place_windows()?;
-        self.find_viewports()
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.place_windows()?;
+            // Window managers and browsers move windows once more when a monitor has gone.
+            if self.viewports_found_within(PLACED)? {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return self.find_viewports();
+            }
+        }
     }
 
     /// Brings a window before all others, as a click on the task bar does.
@@ -300,27 +311,38 @@ impl Stage {
     /// Finds both viewports by the pages' marks.
     pub fn find_viewports(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
-        let middle = pixels(WINDOW[0] * self.scale);
-        loop {
-            let screen = self.camera.capture()?;
-            let left = screen.crop(0, 0, middle, screen.height())?.bounds_of(MARK, 2);
-            let right = screen.crop(middle, 0, screen.width() - middle, screen.height())?.bounds_of(MARK, 2);
-            if let (Some(left), Some(right)) = (left, right) {
-                self.covered.viewport = self.covered.viewport_at(left[0], left[1])?;
-                self.native.viewport = self.native.viewport_at(right[0] + middle, right[1])?;
-                if self.covered.viewport[2..] == self.native.viewport[2..] {
-                    return Ok(());
-                }
-            }
+        while !self.viewports_found_within(PLACED)? {
             if Instant::now() >= end {
                 let file = std::env::temp_dir().join("offstage-geometry-marks.png");
-                screen.write_png(&file)?;
+                self.camera.capture()?.write_png(&file)?;
                 bail!(
-                    "the pages' marks are not seen, or their viewports differ: {left:?} {right:?}, see {}",
+                    "the windows are not in their places, or the pages' marks are not seen: see {}",
                     file.display()
                 );
             }
         }
+        Ok(())
+    }
+
+    /// Whether both windows show their viewports, alike and each in its place, within some time.
+    fn viewports_found_within(&mut self, patience: Duration) -> Result<bool> {
+        let end = Instant::now() + patience;
+        let middle = pixels(WINDOW[0] * self.scale);
+        while Instant::now() < end {
+            let screen = self.camera.capture()?;
+            let left = screen.crop(0, 0, middle, screen.height())?.bounds_of(MARK, 2);
+            let right = screen.crop(middle, 0, screen.width() - middle, screen.height())?.bounds_of(MARK, 2);
+            if let (Some(left), Some(right)) = (left, right)
+                && left == right
+            {
+                self.covered.viewport = self.covered.viewport_at(left[0], left[1])?;
+                self.native.viewport = self.native.viewport_at(right[0] + middle, right[1])?;
+                if self.covered.viewport[2..] == self.native.viewport[2..] {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Waits until screenshots in a row show the same as it should be, or for as long as that may take; gives the last.

@@ -334,6 +334,7 @@ fn monitors(stage: &mut Stage, name: &str) -> Result<Difference> {
     for monitor in ["left", "right"] {
         xrandr(&["--delmonitor", monitor]).ok();
     }
+    stage.covered.page.wait_until("!screen.isExtended", SETTLE)?;
     Ok(worst)
 }
 

@@ -10,6 +10,14 @@ use crate::scene::{PATIENCE, Scene};
 /// Frames in a second of the clips.
 const RATE: f64 = 30.0;
 
+/// Ticks of a second in which the clips' files give a frame's time: WebM's are milliseconds, so that a frame may begin a third of one
+/// before its thirtieth of a second.
+const MATROSKA: f64 = 1000.0;
+const MP4: f64 = 15360.0;
+
+/// Times are told in microseconds, in seconds.
+const MICROSECOND: f64 = 1e-6;
+
 /// How far picture and position may be apart, in milliseconds, at the 99th percentile. Of the media's own time, or of the wall clock
 /// where the media runs faster: what a person hears before it is seen is time on their own clock, and a display that refreshes 60
 /// times a second shows a frame up to 33 ms of media late at rate 2, however right the clock is.
@@ -113,7 +121,8 @@ impl Ruler {
 
     /// Waits until the stage shows exactly the frame of the page's position.
     fn check_still(&self) {
-        let wanted = self.scene.page.evaluate("Math.floor(video.currentTime * 30 + 1e-4)").unwrap();
+        let position = self.scene.page.evaluate("video.currentTime").unwrap().as_f64().unwrap();
+        let wanted = frame_at(position, if self.what.contains("vp9") { MATROSKA } else { MP4 });
         if let Err(error) = self.stage.wait_until(&format!("readNumber() === {wanted}"), PATIENCE) {
             let state = "(({ currentTime, paused, seeking }) => [currentTime, paused, seeking])";
             let page = self.scene.page.evaluate(&format!("{state}(video)")).unwrap();
@@ -170,6 +179,19 @@ fn position_at(positions: &[Vec<f64>], at: f64) -> Option<f64> {
     let next = positions.partition_point(|row| row[0] < at);
     let (before, after) = (positions.get(next.checked_sub(1)?)?, positions.get(next)?);
     Some(before[1] + (after[1] - before[1]) * (at - before[0]) / (after[0] - before[0]))
+}
+
+/// The frame that a player shows at `position`: the last whose own time, in ticks of the file, is not after it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "frames of a clip"
+)]
+fn frame_at(position: f64, ticks_per_second: f64) -> u64 {
+    let after = (position * RATE) as u64 + 2;
+    let begins = |frame: u64| (frame as f64 / RATE * ticks_per_second).round() / ticks_per_second;
+    (0..after).rev().find(|frame| begins(*frame) <= position + MICROSECOND).unwrap_or(0)
 }
 
 /// How far `position` is from the stretch in which a player shows `frame`: from its own time to the next frame's.
