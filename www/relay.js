@@ -58,6 +58,7 @@
     }
     worker.onMessage.addListener((message) => {
       if (message.nonce) { nonce = message.nonce; connect.frame = message.frame; }
+      if (message.bars) learnBars(message.bars);
       if (message.children) watchFrames(message.children);
       ready = message.ready;
       hook.port1.postMessage({ ready });
@@ -253,6 +254,13 @@
   const bars = {};
   const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
 
+  /** What another page has seen of them, if this one never saw its window with nothing docked. */
+  function learnBars([border, above]) {
+    if (bars.seen || Math.abs(bars.above - above) > MOST_BORDER) return;
+    Object.assign(bars, { border, above });
+    look();
+  }
+
   function windowHint() {
     const scale = outerScale();
     // innerHeight is whole; the visual viewport's isn't, but leaves out a scroll bar.
@@ -266,7 +274,7 @@
     const beside = Math.max(0, Math.round((outerWidth - width / scale) / 2)); // innerWidth rounds up
     // More is something docked: at the right or below, so that the viewport begins where it began without.
     const docked = beside > MOST_BORDER;
-    if (!docked) bars.border = beside;
+    if (!docked) [bars.border, bars.seen] = [beside, true];
     const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
     const above = Math.max(0, outerHeight - units(height) - border);
     if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
@@ -280,6 +288,7 @@
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
       viewportX: good && !near ? calibration.x : x,
       viewportY: good && !near ? calibration.y : y,
+      bars: bars.seen && bars.above ? [bars.border, bars.above] : null,
     };
   }
 

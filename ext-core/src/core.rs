@@ -264,6 +264,7 @@ impl Core {
             nonce: Some(nonce.clone()),
             frame: Some(frame),
             children: None,
+            bars: self.frames.bars,
         };
         let origin: String = origin.chars().take(MOST_ORIGIN).collect();
         let own = url.starts_with("http:") || url.starts_with("https:");
@@ -631,7 +632,7 @@ impl Core {
 
     fn tell_relays(&mut self, ready: bool) {
         for relay in self.relays.keys() {
-            let command = RelayCommand { ready, nonce: None, frame: None, children: None };
+            let command = RelayCommand { ready, ..RelayCommand::default() };
             self.outputs.push_back(Output::ToRelay { relay: *relay, command });
         }
     }
@@ -679,7 +680,11 @@ impl Core {
 /// Puts the place right by what the bridge sees of the session's windows; true if there is no window that it can be in.
 fn is_lost_among_windows(message: &mut SetGeometry, title: &str, link: &DeviceLink) -> bool {
     let was_seen = !message.visible.is_empty();
-    let fate = session_windows::bind(message, title, link.windows());
+    let single = link.has_single_windows();
+    let fate = session_windows::bind(message, title, link.windows(), single);
+    if single {
+        title.clone_into(&mut message.title);
+    }
     was_seen && (fate == Fate::Lost || !link.can_watch_windows())
 }
 

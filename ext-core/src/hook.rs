@@ -513,10 +513,12 @@ pub struct WindowReport {
     pub viewport_width: f64,
     pub viewport_height: f64,
     pub calibrated: bool,
+    /// The window's border, and what it has above its pages, in the browser's own units, once they were seen with nothing docked beside a page.
+    pub bars: Option<[f64; 2]>,
 }
 
 /// To the relay; `nonce` comes when it connects, `ready` then and whenever it changes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RelayCommand {
     pub ready: bool,
     /// The word that lets the worker accept one media port.
@@ -528,6 +530,9 @@ pub struct RelayCommand {
     /// The frames below that are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub children: Option<Vec<Child>>,
+    /// When it connects: what another document has told of its window ([`WindowReport::bars`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bars: Option<[f64; 2]>,
 }
 
 /// A frame by the browser's number and its place among the frames of the one above.

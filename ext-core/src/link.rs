@@ -13,7 +13,8 @@ use offstage_protocol::message::{
 use offstage_protocol::prost::Message as _;
 use offstage_protocol::{
     ErrorCode, FEATURE_CALLS, FEATURE_FILES, FEATURE_LOGS, FEATURE_REMOTE_WINDOW, FEATURE_SHAPES,
-    FEATURE_WINDOWS, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent, PROTOCOL_MAX, PROTOCOL_MIN,
+    FEATURE_SINGLE_WINDOWS, FEATURE_WINDOWS, Frame, FrameReader, Monotonic, Mux, MuxConfig, MuxEvent,
+    PROTOCOL_MAX, PROTOCOL_MIN,
 };
 
 use crate::collect::Part;
@@ -190,6 +191,12 @@ impl DeviceLink {
     #[must_use]
     pub fn is_remote_window(&self) -> bool {
         self.ready && self.peer_knows(FEATURE_REMOTE_WINDOW)
+    }
+
+    /// Each of the client's windows shows one of the session's.
+    #[must_use]
+    pub fn has_single_windows(&self) -> bool {
+        self.peer_knows(FEATURE_SINGLE_WINDOWS)
     }
 
     /// The bridge sees the session's windows.

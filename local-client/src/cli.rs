@@ -159,10 +159,18 @@ struct RunArgs {
     /// of its own for each remote desktop.
     #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOW")]
     remote_window: Option<RemoteWindow>,
+    /// Lay each picture into the window of this device that shows its window of the session, where a remote desktop shows single windows
+    /// instead of a screen: xpra, or RemoteApp.
+    ///
+    /// WHICH is as for --remote-window, such as class:Chromium for the browser's windows in xpra. Of such windows the one counts that is as large
+    /// as the session's, has the page's title if there are several, and is nearest to where the session has it. What covers it on this device
+    /// covers the picture. Windows must not be scaled.
+    #[arg(long, value_name = "WHICH", env = "OFFSTAGE_REMOTE_WINDOWS", conflicts_with_all = ["remote_window", "web"])]
+    remote_windows: Option<RemoteWindow>,
     /// Lay all pictures into this X window, by the places that the sessions tell of the browser's: for tests without a browser.
     /// Decimal or 0x… hexadecimal.
     #[cfg(unix)]
-    #[arg(long, value_name = "XID", value_parser = window_id, conflicts_with_all = ["web", "remote_window"], hide = true)]
+    #[arg(long, value_name = "XID", value_parser = window_id, conflicts_with_all = ["web", "remote_window", "remote_windows"], hide = true)]
     parent_window: Option<u32>,
 }
 
@@ -313,6 +321,7 @@ impl RunArgs {
                 #[cfg(unix)]
                 fixed_parent: self.parent_window,
                 remote: self.remote_window,
+                single: self.remote_windows,
             }),
             (None, WindowsArg::None) => Windows::None,
         };

@@ -173,9 +173,7 @@ impl Client {
             offstage_protocol::FEATURE_SHAPES,
         ];
         config.hello.features.extend(features.map(str::to_owned));
-        if self.surface != Surface::Browser {
-            config.hello.features.push(offstage_protocol::FEATURE_REMOTE_WINDOW.to_owned());
-        }
+        config.hello.features.extend(self.surface.features().iter().map(|name| (*name).to_owned()));
         let mut mux = Mux::new(now, config);
         if self.sessions.len() >= MAX_SESSIONS {
             mux.close(ErrorCode::CLIENT_BUSY, "too many sessions");
@@ -776,8 +774,8 @@ impl Client {
                         .and_then(|state| self.sessions.get(&state.session))
                         .map(|session| session.peer.processes.clone())
                         .unwrap_or_default();
-                    let parent = ParentHint { pids, outer: place.outer };
-                    let picture::Place { rect, visible, clips, outer: _, soon: _ } = place;
+                    let picture::Place { rect, visible, clips, outer, title, soon: _ } = place;
+                    let parent = ParentHint { pids, outer, title };
                     let placement = Placement { player, parent, rect, visible, clips };
                     self.windows.push(WindowCommand::Place(placement));
                 }

@@ -188,6 +188,9 @@ pub async fn run(config: RunConfig, end: impl Future<Output = ()>) -> Result<(),
     if matches!(&config.windows, Windows::Screen(system::Config { remote: Some(_), .. })) {
         client.show_in_remote_window();
     }
+    if matches!(&config.windows, Windows::Screen(system::Config { single: Some(_), .. })) {
+        client.show_in_single_windows();
+    }
     if web.is_some() {
         client.show_in_page();
     }

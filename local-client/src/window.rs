@@ -101,6 +101,8 @@ pub struct ParentHint {
     pub pids: Vec<u32>,
     /// Its outer rectangle on the screen.
     pub outer: Option<Rect>,
+    /// How its title begins, for windows that each show one of the session's; empty if nobody says.
+    pub title: String,
 }
 
 /// What the windows tell the client.

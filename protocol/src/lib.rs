@@ -50,3 +50,6 @@ pub const FEATURE_WINDOWS: &str = "windows";
 /// The feature of a device whose pictures lie in a remote desktop's window, which shows all of the session's screen: it needs
 /// [`message::WindowHint::screen`], and what other windows of the session cover is to be left out of what is seen.
 pub const FEATURE_REMOTE_WINDOW: &str = "remote-window";
+/// The feature of a device, with [`FEATURE_REMOTE_WINDOW`], of which each window shows one of the session's: what covers a picture there is
+/// its own business, and it needs [`message::SetGeometry::title`].
+pub const FEATURE_SINGLE_WINDOWS: &str = "single-windows";

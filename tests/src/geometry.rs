@@ -89,8 +89,8 @@ pub fn run(stage: &mut Stage, case: &Case) -> Row {
 /// What is looked at where something is docked in the window that leaves the page a part of it.
 pub const DOCKED: [&str; 3] = ["plain", "border and padding", "control bar"];
 
-/// What is docked, and at which scale factors that is looked at: developer tools, and a side panel, are there before the page is loaded
-/// (the pointer has then been on the page), and a side panel is opened beside it.
+/// What is docked, and at which scale factors that is looked at: developer tools, and a side panel, are there before the page is loaded,
+/// and a side panel is opened beside it.
 const DOCKS: [(&str, &[f64]); 3] =
     [("developer tools", &[1.0, 1.25, 2.0]), (PANEL, &[1.0, 1.25]), (PANEL_BEFORE, &[1.0])];
 const PANEL: &str = "side panel";

@@ -16,6 +16,7 @@ pub mod server;
 pub mod services;
 pub mod session;
 pub mod shaped_line;
+pub mod single_windows;
 pub mod sites;
 pub mod sounds;
 pub mod stage_probe;

@@ -37,6 +37,8 @@ pub struct SessionOptions {
     pub headless: bool,
     /// An own Xvfb even if there is a display, of this size.
     pub screen: Option<(u16, u16)>,
+    /// The own screen has no window manager: a test brings one.
+    pub bare: bool,
     /// The own screen is that of a VNC server.
     pub vnc: bool,
     /// The client's pictures are in pages of web clients, which have these origins; it is ready when there is one.
@@ -85,6 +87,7 @@ impl Default for SessionOptions {
             port: None,
             headless: true,
             screen: None,
+            bare: false,
             vnc: false,
             web_origins: Vec::new(),
             redirect: true,
@@ -473,6 +476,7 @@ impl Session {
 fn start_screen(options: &SessionOptions) -> Result<Option<Screen>> {
     match options.screen {
         Some((width, height)) if options.vnc => Screen::start_vnc(width, height).map(Some),
+        Some((width, height)) if options.bare => Screen::start_bare(width, height).map(Some),
         Some((width, height)) => Screen::start(width, height).map(Some),
         None if options.headless || std::env::var_os("DISPLAY").is_some() => Ok(None),
         None => Screen::start(1280, 1024).map(Some),

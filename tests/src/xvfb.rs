@@ -21,13 +21,24 @@ pub struct Screen {
     display: String,
     vnc: Option<u16>,
     // Dropped in this order: the window manager first.
-    _window_manager: Process,
+    _window_manager: Option<Process>,
     _server: Process,
 }
 
 impl Screen {
     /// Starts a screen of `width` by `height` pixels, 24 bit deep.
     pub fn start(width: u16, height: u16) -> Result<Self> {
+        let (server, number) = Self::xvfb(width, height)?;
+        Self::with_window_manager(server, &number, None)
+    }
+
+    /// The same without a window manager.
+    pub fn start_bare(width: u16, height: u16) -> Result<Self> {
+        let (server, number) = Self::xvfb(width, height)?;
+        Ok(Self { display: format!(":{number}"), vnc: None, _window_manager: None, _server: server })
+    }
+
+    fn xvfb(width: u16, height: u16) -> Result<(Process, String)> {
         let mut xvfb = command("Xvfb");
         // The server writes the display number that it took to the file descriptor named by -displayfd, and only then is ready.
         xvfb.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
@@ -36,7 +47,7 @@ impl Screen {
         let mut server =
             Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
         let number = server.wait_line("", Duration::from_secs(20))?;
-        Self::with_window_manager(server, &number, None)
+        Ok((server, number))
     }
 
     /// Starts a screen that a VNC server shows, at a port of the loopback and to everybody there.
@@ -69,7 +80,7 @@ impl Screen {
         // Without this a person's own openbox settings would decide what tests see.
         openbox.args(["--config-file", "/dev/null", "--sm-disable"]);
         let window_manager = Process::spawn("openbox", &mut openbox).context("is openbox installed?")?;
-        Ok(Self { display, vnc, _window_manager: window_manager, _server: server })
+        Ok(Self { display, vnc, _window_manager: Some(window_manager), _server: server })
     }
 
     /// The display's name for the environment variable DISPLAY, such as `:1`.

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use offstage_tests::{rdp, services, web_client};
+use offstage_tests::{rdp, services, single_windows, web_client};
 
 use crate::run::{check, is_on_path, is_root, output, say};
 use crate::workspace::Workspace;
@@ -78,6 +78,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         .chain(&services::PACKAGES)
         .chain(&web_client::PACKAGES)
         .chain(&rdp::PACKAGES)
+        .chain(&single_windows::PACKAGES)
         .filter(|(name, _)| !is_installed(name))
         .collect();
     let components = missing_toolchain_parts(workspace);

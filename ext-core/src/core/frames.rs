@@ -38,6 +38,8 @@ pub(super) struct Frames {
     frames: SortedMap<u32, Frame>,
     /// Frames that a relay is on its way to.
     injected: Vec<(i32, i32)>,
+    /// What was last told of a window's bars.
+    pub(super) bars: Option<[f64; 2]>,
 }
 
 /// Where something is in the page's viewport; by default nowhere.
@@ -82,6 +84,7 @@ impl Frames {
 
     pub(super) fn handle_report(&mut self, now: Monotonic, relay: u32, mut report: FrameReport) {
         report.children.truncate(MOST_CHILDREN);
+        self.bars = report.window.and_then(|window| window.bars).or(self.bars);
         if let Some(frame) = self.frames.get_mut(&relay) {
             frame.report = Some((now, report));
         }
@@ -183,7 +186,7 @@ impl Frames {
             let children = wanted.remove(&(frame.tab, frame.frame)).unwrap_or_default();
             if frame.told != children {
                 frame.told.clone_from(&children);
-                let command = RelayCommand { ready, nonce: None, frame: None, children: Some(children) };
+                let command = RelayCommand { ready, children: Some(children), ..RelayCommand::default() };
                 out.push_back(Output::ToRelay { relay: *relay, command });
             }
         }
@@ -444,7 +447,7 @@ mod tests {
         assert_eq!(orders(&mut frames, &[1]), [], "once");
         frames.opened(2, 7, 0);
         let asks = |children: Vec<Child>| {
-            let command = RelayCommand { ready: true, nonce: None, frame: None, children: Some(children) };
+            let command = RelayCommand { ready: true, children: Some(children), ..RelayCommand::default() };
             vec![Output::ToRelay { relay: 2, command }]
         };
         assert_eq!(orders(&mut frames, &[1]), asks(vec![Child { frame: 30, index: 4 }]));

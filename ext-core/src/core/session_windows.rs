@@ -26,7 +26,13 @@ pub(super) enum Fate {
 }
 
 /// Puts right a place that the page of that title has told by what the bridge sees; `None` for the windows means that it hasn't told yet.
-pub(super) fn bind(geometry: &mut SetGeometry, title: &str, windows: Option<&SessionWindows>) -> Fate {
+/// `single`: the device has a window for each of these, and itself knows what covers which.
+pub(super) fn bind(
+    geometry: &mut SetGeometry,
+    title: &str,
+    windows: Option<&SessionWindows>,
+    single: bool,
+) -> Fate {
     let Some(windows) = windows else {
         geometry.visible.clear();
         return Fate::Placed;
@@ -45,12 +51,14 @@ pub(super) fn bind(geometry: &mut SetGeometry, title: &str, windows: Option<&Ses
     let top = i64::from(own.y) + i64::from(hint.viewport_y);
     let pieces: Vec<Span> = geometry.visible.iter().map(|rect| Span::of(rect).moved(left, top)).collect();
     let mut seen = fitting.iter().map(|(_, window)| seen_in(window, &pieces));
-    let pieces = seen.next().unwrap_or_default();
+    let first = seen.next().unwrap_or_default();
     // Windows that lie exactly over each other can be mistaken for each other, and what is seen in the upper one is not in the lower.
-    if seen.any(|other| other != pieces) {
+    if seen.any(|other| other != first) {
         geometry.visible.clear();
         return Fate::Lost;
     }
+    let is_shown = fitting.first().is_some_and(|(_, window)| window.shown);
+    let pieces = if single && is_shown { pieces } else { first };
     geometry.visible = pieces.iter().filter_map(|piece| piece.moved(-left, -top).rect()).collect();
     Fate::Placed
 }
@@ -163,7 +171,7 @@ mod tests {
 
     fn check(outer: Rect, windows: Vec<SessionWindow>, fate: Fate, at: Option<Rect>, visible: &[Rect]) {
         let mut geometry = told(outer);
-        assert_eq!(bind(&mut geometry, "Film", Some(&seen(windows))), fate);
+        assert_eq!(bind(&mut geometry, "Film", Some(&seen(windows)), false), fate);
         let hint = geometry.window.unwrap();
         assert_eq!(geometry.visible, visible);
         if let Some(at) = at {
@@ -184,7 +192,7 @@ mod tests {
         let covered = [rect(91, 0, 20, 1024), rect(0, 187, 1280, 10)];
         let left = [rect(10, 20, 20, 20), rect(10, 50, 20, 20), rect(50, 20, 60, 20), rect(50, 50, 60, 20)];
         let mut geometry = told(INNER);
-        bind(&mut geometry, "Film", Some(&seen(vec![window(INNER, OUTER, &covered)])));
+        bind(&mut geometry, "Film", Some(&seen(vec![window(INNER, OUTER, &covered)])), false);
         geometry.visible.sort_by_key(|rect| (rect.x, rect.y));
         assert_eq!(geometry.visible, left);
         check(INNER, vec![window(INNER, OUTER, &[SCREEN])], Fate::Placed, Some(INNER), &[]);
@@ -209,7 +217,7 @@ mod tests {
         check(INNER, vec![], Fate::Lost, None, &[]);
         check(INNER, vec![window(rect(0, 0, 400, 300), rect(0, 0, 402, 325), &[])], Fate::Lost, None, &[]);
         let mut geometry = told(INNER);
-        assert_eq!(bind(&mut geometry, "Film", None), Fate::Placed, "nobody knows yet");
+        assert_eq!(bind(&mut geometry, "Film", None, false), Fate::Placed, "nobody knows yet");
         assert_eq!(geometry.visible, []);
     }
 
@@ -224,6 +232,21 @@ mod tests {
         let mine = SessionWindow { title: lower.title.clone(), ..upper };
         let other = SessionWindow { title: "News - Chromium".to_owned(), ..lower };
         check(INNER, vec![other, mine], Fate::Placed, Some(INNER), &[rect(10, 20, 100, 50)]);
+    }
+
+    #[test]
+    fn what_covers_a_single_window_is_the_devices_business() {
+        let check = |windows: Vec<SessionWindow>, fate: Fate, visible: &[Rect]| {
+            let mut geometry = told(INNER);
+            assert_eq!(bind(&mut geometry, "Film", Some(&seen(windows)), true), fate);
+            assert_eq!(geometry.visible, visible);
+        };
+        let whole = [rect(10, 20, 100, 50)];
+        let covered = window(INNER, OUTER, &[SCREEN]);
+        check(vec![covered.clone()], Fate::Placed, &whole);
+        check(vec![SessionWindow { shown: false, ..covered.clone() }], Fate::Placed, &[]);
+        // The device could not tell them apart either.
+        check(vec![window(INNER, OUTER, &[]), covered], Fate::Lost, &[]);
     }
 
     fn any_rect() -> impl Strategy<Value = Rect> {
@@ -262,7 +285,7 @@ mod tests {
             geometry.window.as_mut().unwrap().viewport_y = 0;
             geometry.visible = vec![picture];
             let windows = seen(vec![window(rect(0, 0, 500, 500), rect(0, 0, 500, 500), &covered)]);
-            bind(&mut geometry, "Film", Some(&windows));
+            bind(&mut geometry, "Film", Some(&windows), false);
             let is_seen = geometry.visible.iter().filter(|piece| holds(piece, at.0, at.1)).count();
             let should = holds(&picture, at.0, at.1) && !covered.iter().any(|hole| holds(hole, at.0, at.1));
             prop_assert!(is_seen == usize::from(should));
@@ -275,12 +298,13 @@ mod tests {
             visible in prop::collection::vec(any_rect(), 0..20),
             screen in prop::option::of(any_rect()),
             windows in prop::collection::vec(any_window(), 0..6),
+            single in any::<bool>(),
         ) {
             let mut geometry = told(INNER);
             let hint = geometry.window.as_mut().unwrap();
             (hint.outer, hint.viewport_x, hint.viewport_y) = (outer, viewport.0, viewport.1);
             geometry.visible = visible;
-            bind(&mut geometry, "Film", Some(&SessionWindows { seq: 0, screen, windows }));
+            bind(&mut geometry, "Film", Some(&SessionWindows { seq: 0, screen, windows }), single);
             prop_assert!(geometry.visible.len() <= MOST_PIECES);
         }
     }

@@ -43,6 +43,7 @@ pub(crate) struct Place {
     pub(crate) visible: Vec<Rect>,
     pub(crate) clips: Vec<Clip>,
     pub(crate) outer: Option<Rect>,
+    pub(crate) title: String,
     /// It is drawn there though nothing of it is seen: it will be, as soon as there is a picture.
     pub(crate) soon: bool,
 }
@@ -251,6 +252,7 @@ fn wanted(geometry: SetGeometry) -> Wanted {
         filter,
         mut veils,
         soon,
+        title,
         player: _,
         seq: _,
     } = geometry;
@@ -275,6 +277,7 @@ fn wanted(geometry: SetGeometry) -> Wanted {
             visible,
             clips,
             outer: window.and_then(|window| window.outer),
+            title: short(title),
         },
         look: Look {
             width: rect.width,

@@ -1,5 +1,7 @@
 //! Pictures in the window of a remote desktop, which shows all of the session's screen, scaled to its own size.
 
+use offstage_protocol::FEATURE_REMOTE_WINDOW;
+use offstage_protocol::FEATURE_SINGLE_WINDOWS;
 use offstage_protocol::Monotonic;
 use offstage_protocol::message::Clip;
 use offstage_protocol::message::Rect;
@@ -21,6 +23,8 @@ pub(crate) enum Surface {
     Browser,
     /// A remote desktop's window of that size; `None` while it isn't there.
     Remote(Option<(u32, u32)>),
+    /// Windows that each show one of the session's, as large as it is there.
+    Single,
     /// A page that shows all of the session's screen, and scales what lies on it by itself.
     Canvas,
 }
@@ -30,6 +34,12 @@ impl Client {
     /// called before sessions come: it is told them.
     pub fn show_in_remote_window(&mut self) {
         self.surface = Surface::Remote(None);
+    }
+
+    /// Each picture lies in the window that shows the window of the session in which it is. To be called before sessions come: it is told
+    /// them.
+    pub fn show_in_single_windows(&mut self) {
+        self.surface = Surface::Single;
     }
 
     /// All pictures lie in a page that shows the session's screen. To be called before sessions come: it is told them.
@@ -54,14 +64,24 @@ impl Client {
 }
 
 impl Surface {
+    /// What the sessions are told of it.
+    pub(super) fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Browser => &[],
+            Self::Remote(_) | Self::Canvas => &[FEATURE_REMOTE_WINDOW],
+            Self::Single => &[FEATURE_REMOTE_WINDOW, FEATURE_SINGLE_WINDOWS],
+        }
+    }
+
     /// A place on this surface from what the session tells of its own screen; `None` where nobody can say.
     pub(crate) fn place(self, geometry: &SetGeometry) -> Option<SetGeometry> {
-        let size = match self {
-            Self::Browser | Self::Canvas => return Some(geometry.clone()),
-            Self::Remote(size) => size?,
-        };
+        if matches!(self, Self::Browser | Self::Canvas) {
+            return Some(geometry.clone());
+        }
         let hint = geometry.window.as_ref()?;
         let (screen, outer) = (hint.screen?, hint.outer?);
+        let Self::Remote(size) = self else { return Some(geometry.clone()) };
+        let size = size?;
         let origin = |outer: i32, viewport: i32, screen: i32| {
             i64::from(outer) + i64::from(viewport) - i64::from(screen)
         };
@@ -311,7 +331,11 @@ mod tests {
             Surface::Remote(Some((5, 5))).place(&SetGeometry { window: hint, ..geometry.clone() }),
             None
         );
-        assert_eq!(Surface::Browser.place(&geometry), Some(geometry));
+        for surface in [Surface::Browser, Surface::Single] {
+            assert_eq!(surface.place(&geometry), Some(geometry.clone()), "where the session has it");
+        }
+        let unsure = SetGeometry { window: Some(WindowHint::default()), ..geometry };
+        assert_eq!(Surface::Single.place(&unsure), None);
     }
 
     fn any_rect() -> impl Strategy<Value = Rect> {

@@ -47,6 +47,21 @@ impl RemoteWindow {
     }
 }
 
+/// Windows that fit so alike, and have the same title, can't be told apart.
+const SAME: u32 = 1;
+
+/// Which of windows with these titles and misfits is meant by the beginning of its title: the best of those that have it, whatever the
+/// others are like; of all if none has it. None if it fits worse than `worst`, or if several are as good.
+pub(super) fn the_one<W: Copy>(title: &str, worst: u32, mut windows: Vec<(String, u32, W)>) -> Option<W> {
+    let is_titled = |known: &str| !title.is_empty() && known.starts_with(title);
+    if windows.iter().any(|(known, ..)| is_titled(known)) {
+        windows.retain(|(known, ..)| is_titled(known));
+    }
+    let (_, least, best) = windows.iter().min_by_key(|(_, misfit, _)| *misfit)?;
+    let alike = windows.iter().filter(|(_, misfit, _)| *misfit <= least.saturating_add(SAME)).count();
+    (*least <= worst && alike == 1).then_some(*best)
+}
+
 impl FromStr for RemoteWindow {
     type Err = NotAWindow;
 
@@ -101,6 +116,24 @@ mod tests {
         {
             check(wrong, None);
         }
+    }
+
+    #[test]
+    fn of_windows_that_fit_alike_the_title_tells_which_is_meant() {
+        let window = |window: u32, title: &str, misfit: u32| (title.to_owned(), misfit, window);
+        let check =
+            |title: &str, windows, expected| assert_eq!(the_one(title, 64, windows), expected, "{title}");
+        let both = vec![window(1, "Film - Chromium on office", 3), window(2, "News - Chromium on office", 3)];
+        check("Film", both.clone(), Some(1));
+        check("News", both.clone(), Some(2));
+        check("", both.clone(), None);
+        check("Gone", both, None);
+        check("Film", vec![window(1, "Film - Chromium", 3), window(2, "Film - Chromium", 9)], Some(1));
+        check("Gone", vec![window(1, "Film - Chromium", 60)], Some(1));
+        check("Film", vec![window(1, "Film", 60), window(2, "News", 0)], Some(1));
+        check("Film", vec![window(1, "Film", 300), window(2, "News", 0)], None);
+        check("Gone", vec![window(1, "Film", 65)], None);
+        check("Film", vec![], None);
     }
 
     #[test]

@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn cut(outer: Option<Rect>, rect: Rect, visible: Rect, clips: Vec<Clip>) -> WindowCommand {
-        let parent = ParentHint { pids: Vec::new(), outer };
+        let parent = ParentHint { outer, ..ParentHint::default() };
         WindowCommand::Place(Placement { player: 3, parent, rect, visible: vec![visible], clips })
     }
 

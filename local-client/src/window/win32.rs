@@ -31,6 +31,8 @@ pub const NAME: &str = "win32";
 pub struct Config {
     /// All pictures lie over this window, which shows the sessions' screen.
     pub remote: Option<RemoteWindow>,
+    /// Each picture lies over the one of these windows that shows its window of the session.
+    pub single: Option<RemoteWindow>,
 }
 
 /// The thread's work, until nobody sends commands any more.
@@ -41,7 +43,7 @@ pub(super) async fn run(
     drained: Arc<Notify>,
 ) {
     window::physical_pixels();
-    let mut overlay = Overlay::new(config.remote);
+    let mut overlay = Overlay::new(config);
     if events.send(WindowEvent::Ready).await.is_err() {
         return;
     }

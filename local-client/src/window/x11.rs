@@ -47,6 +47,8 @@ pub struct X11Config {
     pub fixed_parent: Option<u32>,
     /// All pictures lie in this window, which shows the sessions' screen.
     pub remote: Option<RemoteWindow>,
+    /// Each picture lies in the one of these windows that shows its window of the session.
+    pub single: Option<RemoteWindow>,
 }
 
 /// The display can't be used any more; reported with its reason.

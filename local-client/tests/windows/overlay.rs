@@ -78,11 +78,10 @@ struct Test {
 }
 
 impl Test {
-    fn start(remote: Option<RemoteWindow>) -> Self {
+    fn start(config: win32::Config) -> Self {
         window::physical_pixels();
         let mut engine = Program::start();
         let (sender, events) = mpsc::channel(16);
-        let config = win32::Config { remote };
         let (commands, thread) =
             offstage_client::window::start(config, sender, Arc::new(Notify::new())).unwrap();
         let page = engine.say("page 50 50 400 300");
@@ -168,7 +167,7 @@ fn rect(x: i32, y: i32, width: u32, height: u32) -> Rect {
 
 #[test]
 fn a_picture_lies_over_the_remote_desktops_window_and_follows_it() {
-    let mut test = Test::start(Some(RemoteWindow::Class("TscShellContainerClass".to_owned())));
+    let mut test = Test::start(win32::Config { remote: Some(mstsc()), single: None });
     let mut desktop = Program::start();
     let remote = desktop.say("remote 100 100 640 480 office");
     assert_eq!(test.event(), WindowEvent::Bound { width: 640, height: 480 });
@@ -222,13 +221,50 @@ fn a_picture_lies_over_the_remote_desktops_window_and_follows_it() {
 }
 
 #[test]
+fn a_picture_lies_over_the_window_that_shows_its_window_of_the_session() {
+    let test = Test::start(win32::Config { remote: None, single: Some(mstsc()) });
+    let mut device = Program::start();
+    let film = device.say("remote 100 100 640 480 Film");
+    let news = device.say("remote 100 100 640 480 News");
+    let picture = test.picture;
+    let hint = |title: &str| ParentHint {
+        outer: Some(rect(100, 100, 640, 480)),
+        title: title.to_owned(),
+        ..ParentHint::default()
+    };
+    let place = rect(20, 30, 200, 100);
+    for (title, window) in [("Film", film), ("News", news)] {
+        test.place(hint(title), place, place);
+        test.is_at(120, 130, rect(0, 0, 200, 100), window);
+    }
+    // The device's window goes first, the session's follows.
+    device.say(&format!("move {news} 130 100 640 480"));
+    test.is_at(150, 130, rect(0, 0, 200, 100), news);
+    device.say(&format!("move {news} 100 100 640 480"));
+    let twin = device.say("remote 100 100 640 480 News");
+    until("two that can't be told apart show nothing", || is_nowhere(picture));
+    device.say(&format!("close {twin}"));
+    test.is_at(120, 130, rect(0, 0, 200, 100), news);
+    device.say(&format!("move {news} 100 100 800 480"));
+    until("one of another size shows nothing", || is_nowhere(picture));
+}
+
+fn mstsc() -> RemoteWindow {
+    RemoteWindow::Class("TscShellContainerClass".to_owned())
+}
+
+#[test]
 fn a_picture_lies_over_the_window_of_a_browser_on_the_same_machine() {
-    let mut test = Test::start(None);
+    let mut test = Test::start(win32::Config::default());
     let mut browser = Program::start();
     let other = browser.say("cover 600 20 300 300");
     let window = browser.say("cover 30 40 500 400");
-    let hint = ParentHint { pids: vec![browser.child.id()], outer: Some(rect(30, 40, 500, 400)) };
-    test.place(hint, rect(20, 30, 200, 100), rect(20, 30, 200, 100));
+    let hint = ParentHint {
+        pids: vec![browser.child.id()],
+        outer: Some(rect(30, 40, 500, 400)),
+        ..ParentHint::default()
+    };
+    test.place(hint.clone(), rect(20, 30, 200, 100), rect(20, 30, 200, 100));
     test.is_at(50, 70, rect(0, 0, 200, 100), window);
     assert_ne!(window, other);
     test.send(WindowCommand::Hide { player: 1 });
@@ -238,7 +274,7 @@ fn a_picture_lies_over_the_window_of_a_browser_on_the_same_machine() {
         test.engine.say(&format!("move {window} 70 80 400 300"));
         until("a window that comes back is off the screen again", || is_nowhere(window));
     }
-    let strange = ParentHint { pids: vec![std::process::id()], outer: Some(rect(30, 40, 500, 400)) };
+    let strange = ParentHint { pids: vec![std::process::id()], ..hint };
     test.place(strange, rect(20, 30, 200, 100), rect(20, 30, 200, 100));
     test.send(WindowCommand::Choose { on: true });
     until("the engine's page is shown, and takes the pointer", || {

@@ -52,6 +52,10 @@ pub struct SetGeometry {
     /// Nothing is seen of it yet because the device has no picture; when it has, it will be seen here. The window may be drawn ahead.
     #[prost(bool, tag = "15")]
     pub soon: bool,
+    /// How the title of the page's window begins, at most 60 characters; for a device whose windows each show one of the session's (feature
+    /// `single-windows`), and so show its title as well.
+    #[prost(string, tag = "16")]
+    pub title: String,
 }
 
 /// Something of the page above a picture that lets it through: a colour or gradients.

@@ -185,6 +185,7 @@ fn to_device() -> Vec<ToDeviceKind> {
             filter: "blur(2px)".into(),
             veils: vec![veil()],
             soon: true,
+            title: "Film".into(),
         })),
         ToDeviceKind::OpenFile(OpenFile { player, resource: 1, extension: "m3u8".into() }),
         ToDeviceKind::FetchedRange(FetchedRange {

@@ -128,8 +128,7 @@ impl Stage {
         xdotool(display, &["mousemove", &right.to_string(), &bottom.to_string()]).map(drop)
     }
 
-    /// Opens the browser's side panel in both windows, by the extension that has one. If the page is loaded again beside it, the pointer
-    /// goes there once: nothing else tells such a page where in the window it is.
+    /// Opens the browser's side panel in both windows, by the extension that has one, and loads the page again beside it if that is wanted.
     pub fn open_side_panels(&mut self, load_again: bool) -> Result<()> {
         let is_panels = |target: &Target| target.url.ends_with("/panel_worker.js");
         let worker = self.session.cdp().wait_target(PATIENCE, is_panels).context("the panel's extension")?;
@@ -147,12 +146,7 @@ impl Stage {
         if !load_again {
             return self.find_viewports();
         }
-        self.load(self.framed)?;
-        let [x, y] = self.covered.origin().map(|at| (at + 150).to_string());
-        let display = self.session.display().context("no display")?;
-        xdotool(display, &["mousemove", &x, &y])?;
-        self.covered.page.wait_until("document.querySelector('#v').matches(':hover')", PATIENCE)?;
-        self.pointer_away()
+        self.load(self.framed)
     }
 
     /// Loads the page, in both windows, and waits until the chart plays, on the device in the covered one.

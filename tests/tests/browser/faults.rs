@@ -20,6 +20,8 @@ const STILL: f64 = 8.0;
 const LEAP: f64 = 1.0;
 /// How far it may go back.
 const BACK: f64 = 0.25;
+/// How long a line takes that is very far, each way.
+const FAR: Duration = Duration::from_millis(800);
 
 /// Notes what the page sees: events, how far the position strays, how long it stands still.
 const WATCH: &str = "
@@ -42,6 +44,8 @@ const WATCH: &str = "
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Muxed,
+    /// All of the clip is buffered, which are thirty appends.
+    Whole,
     Demuxed,
     Live,
     File,
@@ -78,6 +82,7 @@ impl Play {
         session.link().unwrap();
         let path = match kind {
             Kind::Muxed => "/?clip=h264&tracks=muxed&ahead=20",
+            Kind::Whole => "/?clip=vp9&tracks=muxed&ahead=60",
             Kind::Demuxed | Kind::Framed => "/?clip=vp9&ahead=20",
             Kind::Live => "/pages/faults.html",
             Kind::File => "/pages/faults.html?file=/clips/files/film.mp4",
@@ -90,7 +95,7 @@ impl Play {
                     server.url(path).replace('&', "%26")
                 )
             }
-            Kind::Muxed | Kind::Demuxed | Kind::Live | Kind::File => server.url(path),
+            Kind::Muxed | Kind::Whole | Kind::Demuxed | Kind::Live | Kind::File => server.url(path),
         };
         let top = session.open(&url).unwrap();
         let target = match kind {
@@ -99,7 +104,7 @@ impl Play {
                     session.cdp().wait_target(PATIENCE, |t| t.kind == "iframe" && t.url.contains("clip="));
                 found.unwrap().id
             }
-            Kind::Muxed | Kind::Demuxed | Kind::Live | Kind::File => top.target().to_owned(),
+            Kind::Muxed | Kind::Whole | Kind::Demuxed | Kind::Live | Kind::File => top.target().to_owned(),
         };
         let page = Page::attach(session.cdp(), &target).unwrap();
         let playing = "globalThis.video?.readyState >= 3 && !video.paused && video.currentTime > 0";
@@ -283,6 +288,21 @@ fn plays_through(kind: Kind, faults: &[Fault]) {
 #[test]
 fn one_buffer_survives_a_stalled_line_and_a_killed_client() {
     plays_through(Kind::Muxed, &[Fault::Stall, Fault::Client]);
+}
+
+/// One after the other, each would take a round trip: all of them longer than anything waits here.
+#[test]
+fn kept_appends_come_back_together_over_a_line_that_is_far() {
+    let mut play = Play::start(Kind::Whole);
+    play.page.wait_until("video.buffered.length === 1 && video.buffered.end(0) > 29", PATIENCE).unwrap();
+    play.begin();
+    play.page.evaluate("video.pause(); 0").unwrap();
+    let line = play.session.link().unwrap();
+    line.shape(None, FAR);
+    line.hang_up();
+    play.wait_in_session("far away");
+    play.wait_redirected("far away");
+    play.session.close();
 }
 
 /// Natively a slow network's seek takes long, and ends.

@@ -37,6 +37,7 @@ mod reversible;
 mod scene;
 mod security;
 mod shares;
+mod single_windows;
 mod sites;
 mod sounds;
 mod truth;

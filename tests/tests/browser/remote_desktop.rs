@@ -94,10 +94,7 @@ fn what_lies_over_the_browser_stays_visible_and_clicks_reach_the_page() {
     far.assert_whole(NOTE, "that window moved");
     let menu = over.show(MENU, (600, 200, 120, 180), true);
     far.assert_whole(MENU, "a menu over it");
-    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
-        let picture = far.camera.capture().unwrap();
-        picture.write_png(&std::path::PathBuf::from(folder).join("remote-desktop.png")).unwrap();
-    }
+    keep_wanted(&far.camera, "remote-desktop.png");
     far.desktop.order(&["windowsize", "--sync", "%w", "960", "768"]).unwrap();
     far.assert_whole(MENU, "a menu, scaled");
     far.assert_whole(NOTE, "a window, scaled");
@@ -282,17 +279,7 @@ impl Far {
     }
 
     fn assert_screen(&self, when: &str, look: impl Fn(&Picture) -> (bool, String)) {
-        let mut steady = 0;
-        let began = Instant::now();
-        while steady < STEADY {
-            let screen = self.camera.capture().unwrap();
-            let (holds, what) = look(&screen);
-            steady = if holds { steady + 1 } else { 0 };
-            if began.elapsed() >= PATIENCE {
-                panic!("{when}: {what}; see {}", keep(&screen).display());
-            }
-        }
-        println!("{when}: after {} ms", began.elapsed().as_millis());
+        assert_screen(&self.camera, when, look);
     }
 
     /// A person's click on the device at these coordinates of the remote page's viewport.
@@ -307,7 +294,29 @@ impl Far {
     }
 }
 
-/// Windows of another program on the session's screen.
+/// Waits until screenshots in a row are as `look` wants them, which says what else they are.
+pub(crate) fn assert_screen(camera: &Camera, when: &str, look: impl Fn(&Picture) -> (bool, String)) {
+    let mut steady = 0;
+    let began = Instant::now();
+    while steady < STEADY {
+        let screen = camera.capture().unwrap();
+        let (holds, what) = look(&screen);
+        steady = if holds { steady + 1 } else { 0 };
+        if began.elapsed() >= PATIENCE {
+            panic!("{when}: {what}; see {}", keep(&screen).display());
+        }
+    }
+    println!("{when}: after {} ms", began.elapsed().as_millis());
+}
+
+/// Keeps what is on the screen, if somebody wants to look at it.
+pub(crate) fn keep_wanted(camera: &Camera, name: &str) {
+    if let Some(folder) = std::env::var_os("OFFSTAGE_SCREENSHOTS") {
+        camera.capture().unwrap().write_png(&std::path::PathBuf::from(folder).join(name)).unwrap();
+    }
+}
+
+/// Windows of another program on a screen.
 pub(crate) struct Over {
     connection: RustConnection,
     root: Window,
@@ -359,12 +368,12 @@ fn is_near(pixel: &[u8], colour: [u8; 3]) -> bool {
     pixel.iter().zip(colour).all(|(part, wanted)| part.abs_diff(wanted) <= TOLERANCE)
 }
 
-fn count(screen: &Picture, colour: [u8; 3]) -> usize {
+pub(crate) fn count(screen: &Picture, colour: [u8; 3]) -> usize {
     screen.rgb().chunks_exact(3).filter(|pixel| is_near(pixel, colour)).count()
 }
 
 /// Nothing of the picture's border is within the bounds of that colour.
-fn is_filled(screen: &Picture, colour: [u8; 3]) -> bool {
+pub(crate) fn is_filled(screen: &Picture, colour: [u8; 3]) -> bool {
     let Some([left, top, right, bottom]) = screen.bounds_of(colour, TOLERANCE) else { return false };
     let inside = screen.crop(left, top, right - left, bottom - top).unwrap();
     count(&inside, BORDER) == 0

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 800;
 const LONGER: [(&str, &str); 0] = [];
 
 /// Lines of hand-written JavaScript in www/: decisions belong to ext-core.
-const SCRIPT_BUDGET: usize = 5200;
+const SCRIPT_BUDGET: usize = 5250;
 
 /// Folders that may hold files which are not text.
 const BINARY_FOLDERS: [&str; 5] =

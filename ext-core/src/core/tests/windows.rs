@@ -68,6 +68,28 @@ fn a_picture_that_went_with_the_remote_desktops_window_is_tried_again() {
     assert_eq!(failed(&[]), back(false));
 }
 
+#[test]
+fn a_new_document_is_told_what_another_has_seen_of_its_windows_bars() {
+    let mut world = remote(&[], &[]);
+    let told = |world: &mut World, relay| {
+        world.core.handle_relay_opened(world.now, relay, place(2), String::new());
+        world.run();
+        let bars_for = |output: &Output| match output {
+            Output::ToRelay { relay: to, command } if *to == relay => Some(command.bars),
+            _ => None,
+        };
+        world.log.iter().rev().find_map(bars_for).unwrap()
+    };
+    assert_eq!(told(&mut world, 8), None);
+    for (bars, known) in
+        [(json!(null), None), (json!([4, 87]), Some([4.0, 87.0])), (json!(null), Some([4.0, 87.0]))]
+    {
+        report_window(&mut world, &bars);
+        assert_eq!(told(&mut world, 9), known);
+        world.core.handle_relay_closed(9);
+    }
+}
+
 fn remote(bridge: &[&str], client: &[&str]) -> World {
     let features = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let mut world = World::new(&["https://*/*"]);
@@ -91,17 +113,24 @@ fn remote(bridge: &[&str], client: &[&str]) -> World {
 
 /// The page's word: a picture in its viewport, and what it takes for its window.
 fn geometry(world: &mut World) {
-    let event = |value| serde_json::from_value(value).unwrap();
-    let b = |rect: Rect| json!({ "x": rect.x, "y": rect.y, "width": rect.width, "height": rect.height });
+    report_window(world, &serde_json::Value::Null);
+    let geometry =
+        json!({ "geometry": { "ms": 1, "rect": json_box(PICTURE), "visible": [json_box(PICTURE)] } });
+    world.core.handle_relay(world.now, 0, 1, serde_json::from_value(geometry).unwrap());
+    world.run();
+}
+
+fn report_window(world: &mut World, bars: &serde_json::Value) {
     let window = json!({
-        "outer": b(OUTER), "viewportX": 0, "viewportY": 87, "viewportWidth": 1000, "viewportHeight": 713, "calibrated": false,
+        "outer": json_box(OUTER), "viewportX": 0, "viewportY": 87, "viewportWidth": 1000, "viewportHeight": 713, "calibrated": false, "bars": bars,
     });
     let frame =
         json!({ "frame": { "index": -1, "width": 1000, "height": 713, "children": [], "window": window } });
-    world.core.handle_relay(world.now, 0, 1, event(frame));
-    let place = json!({ "geometry": { "ms": 1, "rect": b(PICTURE), "visible": [b(PICTURE)] } });
-    world.core.handle_relay(world.now, 0, 1, event(place));
-    world.run();
+    world.core.handle_relay(world.now, 0, 1, serde_json::from_value(frame).unwrap());
+}
+
+fn json_box(rect: Rect) -> serde_json::Value {
+    json!({ "x": rect.x, "y": rect.y, "width": rect.width, "height": rect.height })
 }
 
 fn windows(windows: &[(Rect, Vec<Rect>)]) -> BridgeKind {

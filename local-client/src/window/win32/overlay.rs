@@ -14,6 +14,7 @@ use offstage_support::win32::window;
 use offstage_support::win32::window::Order;
 use offstage_support::win32::window::Window;
 
+use super::Config;
 use super::parent;
 use super::remote::Remote;
 use crate::window::Placement;
@@ -43,6 +44,7 @@ const IDLE_PACE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Overlay {
     remote: Option<Remote>,
+    single: Option<RemoteWindow>,
     engine: Option<u32>,
     matching: Matching,
     /// By the engine's window.
@@ -96,9 +98,10 @@ struct Frame {
 }
 
 impl Overlay {
-    pub(super) fn new(remote: Option<RemoteWindow>) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self {
-            remote: remote.map(Remote::new),
+            remote: config.remote.map(Remote::new),
+            single: config.single,
             engine: None,
             matching: Matching::default(),
             taken: BTreeMap::new(),
@@ -295,7 +298,7 @@ impl Overlay {
     fn place_for(&self, window: Window, wanted: &Placement) -> Option<Place> {
         let (owner, around) = match &self.remote {
             Some(remote) => remote.content()?,
-            None => parent::find(&wanted.parent)?,
+            None => parent::find(&wanted.parent, self.single.as_ref(), self.engine)?,
         };
         let taken = self.taken.get(&window)?;
         let frame = Frame::of(window)?;
@@ -410,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_desktop_is_looked_at_often_only_for_players() {
-        let mut overlay = Overlay::new(None);
+        let mut overlay = Overlay::new(Config::default());
         let mut after = |command| {
             overlay.handle_command(command, Instant::now());
             overlay.pace()

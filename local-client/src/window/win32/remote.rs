@@ -6,7 +6,7 @@ use offstage_support::win32::window::Window;
 
 use crate::window::RemoteWindow;
 use crate::window::WindowEvent;
-use crate::window::remote::Candidate;
+use crate::window::win32::parent::title_of;
 
 /// A window's content is at most so many windows deep: `mstsc` has six around what shows the desktop.
 const MAX_DEPTH: u32 = 10;
@@ -66,14 +66,7 @@ impl Remote {
             if !is_seen(window) {
                 return None;
             }
-            let process = Some(window::process(window)).filter(|process| Some(*process) != engine)?;
-            let (class, title) = (window::class(window), window::title(window));
-            let classes = [class.as_str()];
-            let candidate =
-                Candidate { id: window, classes: &classes, title: &title, process: Some(process) };
-            if !self.which.matches(&candidate) {
-                return None;
-            }
+            title_of(window, &self.which, engine)?;
             look_into(window).filter(|found| found.content.width.min(found.content.height) >= LEAST_SIDE)
         };
         let area = |found: &Found| u64::from(found.content.width) * u64::from(found.content.height);

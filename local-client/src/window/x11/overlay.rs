@@ -49,6 +49,7 @@ use crate::window::x11::gone_is_none;
 use crate::window::x11::parent;
 use crate::window::x11::parent::ExtentAtoms;
 use crate::window::x11::parent::Parent;
+use crate::window::x11::remote::Names;
 use crate::window::x11::remote::Remote;
 use crate::window::x11::taking::Watch;
 
@@ -61,6 +62,7 @@ pub struct Overlay<'c> {
     park: Window,
     fixed_parent: Option<Window>,
     remote: Option<Remote>,
+    single: Option<Names>,
     atoms: ExtentAtoms,
     watch: Watch,
     matching: Matching,
@@ -140,6 +142,7 @@ impl<'c> Overlay<'c> {
             park,
             fixed_parent: config.fixed_parent,
             remote: config.remote.clone().map(|which| Remote::new(conn, which)).transpose()?,
+            single: config.single.clone().map(|which| Names::new(conn, which)).transpose()?,
             atoms: ExtentAtoms::new(conn)?,
             watch: Watch::default(),
             matching: Matching::default(),
@@ -546,11 +549,15 @@ impl<'c> Overlay<'c> {
             // The hint changes with every step of a window that is moved or resized, and the window stays
             // the same: only a bad fit is a reason to look at all the others.
             let again = parent::judge(self.conn, self.root, &self.atoms, known.window, hint.outer.as_ref())?;
-            if let Some(again) = again.filter(|again| again.misfit <= parent::GOOD_FIT) {
+            let same_title = self.single.is_none() || known_hint.title == hint.title;
+            if let Some(again) = again.filter(|again| again.misfit <= parent::GOOD_FIT && same_title) {
                 return self.remember_parent(player, hint, Some(again));
             }
         }
-        let found = parent::find(self.conn, self.root, &self.atoms, hint)?;
+        let found = match &self.single {
+            Some(names) => parent::find_named(self.conn, self.root, &self.atoms, hint, names)?,
+            None => parent::find(self.conn, self.root, &self.atoms, hint)?,
+        };
         self.remember_parent(player, hint, found)
     }
 

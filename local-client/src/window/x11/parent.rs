@@ -14,8 +14,10 @@ use x11rb::protocol::xproto::WindowClass;
 use x11rb::rust_connection::RustConnection;
 
 use crate::window::ParentHint;
+use crate::window::remote::the_one;
 use crate::window::x11::DisplayError;
 use crate::window::x11::gone_is_none;
+use crate::window::x11::remote::Names;
 
 /// A window manager's frames are one to three windows deep.
 const MAX_DEPTH: u32 = 4;
@@ -114,6 +116,24 @@ pub fn find(
         }
     }
     Ok(best.map(|(_, parent)| parent))
+}
+
+/// Of windows that each show one of the session's, the one that shows the hint's; `None` when none does, or when several can't be told apart.
+pub fn find_named(
+    conn: &RustConnection,
+    root: Window,
+    atoms: &ExtentAtoms,
+    hint: &ParentHint,
+    names: &Names,
+) -> Result<Option<Parent>, DisplayError> {
+    let Some(outer) = &hint.outer else { return Ok(None) };
+    let mut named = Vec::new();
+    for window in names.windows(conn, root)? {
+        let Some(title) = names.title_of(conn, window)? else { continue };
+        let parent = judge(conn, root, atoms, window, Some(outer))?;
+        named.extend(parent.map(|parent| (title, parent.misfit, parent)));
+    }
+    Ok(the_one(&hint.title, GOOD_FIT, named))
 }
 
 /// How well a window fits the hint; `None` for one that can't hold a picture.

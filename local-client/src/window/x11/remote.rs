@@ -31,11 +31,17 @@ const MOST_NAME: u32 = 256;
 /// The search and what it has found.
 #[derive(Debug)]
 pub struct Remote {
+    names: Names,
+    found: Option<Found>,
+}
+
+/// Knows windows by their names.
+#[derive(Debug)]
+pub struct Names {
     which: RemoteWindow,
     client_list: Atom,
     name: Atom,
     utf8: Atom,
-    found: Option<Found>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +55,7 @@ struct Found {
 
 impl Remote {
     pub fn new(conn: &RustConnection, which: RemoteWindow) -> Result<Self, DisplayError> {
-        let atom = |name: &str| -> Result<Atom, DisplayError> {
-            Ok(gone_is_none(conn.intern_atom(false, name.as_bytes())?.reply())?.map_or(0, |reply| reply.atom))
-        };
-        let (client_list, name, utf8) =
-            (atom("_NET_CLIENT_LIST")?, atom("_NET_WM_NAME")?, atom("UTF8_STRING")?);
-        Ok(Self { which, client_list, name, utf8, found: None })
+        Ok(Self { names: Names::new(conn, which)?, found: None })
     }
 
     /// The window that pictures are children of.
@@ -111,19 +112,9 @@ impl Remote {
 
     /// The largest window of that name that is on the screen.
     fn search(&self, conn: &RustConnection, root: Window) -> Result<Option<Window>, DisplayError> {
-        let listed = conn.get_property(false, root, self.client_list, AtomEnum::WINDOW, 0, MOST_WINDOWS)?;
-        let mut windows: Vec<Window> = gone_is_none(listed.reply())?
-            .and_then(|reply| reply.value32().map(Iterator::collect))
-            .unwrap_or_default();
-        if let Some(tree) = gone_is_none(conn.query_tree(root)?.reply())? {
-            windows.extend(tree.children);
-        }
-        if let RemoteWindow::Id(window) = self.which {
-            windows.push(window);
-        }
         let mut best = None;
-        for window in windows {
-            if is_own(conn, window) || !self.is_named(conn, window)? {
+        for window in self.names.windows(conn, root)? {
+            if self.names.title_of(conn, window)?.is_none() {
                 continue;
             }
             let Some(place) = shown(conn, window)? else { continue };
@@ -134,11 +125,39 @@ impl Remote {
         }
         Ok(best.map(|(_, window)| window))
     }
+}
 
-    fn is_named(&self, conn: &RustConnection, window: Window) -> Result<bool, DisplayError> {
-        if let RemoteWindow::Id(id) = self.which {
-            return Ok(id == window);
+impl Names {
+    pub fn new(conn: &RustConnection, which: RemoteWindow) -> Result<Self, DisplayError> {
+        let (client_list, name, utf8) =
+            (atom(conn, "_NET_CLIENT_LIST")?, atom(conn, "_NET_WM_NAME")?, atom(conn, "UTF8_STRING")?);
+        Ok(Self { which, client_list, name, utf8 })
+    }
+
+    /// All windows that may be meant: what the window manager lists, and what it doesn't manage.
+    pub(super) fn windows(&self, conn: &RustConnection, root: Window) -> Result<Vec<Window>, DisplayError> {
+        let listed = conn.get_property(false, root, self.client_list, AtomEnum::WINDOW, 0, MOST_WINDOWS)?;
+        let mut windows: Vec<Window> = gone_is_none(listed.reply())?
+            .and_then(|reply| reply.value32().map(Iterator::collect))
+            .unwrap_or_default();
+        if let Some(tree) = gone_is_none(conn.query_tree(root)?.reply())? {
+            windows.extend(tree.children);
         }
+        if let RemoteWindow::Id(window) = self.which {
+            windows.push(window);
+        }
+        windows.sort_unstable();
+        windows.dedup();
+        windows.retain(|window| !is_own(conn, *window));
+        Ok(windows)
+    }
+
+    /// The title of a window that is meant.
+    pub(super) fn title_of(
+        &self,
+        conn: &RustConnection,
+        window: Window,
+    ) -> Result<Option<String>, DisplayError> {
         let class = conn.get_property(false, window, AtomEnum::WM_CLASS, AtomEnum::STRING, 0, MOST_NAME)?;
         let title = conn.get_property(false, window, self.name, self.utf8, 0, MOST_NAME)?;
         let old_title =
@@ -153,9 +172,15 @@ impl Remote {
             RemoteWindow::Process(_) => window_pid(conn, window)?,
             RemoteWindow::Id(_) | RemoteWindow::Class(_) | RemoteWindow::Title(_) => None,
         };
-        let title = if title.is_empty() { &old_title } else { &title };
-        Ok(self.which.matches(&Candidate { id: window, classes: &classes, title, process }))
+        let title = if title.is_empty() { old_title } else { title };
+        let is_meant =
+            self.which.matches(&Candidate { id: window, classes: &classes, title: &title, process });
+        Ok(is_meant.then_some(title))
     }
+}
+
+fn atom(conn: &RustConnection, name: &str) -> Result<Atom, DisplayError> {
+    Ok(gone_is_none(conn.intern_atom(false, name.as_bytes())?.reply())?.map_or(0, |reply| reply.atom))
 }
 
 /// What shows the desktop in a window; `None` if that has gone. One that is minimised is there still.
