@@ -132,7 +132,8 @@
   let until = 0;            // frames are looked at until then
   let looking = false;
   let heartbeat = 0;
-  let calibration = null;   // viewport origin inside the window, confirmed by a pointer event; good for one layout of the window
+  let calibration = null;   // viewport origin inside the window, confirmed by pointer events; good for one layout of the window
+  let lastWord = null;      // what the last of them said
   const resized = new ResizeObserver(() => look());
   const crossed = new IntersectionObserver(() => look(), { threshold: [0, 0.25, 0.5, 0.75, 1] });
 
@@ -225,13 +226,19 @@
   }
   const onHide = () => { for (const [ms, { shows }] of watched) if (!shows) worker?.postMessage({ geometry: { ms, visible: [] } }); };
 
+  /** The pointer's word counts when it has said the same at two places: of a window that moves below it, it knows where that was. */
   function onPointer(event) {
     if (!event.isTrusted || window !== top) return;
     const scale = outerScale();
     const x = Math.round(event.screenX * scale - event.clientX * devicePixelRatio) - Math.round(screenX * scale);
     const y = Math.round(event.screenY * scale - event.clientY * devicePixelRatio) - Math.round(screenY * scale);
-    if (calibration?.layout === layoutOfWindow() && Math.abs(calibration.x - x) <= 1 && Math.abs(calibration.y - y) <= 1) return;
-    calibration = { x, y, layout: layoutOfWindow() };
+    const word = { x, y, layout: layoutOfWindow(), at: `${event.clientX} ${event.clientY}` };
+    const agrees = (other) => other?.layout === word.layout && Math.abs(other.x - x) <= 1 && Math.abs(other.y - y) <= 1;
+    if (agrees(calibration)) return;
+    const first = lastWord;
+    lastWord = word;
+    if (!agrees(first) || first.at === word.at) return;
+    calibration = word;
     look();
   }
 

@@ -152,7 +152,7 @@ pub struct WindowHint {
     pub viewport_width: u32,
     #[prost(uint32, tag = "5")]
     pub viewport_height: u32,
-    /// True once a pointer event has confirmed the viewport's origin.
+    /// True once pointer events have confirmed the viewport's origin.
     #[prost(bool, tag = "6")]
     pub calibrated: bool,
     /// All of the session's screen, whatever monitors it is made of; only where the session's windows are watched

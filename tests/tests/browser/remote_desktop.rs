@@ -248,7 +248,7 @@ impl Far {
 
     /// Why video plays in the session, which would draw it below its other windows by itself.
     fn reasons(&self) -> Value {
-        self.scene.session.status().unwrap()["in_session"].take()
+        reasons(&self.scene)
     }
 
     fn assert_absent(&self, when: &str) {
@@ -307,6 +307,12 @@ pub(crate) fn assert_screen(camera: &Camera, when: &str, look: impl Fn(&Picture)
         }
     }
     println!("{when}: after {} ms", began.elapsed().as_millis());
+}
+
+/// Why no video plays on the device, in whose place the session draws its own: an empty list if one does.
+pub(crate) fn reasons(scene: &Scene) -> Value {
+    let mut status = scene.session.status().unwrap();
+    if status["redirected"] == 1 { status["in_session"].take() } else { status }
 }
 
 /// Keeps what is on the screen, if somebody wants to look at it.

@@ -243,7 +243,8 @@ impl Scene {
             }
             assert!(
                 Instant::now() < end,
-                "whether the session's browser draws the video itself is not {wanted}"
+                "whether the session's browser draws the video itself is not {wanted}: {}",
+                self.session.status().unwrap()
             );
         }
     }

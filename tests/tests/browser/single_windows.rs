@@ -4,7 +4,7 @@ use offstage_tests::single_windows::SingleWindows;
 use offstage_tests::xvfb::{Camera, Picture, Screen, xdotool};
 use serde_json::json;
 
-use crate::remote_desktop::{Over, assert_screen, count, is_filled, keep_wanted};
+use crate::remote_desktop::{Over, assert_screen, count, is_filled, keep_wanted, reasons};
 use crate::scene::{MARK, PATIENCE, Scene, TOLERANCE, error, picture_on};
 
 /// Colours of windows of the device's and of the session's.
@@ -107,7 +107,7 @@ impl Apart {
         self.assert_screen(when, |screen| {
             let (expected, seen) = (self.scene.expected(screen), picture_on(screen));
             let holds = expected.zip(seen).is_some_and(|(expected, seen)| error(expected, seen) <= 1);
-            let reasons = self.scene.session.status().unwrap()["in_session"].take();
+            let reasons = reasons(&self.scene);
             let what =
                 format!("the picture is at {seen:?}, the element at {expected:?}, in the session: {reasons}");
             (holds && reasons == json!([]), what)
