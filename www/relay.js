@@ -259,11 +259,11 @@
 
   /** What was last seen of the window's border and of the bars above the page, in the browser's own units, and of these; the most. */
   const bars = {};
-  const [MOST_BORDER, USUAL_BORDER, MOST_BARS] = [16, 4, 180];
+  const [MOST_BORDER, MOST_MARGIN, USUAL_BORDER, MOST_BARS] = [48, 16, 4, 180];
 
   /** What another page has seen of them, if this one never saw its window with nothing docked. */
   function learnBars([border, above]) {
-    if (bars.seen || Math.abs(bars.above - above) > MOST_BORDER) return;
+    if (bars.seen || Math.abs(bars.above - above) > MOST_MARGIN) return;
     Object.assign(bars, { border, above });
     look();
   }
@@ -275,8 +275,8 @@
     const width = Math.round(exactly(innerWidth, visualViewport.width * visualViewport.scale) * devicePixelRatio);
     const height = Math.round(exactly(innerHeight, visualViewport.height * visualViewport.scale) * devicePixelRatio);
     const outer = { x: Math.round(screenX * scale), y: Math.round(screenY * scale), width: Math.round(outerWidth * scale), height: Math.round(outerHeight * scale) };
-    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above. The browser lays them out in its own
-    // units and draws what begins within a pixel from that pixel on.
+    // Without a pointer's word: borders are the same on three sides, the browser's bars are all above; who sees the window's real borders
+    // puts that right. The browser lays them out in its own units and draws what begins within a pixel from that pixel on.
     const units = (pixels) => Math.floor(pixels / scale + 0.01);
     const beside = Math.max(0, Math.round((outerWidth - width / scale) / 2)); // innerWidth rounds up
     // More is something docked: at the right or below, so that the viewport begins where it began without.
@@ -286,7 +286,7 @@
     const above = Math.max(0, outerHeight - units(height) - border);
     if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
     // Beside a side panel it has a margin, at the left and below.
-    const margin = docked && above - bars.above <= MOST_BORDER ? Math.max(0, above - bars.above) : 0;
+    const margin = docked && above - bars.above <= MOST_MARGIN ? Math.max(0, above - bars.above) : 0;
     const [x, y] = [Math.round((border + margin) * scale), Math.round(Math.min(above, bars.above ?? above) * scale)];
     // A pointer's place is in whole units: it tells of bars that are elsewhere, and nothing of a pixel or two.
     const good = calibration?.layout === layoutOfWindow();

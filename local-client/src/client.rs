@@ -774,8 +774,8 @@ impl Client {
                         .and_then(|state| self.sessions.get(&state.session))
                         .map(|session| session.peer.processes.clone())
                         .unwrap_or_default();
-                    let picture::Place { rect, visible, clips, outer, title, soon: _ } = place;
-                    let parent = ParentHint { pids, outer, title };
+                    let picture::Place { rect, visible, clips, outer, calibrated, title, soon: _ } = place;
+                    let parent = ParentHint { pids, outer, calibrated, title };
                     let placement = Placement { player, parent, rect, visible, clips };
                     self.windows.push(WindowCommand::Place(placement));
                 }

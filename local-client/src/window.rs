@@ -101,6 +101,8 @@ pub struct ParentHint {
     pub pids: Vec<u32>,
     /// Its outer rectangle on the screen.
     pub outer: Option<Rect>,
+    /// Where the page is in it is known; else the page takes its border at the bottom to be as wide as at the left.
+    pub calibrated: bool,
     /// How its title begins, for windows that each show one of the session's; empty if nobody says.
     pub title: String,
 }

@@ -18,7 +18,7 @@ pub use self::installation::Installation;
 use crate::cdp::{Cdp, Page, free_port};
 use crate::faulty_link::FaultyLink;
 use crate::process::{Process, command, descendants_with, kill_pid};
-use crate::xvfb::Screen;
+use crate::xvfb::{Screen, WindowManager};
 
 /// How long a program may take to get ready on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,8 +37,8 @@ pub struct SessionOptions {
     pub headless: bool,
     /// An own Xvfb even if there is a display, of this size.
     pub screen: Option<(u16, u16)>,
-    /// The own screen has no window manager: a test brings one.
-    pub bare: bool,
+    /// What manages the windows of the own screen.
+    pub window_manager: WindowManager,
     /// The own screen is that of a VNC server.
     pub vnc: bool,
     /// The client's pictures are in pages of web clients, which have these origins; it is ready when there is one.
@@ -87,7 +87,7 @@ impl Default for SessionOptions {
             port: None,
             headless: true,
             screen: None,
-            bare: false,
+            window_manager: WindowManager::default(),
             vnc: false,
             web_origins: Vec::new(),
             redirect: true,
@@ -476,8 +476,7 @@ impl Session {
 fn start_screen(options: &SessionOptions) -> Result<Option<Screen>> {
     match options.screen {
         Some((width, height)) if options.vnc => Screen::start_vnc(width, height).map(Some),
-        Some((width, height)) if options.bare => Screen::start_bare(width, height).map(Some),
-        Some((width, height)) => Screen::start(width, height).map(Some),
+        Some((width, height)) => Screen::start_with(width, height, options.window_manager).map(Some),
         None if options.headless || std::env::var_os("DISPLAY").is_some() => Ok(None),
         None => Screen::start(1280, 1024).map(Some),
     }

@@ -4,7 +4,7 @@ mod picture;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use x11rb::connection::Connection as _;
@@ -15,7 +15,21 @@ pub use self::picture::Picture;
 use crate::cdp::free_port;
 use crate::process::{Process, command};
 
-/// An Xvfb or VNC server with openbox on a display number of its own choice; gone when dropped.
+/// What manages the windows of a screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowManager {
+    /// Draws nothing but frames.
+    #[default]
+    Openbox,
+    /// GNOME's. It composes the screen of what windows have drawn: shadows, and what is minimised or on another workspace still has its window.
+    Mutter,
+    /// Xfce's, which composes as well.
+    Xfwm,
+    /// Nothing yet: a test brings one.
+    None,
+}
+
+/// An Xvfb or VNC server with a window manager on a display number of its own choice; gone when dropped.
 #[derive(Debug)]
 pub struct Screen {
     display: String,
@@ -23,22 +37,17 @@ pub struct Screen {
     // Dropped in this order: the window manager first.
     _window_manager: Option<Process>,
     _server: Process,
+    _home: Option<tempfile::TempDir>,
 }
 
 impl Screen {
-    /// Starts a screen of `width` by `height` pixels, 24 bit deep.
+    /// Starts a screen of `width` by `height` pixels, 24 bit deep, with openbox.
     pub fn start(width: u16, height: u16) -> Result<Self> {
-        let (server, number) = Self::xvfb(width, height)?;
-        Self::with_window_manager(server, &number, None)
+        Self::start_with(width, height, WindowManager::Openbox)
     }
 
-    /// The same without a window manager.
-    pub fn start_bare(width: u16, height: u16) -> Result<Self> {
-        let (server, number) = Self::xvfb(width, height)?;
-        Ok(Self { display: format!(":{number}"), vnc: None, _window_manager: None, _server: server })
-    }
-
-    fn xvfb(width: u16, height: u16) -> Result<(Process, String)> {
+    /// The same with another window manager.
+    pub fn start_with(width: u16, height: u16, manager: WindowManager) -> Result<Self> {
         let mut xvfb = command("Xvfb");
         // The server writes the display number that it took to the file descriptor named by -displayfd, and only then is ready.
         xvfb.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
@@ -47,7 +56,7 @@ impl Screen {
         let mut server =
             Process::spawn("Xvfb", &mut xvfb).context("is Xvfb installed? `cargo xtask setup` does it")?;
         let number = server.wait_line("", Duration::from_secs(20))?;
-        Ok((server, number))
+        Self::managed(server, &number, None, manager)
     }
 
     /// Starts a screen that a VNC server shows, at a port of the loopback and to everybody there.
@@ -70,17 +79,35 @@ impl Screen {
         let mut server = Process::spawn("Xtigervnc", &mut vnc)
             .context("is tigervnc-standalone-server installed? `cargo xtask setup` does it")?;
         let number = server.wait_line("", Duration::from_secs(20))?;
-        Self::with_window_manager(server, &number, Some(port))
+        Self::managed(server, &number, Some(port), WindowManager::Openbox)
     }
 
-    fn with_window_manager(server: Process, number: &str, vnc: Option<u16>) -> Result<Self> {
+    fn managed(server: Process, number: &str, vnc: Option<u16>, manager: WindowManager) -> Result<Self> {
         let display = format!(":{number}");
-        let mut openbox = command("openbox");
-        openbox.env("DISPLAY", &display).stderr(Stdio::null());
-        // Without this a person's own openbox settings would decide what tests see.
-        openbox.args(["--config-file", "/dev/null", "--sm-disable"]);
-        let window_manager = Process::spawn("openbox", &mut openbox).context("is openbox installed?")?;
-        Ok(Self { display, vnc, _window_manager: Some(window_manager), _server: server })
+        let home = tempfile::Builder::new().prefix("offstage-desktop-").tempdir()?;
+        let mut program = match manager {
+            WindowManager::Openbox => {
+                let mut openbox = command("openbox");
+                // Without this a person's own openbox settings would decide what tests see.
+                openbox.args(["--config-file", "/dev/null", "--sm-disable"]);
+                openbox
+            }
+            WindowManager::Mutter => with_bus(&["mutter", "--x11", "--sm-disable"], home.path()),
+            WindowManager::Xfwm => {
+                with_bus(&["xfwm4", "--compositor=on", "--sm-client-disable"], home.path())
+            }
+            WindowManager::None => {
+                return Ok(Self { display, vnc, _window_manager: None, _server: server, _home: None });
+            }
+        };
+        program.env("DISPLAY", &display).stderr(Stdio::null());
+        let window_manager = Process::spawn("window manager", &mut program)
+            .context("is it installed? `cargo xtask setup` does it")?;
+        if manager != WindowManager::Openbox {
+            wait_composed(&display)?;
+        }
+        let (_window_manager, _home) = (Some(window_manager), Some(home));
+        Ok(Self { display, vnc, _window_manager, _server: server, _home })
     }
 
     /// The display's name for the environment variable DISPLAY, such as `:1`.
@@ -99,6 +126,32 @@ impl Screen {
     pub fn camera(&self) -> Result<Camera> {
         Camera::new(&self.display)
     }
+}
+
+/// A program of a desktop's with a message bus of its own and nobody's settings.
+fn with_bus(program: &[&str], home: &Path) -> Command {
+    let mut bus = command("dbus-run-session");
+    bus.arg("--").args(program).env("HOME", home).env("XDG_RUNTIME_DIR", home);
+    bus.env("GSETTINGS_BACKEND", "memory").env("NO_AT_BRIDGE", "1");
+    for folders in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
+        bus.env_remove(folders);
+    }
+    bus
+}
+
+/// Waits until something composes the screen (EWMH, `_NET_WM_CM_Sn`).
+fn wait_composed(display: &str) -> Result<()> {
+    let (connection, number) = x11rb::connect(Some(display)).context("cannot reach the display")?;
+    let name = format!("_NET_WM_CM_S{number}");
+    let selection = connection.intern_atom(false, name.as_bytes())?.reply()?.atom;
+    let end = Instant::now() + Duration::from_secs(30);
+    while connection.get_selection_owner(selection)?.reply()?.owner == x11rb::NONE {
+        if Instant::now() >= end {
+            bail!("nothing composes the screen");
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// Takes pictures of a display: every window, as a person sees it.

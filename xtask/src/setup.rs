@@ -46,6 +46,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openbox", "a window manager on that screen"),
     ("x11-utils", "another program's window over the picture, and looking at windows"),
     ("x11-xserver-utils", "several monitors on one screen"),
+    ("mutter", "GNOME's window manager in tests"),
+    ("xfwm4", "Xfce's window manager in tests"),
+    ("dbus", "the message bus of both"),
     ("xdotool", "real clicks and keys in tests"),
     ("i3lock", "a lock screen in tests"),
     ("freerdp2-shadow-x11", "a remote desktop in tests: its server"),
@@ -116,7 +119,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// The tests start servers themselves, on loopback: what Debian's packages start and would start with the machine is not wanted.
 fn stop_services(installed: &[&str]) {
     let named_otherwise = installed.contains(&"openssh-server").then_some("ssh");
-    let own = services::PACKAGES.iter().chain(&rdp::PACKAGES).map(|(name, _)| *name);
+    let own = services::PACKAGES.iter().chain(&rdp::PACKAGES).chain(&single_windows::PACKAGES);
+    let own = own.map(|(name, _)| *name);
     for name in own.filter(|name| installed.contains(name)).chain(named_otherwise) {
         let mut disable = if is_root() { Command::new("systemctl") } else { Command::new("sudo") };
         if !is_root() {

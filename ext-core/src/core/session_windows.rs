@@ -11,6 +11,8 @@ const TOLERANCE: u64 = 400;
 /// So little does the page's word on a window that stands still differ from what the bridge sees. Windows that fit equally well can't be
 /// told apart.
 const SAME: u64 = 8;
+/// No window's shadow or frame is wider.
+const WIDEST_BORDER: i64 = 512;
 /// Most characters of a page's title that are compared.
 pub(super) const MOST_TITLE: usize = 60;
 /// Most pieces of a picture: more are not drawn by the device.
@@ -39,7 +41,7 @@ pub(super) fn bind(
     };
     let told = geometry.window.as_ref().and_then(|hint| hint.outer);
     let fitting = told.map_or_else(Vec::new, |told| fitting(&told, title, &windows.windows));
-    let (Some(screen), Some(hint), Some((own, _))) =
+    let (Some(screen), Some(hint), Some((own, window))) =
         (windows.screen, geometry.window.as_mut(), fitting.first())
     else {
         geometry.visible.clear();
@@ -47,6 +49,10 @@ pub(super) fn bind(
     };
     hint.outer = Some(*own);
     hint.screen = Some(screen);
+    if !hint.calibrated {
+        hint.viewport_y = hint.viewport_y.saturating_sub(lower(own, window));
+        hint.calibrated = true;
+    }
     let left = i64::from(own.x) + i64::from(hint.viewport_x);
     let top = i64::from(own.y) + i64::from(hint.viewport_y);
     let pieces: Vec<Span> = geometry.visible.iter().map(|rect| Span::of(rect).moved(left, top)).collect();
@@ -61,6 +67,16 @@ pub(super) fn bind(
     let pieces = if single && is_shown { pieces } else { first };
     geometry.visible = pieces.iter().filter_map(|piece| piece.moved(-left, -top).rect()).collect();
     Fate::Placed
+}
+
+/// How much lower than it is a page takes its viewport to be in that rectangle: it knows its borders at the sides, and takes the one at the
+/// bottom to be as wide.
+fn lower(own: &Rect, window: &SessionWindow) -> i32 {
+    let Some(inner) = window.inner.map(|inner| Span::of(&inner)) else { return 0 };
+    let own = Span::of(own);
+    let (left, bottom) = (inner.left - own.left, own.bottom - inner.bottom);
+    let is_border = |width: i64| (0..=WIDEST_BORDER).contains(&width);
+    if is_border(left) && is_border(bottom) { i32::try_from(bottom - left).unwrap_or(0) } else { 0 }
 }
 
 /// What of the pieces is seen, if they are in that window.
@@ -175,7 +191,9 @@ mod tests {
         let hint = geometry.window.unwrap();
         assert_eq!(geometry.visible, visible);
         if let Some(at) = at {
-            assert_eq!((hint.outer, hint.screen, hint.viewport_y), (Some(at), Some(SCREEN), 87));
+            // The frame is four pixels wider at the bottom than at the left.
+            let top = if at == OUTER { 83 } else { 87 };
+            assert_eq!((hint.outer, hint.screen, hint.viewport_y), (Some(at), Some(SCREEN), top));
         }
     }
 
@@ -184,6 +202,18 @@ mod tests {
         let whole = [rect(10, 20, 100, 50)];
         check(rect(60, 60, 1000, 800), vec![window(INNER, OUTER, &[])], Fate::Placed, Some(INNER), &whole);
         check(rect(50, 40, 1002, 825), vec![window(INNER, OUTER, &[])], Fate::Placed, Some(OUTER), &whole);
+    }
+
+    #[test]
+    fn the_pages_guess_of_where_it_is_in_a_shadow_is_put_right_and_the_pointers_word_is_not() {
+        let whole = rect(45, 50, 1032, 842);
+        for (calibrated, top) in [(false, 71), (true, 87)] {
+            let mut geometry = told(whole);
+            geometry.window.as_mut().unwrap().calibrated = calibrated;
+            bind(&mut geometry, "Film", Some(&seen(vec![window(INNER, whole, &[])])), false);
+            let hint = geometry.window.unwrap();
+            assert_eq!((hint.outer, hint.viewport_y, hint.calibrated), (Some(whole), top, true));
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ use super::covered;
 const MOST_VISITED: usize = 2048;
 /// A shape of more rectangles counts as the box around it.
 const MOST_PIECES: usize = 64;
+/// The state of a window that its manager has put away (ICCCM, section 4.1.3.1).
+const ICONIC: u32 = 3;
 /// A window manager's frames are one to three windows deep.
 const MAX_DEPTH: usize = 4;
 /// Nobody's decorations are wider than that; a property can hold anything.
@@ -67,6 +69,7 @@ struct Atoms {
     client_list: Atom,
     state: Atom,
     hidden: Atom,
+    iconic: Atom,
     shadow: Atom,
     name: Atom,
     utf8: Atom,
@@ -174,6 +177,7 @@ impl X11 {
             client_list: atom("_NET_CLIENT_LIST")?,
             state: atom("_NET_WM_STATE")?,
             hidden: atom("_NET_WM_STATE_HIDDEN")?,
+            iconic: atom("WM_STATE")?,
             shadow: atom("_GTK_FRAME_EXTENTS")?,
             name: atom("_NET_WM_NAME")?,
             utf8: atom("UTF8_STRING")?,
@@ -282,6 +286,7 @@ impl X11 {
         let geometry = self.conn.get_geometry(client)?;
         let place = self.conn.translate_coordinates(client, self.root, 0, 0)?;
         let state = self.conn.get_property(false, client, self.atoms.state, AtomEnum::ATOM, 0, 64)?;
+        let iconic = self.conn.get_property(false, client, self.atoms.iconic, self.atoms.iconic, 0, 1)?;
         let shadow = self.conn.get_property(false, client, self.atoms.shadow, AtomEnum::CARDINAL, 0, 4)?;
         let words = u32::try_from(MOST_TITLE / 4).unwrap_or(0);
         let title = self.conn.get_property(false, client, self.atoms.name, self.atoms.utf8, 0, words)?;
@@ -298,6 +303,11 @@ impl X11 {
             .as_ref()
             .and_then(|state| state.value32())
             .is_some_and(|mut states| states.any(|state| state == self.atoms.hidden));
+        // Who composes the screen may keep the window of what is on another workspace.
+        let is_iconic = gone_is_none(iconic.reply())?
+            .as_ref()
+            .and_then(|reply| reply.value32())
+            .is_some_and(|mut state| state.next() == Some(ICONIC));
         let shadow = gone_is_none(shadow.reply())?;
         let shadow: Vec<u32> =
             shadow.as_ref().and_then(|reply| reply.value32()).map(Iterator::collect).unwrap_or_default();
@@ -310,9 +320,9 @@ impl X11 {
         let inner = without_shadow(own, &shadow);
         let Some(at) = self.top_of(client, tops)? else { return Ok(None) };
         let Some((frame, above)) = tops.get(at).zip(tops.get(at + 1..)) else { return Ok(None) };
-        let shown = attributes.map_state == MapState::VIEWABLE && !is_hidden;
-        // A frame without a visible rim is as large as its window, shadow and all.
-        let outer = if frame.window == client { inner } else { frame.rect };
+        let shown = attributes.map_state == MapState::VIEWABLE && !is_hidden && !is_iconic;
+        // Shadow and all, as is a frame without a visible rim.
+        let outer = if frame.window == client { own } else { frame.rect };
         let mut pieces = Vec::new();
         if shown {
             for top in above.iter().filter(|top| top.is_seen && overlap(&top.rect, &inner)) {

@@ -43,6 +43,7 @@ pub(crate) struct Place {
     pub(crate) visible: Vec<Rect>,
     pub(crate) clips: Vec<Clip>,
     pub(crate) outer: Option<Rect>,
+    pub(crate) calibrated: bool,
     pub(crate) title: String,
     /// It is drawn there though nothing of it is seen: it will be, as soon as there is a picture.
     pub(crate) soon: bool,
@@ -277,6 +278,7 @@ fn wanted(geometry: SetGeometry) -> Wanted {
             visible,
             clips,
             outer: window.and_then(|window| window.outer),
+            calibrated: window.is_some_and(|window| window.calibrated),
             title: short(title),
         },
         look: Look {

@@ -152,7 +152,8 @@ pub struct WindowHint {
     pub viewport_width: u32,
     #[prost(uint32, tag = "5")]
     pub viewport_height: u32,
-    /// True once pointer events have confirmed the viewport's origin.
+    /// True once pointer events, or what the bridge sees, have confirmed the viewport's origin. Until then `viewport_y` is what is right if the
+    /// window's border is as wide at the bottom as at the left.
     #[prost(bool, tag = "6")]
     pub calibrated: bool,
     /// All of the session's screen, whatever monitors it is made of; only where the session's windows are watched
@@ -178,10 +179,10 @@ pub struct SessionWindows {
 /// A top-level window of the browser.
 #[derive(Clone, PartialEq, Message)]
 pub struct SessionWindow {
-    /// The window itself, without what the window manager has put around it.
+    /// The window itself, without what the window manager has put around it and without a shadow of its own.
     #[prost(message, optional, tag = "1")]
     pub inner: Option<Rect>,
-    /// With the window manager's frame.
+    /// With the window manager's frame, or its own shadow.
     #[prost(message, optional, tag = "2")]
     pub outer: Option<Rect>,
     /// On the screen: not minimised, not on another workspace.

@@ -42,3 +42,4 @@ mod sites;
 mod sounds;
 mod truth;
 mod web_client;
+mod window_managers;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use offstage_tests::frame_number::BORDER;
 use offstage_tests::remote_desktop::RemoteDesktop;
-use offstage_tests::xvfb::{Camera, LOCKED, Picture, Screen, lock, xdotool};
+use offstage_tests::xvfb::{Camera, LOCKED, Picture, Screen, WindowManager, lock, xdotool};
 use serde_json::{Value, json};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, Window, WindowClass};
@@ -157,18 +157,24 @@ fn neither_ends_lock_screen_shows_the_picture() {
 }
 
 /// A session on one screen, its remote desktop and the client on another.
-struct Far {
-    desktop: RemoteDesktop,
-    scene: Scene,
+pub(crate) struct Far {
+    pub(crate) desktop: RemoteDesktop,
+    pub(crate) scene: Scene,
     camera: Camera,
     device: Screen,
 }
 
 impl Far {
     fn open() -> Self {
-        let device = Screen::start(1600, 1200).unwrap();
+        Self::open_with(WindowManager::Openbox, WindowManager::Openbox)
+    }
+
+    /// With these window managers in the session and on the device.
+    pub(crate) fn open_with(session: WindowManager, device: WindowManager) -> Self {
+        let device = Screen::start_with(1600, 1200, device).unwrap();
         let scene = Scene::open_with("", |options| {
             options.screen = Some(SESSION);
+            options.window_manager = session;
             options.client_display = Some(device.display().to_owned());
             options.client_args.push(format!("--remote-window=class:{}", RemoteDesktop::CLASS));
         });
@@ -235,7 +241,7 @@ impl Far {
     }
 
     /// Waits until screenshots in a row of the device's screen show the picture where the remote desktop shows the element.
-    fn assert_in_place(&self, when: &str, tolerance: i64) {
+    pub(crate) fn assert_in_place(&self, when: &str, tolerance: i64) {
         self.assert_screen(when, |screen| {
             let (expected, seen) = (self.expected(screen), picture_on(screen));
             let holds = expected.zip(seen).is_some_and(|(expected, seen)| error(expected, seen) <= tolerance);
@@ -251,7 +257,7 @@ impl Far {
         reasons(&self.scene)
     }
 
-    fn assert_absent(&self, when: &str) {
+    pub(crate) fn assert_absent(&self, when: &str) {
         self.assert_screen(when, |screen| {
             let seen = picture_on(screen);
             (seen.is_none(), format!("the picture is at {seen:?}"))
@@ -259,7 +265,7 @@ impl Far {
     }
 
     /// Waits until a window of that colour is seen on the device as large as it is in the session, with nothing of the picture in it.
-    fn assert_whole(&self, colour: [u8; 3], when: &str) {
+    pub(crate) fn assert_whole(&self, colour: [u8; 3], when: &str) {
         self.assert_screen(when, |screen| {
             let own = self.scene.screen();
             let (inside, total) = (count(&own, colour), count(screen, colour));

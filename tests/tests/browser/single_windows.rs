@@ -1,7 +1,7 @@
 //! Single windows of the session on the device's screen, by xpra, and the client's pictures in those.
 
 use offstage_tests::single_windows::SingleWindows;
-use offstage_tests::xvfb::{Camera, Picture, Screen, xdotool};
+use offstage_tests::xvfb::{Camera, Picture, Screen, WindowManager, xdotool};
 use serde_json::json;
 
 use crate::remote_desktop::{Over, assert_screen, count, is_filled, keep_wanted, reasons};
@@ -93,7 +93,7 @@ impl Apart {
     fn open() -> Self {
         let device = Screen::start(1600, 1200).unwrap();
         let scene = Scene::open_with("", |options| {
-            options.bare = true;
+            options.window_manager = WindowManager::None;
             options.client_display = Some(device.display().to_owned());
             options.client_args.push("--remote-windows=class:Chromium".to_owned());
         });

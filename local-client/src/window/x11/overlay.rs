@@ -17,6 +17,7 @@ use x11rb::protocol::composite::ConnectionExt as _;
 use x11rb::protocol::res;
 use x11rb::protocol::shape;
 use x11rb::protocol::shape::ConnectionExt as _;
+use x11rb::protocol::xproto::Atom;
 use x11rb::protocol::xproto::ChangeWindowAttributesAux;
 use x11rb::protocol::xproto::ClipOrdering;
 use x11rb::protocol::xproto::ConfigureWindowAux;
@@ -26,6 +27,8 @@ use x11rb::protocol::xproto::EventMask;
 use x11rb::protocol::xproto::InputFocus;
 use x11rb::protocol::xproto::Rectangle;
 use x11rb::protocol::xproto::StackMode;
+use x11rb::protocol::xproto::UNMAP_NOTIFY_EVENT;
+use x11rb::protocol::xproto::UnmapNotifyEvent;
 use x11rb::protocol::xproto::Window;
 use x11rb::protocol::xproto::WindowClass;
 use x11rb::rust_connection::RustConnection;
@@ -53,6 +56,9 @@ use crate::window::x11::remote::Names;
 use crate::window::x11::remote::Remote;
 use crate::window::x11::taking::Watch;
 
+/// The state of a window that nobody manages.
+const WITHDRAWN: u32 = 0;
+
 /// All windows on one display.
 #[derive(Debug)]
 pub struct Overlay<'c> {
@@ -64,6 +70,7 @@ pub struct Overlay<'c> {
     remote: Option<Remote>,
     single: Option<Names>,
     atoms: ExtentAtoms,
+    wm_state: Atom,
     watch: Watch,
     matching: Matching,
     /// By the engine's window.
@@ -144,6 +151,8 @@ impl<'c> Overlay<'c> {
             remote: config.remote.clone().map(|which| Remote::new(conn, which)).transpose()?,
             single: config.single.clone().map(|which| Names::new(conn, which)).transpose()?,
             atoms: ExtentAtoms::new(conn)?,
+            wm_state: gone_is_none(conn.intern_atom(false, b"WM_STATE")?.reply())?
+                .map_or(0, |reply| reply.atom),
             watch: Watch::default(),
             matching: Matching::default(),
             taken: BTreeMap::new(),
@@ -248,6 +257,13 @@ impl<'c> Overlay<'c> {
                 self.window_created(event.window)?;
             }
         } else if let Event::PropertyNotify(event) = event {
+            if event.atom == self.wm_state
+                && self.taken.contains_key(&event.window)
+                && self.is_managed(event.window)?
+            {
+                tracing::debug!(window = event.window, "a window manager has a window that was taken");
+                self.let_go(event.window)?;
+            }
             if self.watch.classified(self.conn, event.window)? {
                 let role = self.matching.window(event.window, Instant::now());
                 self.take(event.window, role)?;
@@ -270,6 +286,9 @@ impl<'c> Overlay<'c> {
             // A window manager that was about to manage the window when it was taken puts it into a frame of its own, or back.
             if let Some(taken) = self.taken.get(&event.window).filter(|taken| taken.frame != event.parent) {
                 tracing::debug!(window = event.window, "takes a window back");
+                if event.parent != self.root {
+                    self.let_go(event.window)?;
+                }
                 self.conn.reparent_window(event.window, taken.frame, 0, 0)?;
                 self.conn.map_window(event.window)?;
             }
@@ -369,9 +388,10 @@ impl<'c> Overlay<'c> {
             window,
             &ChangeWindowAttributesAux::new()
                 .background_pixmap(x11rb::NONE)
-                .event_mask(EventMask::STRUCTURE_NOTIFY),
+                .event_mask(EventMask::STRUCTURE_NOTIFY | EventMask::PROPERTY_CHANGE),
         )?;
         self.no_input(window)?;
+        self.let_go(window)?;
         self.conn.reparent_window(window, frame, 0, 0)?;
         tracing::debug!(window, ?role, "took a window of the engine");
         self.taken.insert(window, Taken { frame, role: Role::Waiting, size: PARKED });
@@ -386,6 +406,29 @@ impl<'c> Overlay<'c> {
             }
             Role::Player(player) => self.adopt(window, player)?,
         }
+        Ok(())
+    }
+
+    /// Whether a window manager says that it manages a window (ICCCM, section 4.1.3.1).
+    fn is_managed(&self, window: Window) -> Result<bool, DisplayError> {
+        let state = self.conn.get_property(false, window, self.wm_state, self.wm_state, 0, 1)?.reply();
+        let state = gone_is_none(state)?.and_then(|reply| reply.value32()?.next());
+        Ok(state.is_some_and(|state| state != WITHDRAWN))
+    }
+
+    /// Has a window manager that manages a window already let go of it (ICCCM, section 4.1.4): one that comes first when this client gets no
+    /// time. Mapped again when the window has told that it isn't.
+    fn let_go(&self, window: Window) -> Result<(), DisplayError> {
+        self.conn.unmap_window(window)?;
+        let withdrawn = UnmapNotifyEvent {
+            response_type: UNMAP_NOTIFY_EVENT,
+            sequence: 0,
+            event: self.root,
+            window,
+            from_configure: false,
+        };
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        self.conn.send_event(false, self.root, mask, withdrawn)?;
         Ok(())
     }
 
@@ -463,7 +506,8 @@ impl<'c> Overlay<'c> {
         } else {
             (&*wanted.visible, &*wanted.clips)
         };
-        let Some(mut shape) = region::shape(&wanted.rect, visible, clips, parent.left, parent.top) else {
+        let top = if wanted.parent.calibrated { parent.top } else { parent.top + parent.lower };
+        let Some(mut shape) = region::shape(&wanted.rect, visible, clips, parent.left, top) else {
             return self.hide(player, frame);
         };
         if ahead {
@@ -533,7 +577,7 @@ impl<'c> Overlay<'c> {
     /// the known one does not fit.
     fn parent_for(&mut self, player: u32, hint: &ParentHint) -> Result<Option<Parent>, DisplayError> {
         if let Some(remote) = &self.remote {
-            let parent = remote.content().map(|window| Parent { window, left: 0, top: 0, misfit: 0 });
+            let parent = remote.content().map(|window| Parent { window, ..Parent::default() });
             return self.remember_parent(player, hint, parent);
         }
         if let Some(window) = self.fixed_parent {

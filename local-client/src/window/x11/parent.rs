@@ -32,12 +32,15 @@ const STRICT_TOLERANCE: u32 = GOOD_FIT;
 pub const GOOD_FIT: u32 = 64;
 
 /// A window that a picture can lie in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Parent {
     pub window: Window,
     /// The window's origin relative to the outer rectangle's origin.
     pub left: i32,
     pub top: i32,
+    /// How much wider than at the left the border is at the bottom that the outer rectangle has beyond the window's content: so much lower than
+    /// it is does a page take its viewport to be that knows neither.
+    pub lower: i32,
     /// How badly it fits the hint; 0 is a perfect fit.
     pub misfit: u32,
 }
@@ -167,44 +170,45 @@ pub fn judge(
         width: u32::from(geometry.width),
         height: u32::from(geometry.height),
     };
-    let (left, top, misfit) = fit(&own, outer, shadow, frame);
-    Ok(Some(Parent { window, left, top, misfit }))
+    Ok(Some(Parent { window, ..fit(&own, outer, shadow, frame) }))
 }
 
-/// The window's origin in the outer rectangle's coordinates, and how badly the two fit.
+/// Where a window of that rectangle is in the outer one, and how badly the two fit; which window it is is left open.
 ///
-/// What a browser calls outer can be the window itself, the window without its shadow, or the window
-/// with the window manager's frame: whichever fits the size best. Size counts more than position,
-/// because the position is older news.
-pub(crate) fn fit(own: &Rect, outer: Option<&Rect>, shadow: Extents, frame: Extents) -> (i32, i32, u32) {
-    let narrow = |offset: i64| i32::try_from(offset).unwrap_or(0);
-    let without_shadow = (-i64::from(shadow.left), -i64::from(shadow.top));
-    let Some(outer) = outer else {
-        return (narrow(without_shadow.0), narrow(without_shadow.1), 0);
-    };
+/// What a browser calls outer can be the window itself, shadow and all (Chromium's with decorations of its own), the window without its
+/// shadow, or the window with the window manager's frame: whichever fits the size best. Size counts more than position, because the
+/// position is older news.
+pub(crate) fn fit(own: &Rect, outer: Option<&Rect>, shadow: Extents, frame: Extents) -> Parent {
+    let small = |length: u32| i32::try_from(length).unwrap_or(0);
+    let without_shadow = Parent { left: -small(shadow.left), top: -small(shadow.top), ..Parent::default() };
+    let Some(outer) = outer else { return without_shadow };
+    let lower = |border: Extents| small(border.bottom) - small(border.left);
+    let framed =
+        Parent { left: small(frame.left), top: small(frame.top), lower: lower(frame), ..Parent::default() };
     let candidates = [
+        (Parent { lower: lower(shadow), ..Parent::default() }, 0, 0),
         (
             without_shadow,
-            i64::from(own.width) - i64::from(shadow.left) - i64::from(shadow.right),
-            i64::from(own.height) - i64::from(shadow.top) - i64::from(shadow.bottom),
+            -i64::from(shadow.left) - i64::from(shadow.right),
+            -i64::from(shadow.top) - i64::from(shadow.bottom),
         ),
         (
-            (i64::from(frame.left), i64::from(frame.top)),
-            i64::from(own.width) + i64::from(frame.left) + i64::from(frame.right),
-            i64::from(own.height) + i64::from(frame.top) + i64::from(frame.bottom),
+            framed,
+            i64::from(frame.left) + i64::from(frame.right),
+            i64::from(frame.top) + i64::from(frame.bottom),
         ),
     ];
-    candidates
-        .into_iter()
-        .map(|((left, top), width, height)| {
-            let size = (width - i64::from(outer.width)).abs() + (height - i64::from(outer.height)).abs();
-            let place = (i64::from(own.x) - left - i64::from(outer.x)).abs()
-                + (i64::from(own.y) - top - i64::from(outer.y)).abs();
-            let misfit = u32::try_from(size.saturating_add(place.min(512) / 8)).unwrap_or(u32::MAX);
-            (narrow(left), narrow(top), misfit)
-        })
-        .min_by_key(|(_, _, misfit)| *misfit)
-        .unwrap_or((0, 0, u32::MAX))
+    let judged = candidates.into_iter().map(|(parent, wider, higher)| {
+        let (width, height) = (i64::from(own.width) + wider, i64::from(own.height) + higher);
+        let size = (width - i64::from(outer.width)).abs() + (height - i64::from(outer.height)).abs();
+        let place = (i64::from(own.x) - i64::from(parent.left) - i64::from(outer.x)).abs()
+            + (i64::from(own.y) - i64::from(parent.top) - i64::from(outer.y)).abs();
+        Parent {
+            misfit: u32::try_from(size.saturating_add(place.min(512) / 8)).unwrap_or(u32::MAX),
+            ..parent
+        }
+    });
+    judged.min_by_key(|parent| parent.misfit).unwrap_or_default()
 }
 
 /// The properties in which decorations are announced.
@@ -247,34 +251,41 @@ mod tests {
     const NONE: Extents = Extents { left: 0, right: 0, top: 0, bottom: 0 };
     const FRAME: Extents = Extents { left: 1, right: 1, top: 20, bottom: 5 };
 
+    fn check(outer: Rect, shadow: Extents, frame: Extents, left: i32, top: i32, lower: i32) {
+        assert_eq!(fit(&OWN, Some(&outer), shadow, frame), Parent { window: 0, left, top, lower, misfit: 0 });
+    }
+
     #[test]
     fn outer_may_be_the_window_itself() {
-        assert_eq!(fit(&OWN, Some(&OWN), NONE, FRAME), (0, 0, 0));
+        check(OWN, NONE, FRAME, 0, 0, 0);
     }
 
     #[test]
     fn outer_may_contain_the_window_managers_frame() {
-        let outer = Rect { x: 100, y: 200, width: 1002, height: 825 };
-        assert_eq!(fit(&OWN, Some(&outer), NONE, FRAME), (1, 20, 0));
+        check(Rect { x: 100, y: 200, width: 1002, height: 825 }, NONE, FRAME, 1, 20, 4);
     }
 
     #[test]
     fn outer_may_leave_out_the_shadow() {
         let shadow = Extents { left: 10, right: 10, top: 12, bottom: 8 };
-        let outer = Rect { x: 111, y: 232, width: 980, height: 780 };
-        assert_eq!(fit(&OWN, Some(&outer), shadow, NONE), (-10, -12, 0));
+        check(Rect { x: 111, y: 232, width: 980, height: 780 }, shadow, NONE, -10, -12, 0);
+    }
+
+    #[test]
+    fn outer_may_contain_the_shadow() {
+        // Chromium's below mutter and xfwm4.
+        check(OWN, Extents { left: 16, right: 16, top: 10, bottom: 32 }, NONE, 0, 0, 16);
     }
 
     #[test]
     fn position_counts_less_than_size() {
-        let moved = Rect { x: 501, ..OWN };
-        let smaller = Rect { width: 900, ..OWN };
-        assert!(fit(&OWN, Some(&moved), NONE, NONE).2 < fit(&OWN, Some(&smaller), NONE, NONE).2);
+        let misfit = |outer: Rect| fit(&OWN, Some(&outer), NONE, NONE).misfit;
+        assert!(misfit(Rect { x: 501, ..OWN }) < misfit(Rect { width: 900, ..OWN }));
     }
 
     #[test]
     fn extreme_hints_are_a_bad_fit_and_no_overflow() {
         let wild = Rect { x: i32::MIN, y: i32::MAX, width: u32::MAX, height: u32::MAX };
-        assert!(fit(&OWN, Some(&wild), NONE, FRAME).2 > 1_000_000);
+        assert!(fit(&OWN, Some(&wild), NONE, FRAME).misfit > 1_000_000);
     }
 }
