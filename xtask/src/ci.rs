@@ -53,8 +53,16 @@ const IRONRDP: &str = "remote desktops, by IronRDP's server";
 
 /// Browser tests that nothing may run beside: they look at single frames, at sound or at what a machine has time for, or change what is the whole
 /// machine's. All others wait more than they work, so that two at once have time enough; of three each has a browser and an engine too many.
-const ALONE: [&str; 7] =
-    ["choice::", "geometry::", "policy::", "rdp::", "remote_desktop::", "sounds::", "truth::"];
+const ALONE: [&str; 8] = [
+    "choice::",
+    "geometry::",
+    "policy::",
+    "rdp::",
+    "remote_desktop::",
+    "sounds::",
+    "truth::",
+    "window_managers::",
+];
 
 /// A step that is not run, and why.
 type LeftOut<'a> = (&'a str, &'a str);
