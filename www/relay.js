@@ -261,9 +261,12 @@
   const bars = {};
   const [MOST_BORDER, MOST_MARGIN, USUAL_BORDER, MOST_BARS] = [48, 16, 4, 180];
 
+  /** 1 if the window is as wide as the screen, as one is that is maximised and so has no borders. */
+  const isWide = () => (outerWidth < screen.availWidth ? 0 : 1);
+
   /** What another page has seen of them, if this one never saw its window with nothing docked. */
-  function learnBars([border, above]) {
-    if (bars.seen || Math.abs(bars.above - above) > MOST_MARGIN) return;
+  function learnBars([border, above, wide]) {
+    if (bars.seen || wide !== isWide() || Math.abs(bars.above - above) > MOST_MARGIN) return;
     Object.assign(bars, { border, above });
     look();
   }
@@ -282,7 +285,7 @@
     // More is something docked: at the right or below, so that the viewport begins where it began without.
     const docked = beside > MOST_BORDER;
     if (!docked) [bars.border, bars.seen] = [beside, true];
-    const border = Math.min(beside, bars.border ?? (outerWidth < screen.availWidth ? USUAL_BORDER : 0));
+    const border = Math.min(beside, bars.border ?? (isWide() ? 0 : USUAL_BORDER));
     const above = Math.max(0, outerHeight - units(height) - border);
     if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
     // Beside a side panel it has a margin, at the left and below.
@@ -295,7 +298,7 @@
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
       viewportX: good && !near ? calibration.x : x,
       viewportY: good && !near ? calibration.y : y,
-      bars: bars.seen && bars.above ? [bars.border, bars.above] : null,
+      bars: bars.seen && bars.above ? [bars.border, bars.above, isWide()] : null,
     };
   }
 

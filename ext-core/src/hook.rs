@@ -513,8 +513,9 @@ pub struct WindowReport {
     pub viewport_width: f64,
     pub viewport_height: f64,
     pub calibrated: bool,
-    /// The window's border, and what it has above its pages, in the browser's own units, once they were seen with nothing docked beside a page.
-    pub bars: Option<[f64; 2]>,
+    /// The window's border, and what it has above its pages, in the browser's own units, once they were seen with nothing docked beside a page;
+    /// 1 if it is as wide as the screen.
+    pub bars: Option<[f64; 3]>,
 }
 
 /// To the relay; `nonce` comes when it connects, `ready` then and whenever it changes.
@@ -532,7 +533,7 @@ pub struct RelayCommand {
     pub children: Option<Vec<Child>>,
     /// When it connects: what another document has told of its window ([`WindowReport::bars`]).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bars: Option<[f64; 2]>,
+    pub bars: Option<[f64; 3]>,
 }
 
 /// A frame by the browser's number and its place among the frames of the one above.

@@ -39,7 +39,7 @@ pub(super) struct Frames {
     /// Frames that a relay is on its way to.
     injected: Vec<(i32, i32)>,
     /// What was last told of a window's bars.
-    pub(super) bars: Option<[f64; 2]>,
+    pub(super) bars: Option<[f64; 3]>,
 }
 
 /// Where something is in the page's viewport; by default nowhere.

@@ -81,9 +81,11 @@ fn a_new_document_is_told_what_another_has_seen_of_its_windows_bars() {
         world.log.iter().rev().find_map(bars_for).unwrap()
     };
     assert_eq!(told(&mut world, 8), None);
-    for (bars, known) in
-        [(json!(null), None), (json!([4, 87]), Some([4.0, 87.0])), (json!(null), Some([4.0, 87.0]))]
-    {
+    for (bars, known) in [
+        (json!(null), None),
+        (json!([4, 87, 0]), Some([4.0, 87.0, 0.0])),
+        (json!(null), Some([4.0, 87.0, 0.0])),
+    ] {
         report_window(&mut world, &bars);
         assert_eq!(told(&mut world, 9), known);
         world.core.handle_relay_closed(9);
