@@ -102,10 +102,20 @@ impl SingleWindows {
         xdotool(&self.display, &arguments).map(drop)
     }
 
+    /// Waits until a window whose title begins so is seen.
+    pub fn wait_seen(&self, title: &str) -> Result<()> {
+        self.find(&["search", "--onlyvisible", "--name"], title).map(drop)
+    }
+
     fn window(&self, title: &str) -> Result<String> {
+        self.find(&["search", "--name"], title)
+    }
+
+    fn find(&self, search: &[&str], title: &str) -> Result<String> {
+        let title = format!("^{title}");
         let end = Instant::now() + START_LIMIT;
         loop {
-            let found = xdotool(&self.display, &["search", "--name", &format!("^{title}")]);
+            let found = xdotool(&self.display, &[search, &[&*title]].concat());
             if let Some(window) = found.ok().and_then(|found| found.lines().last().map(str::to_owned)) {
                 return Ok(window);
             }

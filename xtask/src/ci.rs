@@ -274,8 +274,9 @@ fn level(workspace: &Workspace, name: &str, filter: Option<&str>) -> Result<()> 
         return run(&[filter, &["--test-threads=1"]].concat());
     }
     let alone = ALONE.iter().flat_map(|part| ["--skip", part]);
-    run(&iter::once("--test-threads=2").chain(alone).collect::<Vec<_>>())?;
-    run(&[&ALONE[..], &["--test-threads=1"]].concat())
+    let together = run(&iter::once("--test-threads=2").chain(alone).collect::<Vec<_>>());
+    // What fails of the ones says nothing of the others.
+    run(&[&ALONE[..], &["--test-threads=1"]].concat()).and(together)
 }
 
 /// Names of all integration tests of the workspace (folders and files in `tests/` of a package).

@@ -76,6 +76,9 @@ fn what_lies_over_the_window_stays_visible_and_clicks_reach_the_page() {
     apart.windows.close();
     apart.assert_absent("no window on the device any more");
     apart.windows.open().unwrap();
+    for title in ["Another", "overlay"] {
+        apart.windows.wait_seen(title).unwrap();
+    }
     to_front(&apart);
     apart.assert_in_place("found by its title");
     apart.scene.session.close();
