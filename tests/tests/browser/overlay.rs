@@ -34,14 +34,7 @@ fn the_picture_lies_on_the_element_and_follows_it() {
     scene.run("video.style.width = ''; video.style.height = ''");
     scene.assert_in_place("the element as before");
 
-    scene.set_window(json!({ "left": 180, "top": 130 }));
-    scene.assert_in_place("the window moved");
-    scene.set_window(json!({ "width": 820, "height": 640 }));
-    scene.assert_in_place("the window made smaller");
-    scene.set_window(json!({ "windowState": "maximized" }));
-    scene.assert_in_place("the window maximised");
-    scene.set_window(json!({ "windowState": "normal" }));
-    scene.assert_in_place("the window as before");
+    scene.move_window_about();
     scene.session.close();
 }
 

@@ -136,6 +136,19 @@ impl Scene {
         self.page.call("Browser.setWindowBounds", bounds).unwrap();
     }
 
+    /// Moves and sizes the window; the picture has to stay with it.
+    pub(crate) fn move_window_about(&self) {
+        for (bounds, when) in [
+            (json!({ "left": 180, "top": 130 }), "the window moved"),
+            (json!({ "width": 820, "height": 640 }), "the window made smaller"),
+            (json!({ "windowState": "maximized" }), "the window maximised"),
+            (json!({ "windowState": "normal" }), "the window as before"),
+        ] {
+            self.set_window(bounds);
+            self.assert_in_place(when);
+        }
+    }
+
     /// Opens another window of the session's browser exactly over this one.
     pub(crate) fn cover_with_another_window(&self) {
         let new = json!({ "url": "data:text/html,<title>Another</title>", "newWindow": true });

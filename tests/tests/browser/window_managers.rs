@@ -98,14 +98,7 @@ fn on_one_machine(manager: WindowManager, picture: &str) {
     scene.run("scrollTo(0, 150)");
     scene.assert_in_place("scrolled");
     scene.run("scrollTo(0, 0)");
-    scene.set_window(json!({ "left": 180, "top": 130 }));
-    scene.assert_in_place("the window moved");
-    scene.set_window(json!({ "width": 820, "height": 640 }));
-    scene.assert_in_place("the window made smaller");
-    scene.set_window(json!({ "windowState": "maximized" }));
-    scene.assert_in_place("the window maximised");
-    scene.set_window(json!({ "windowState": "normal" }));
-    scene.assert_in_place("the window as before");
+    scene.move_window_about();
 
     let over = Over::new(display);
     let note = over.show(NOTE, (350, 330, 200, 150), false);
