@@ -13,10 +13,11 @@ use crate::process::{Process, command};
 use crate::xvfb::{Screen, xdotool};
 
 /// Debian packages that it needs, and what each is for.
-pub const PACKAGES: [(&str, &str); 3] = [
+pub const PACKAGES: [(&str, &str); 4] = [
     ("xpra", "single windows of a session in tests"),
     ("python3-gi-cairo", "how xpra draws"),
     ("python3-pil", "how xpra packs pictures"),
+    ("python3-dbus", "how xpra looks for a message bus"),
 ];
 
 const PROGRAM: &str = "/usr/bin/xpra";
