@@ -257,7 +257,10 @@
   /** One of about so many CSS pixels: Chromium's are whole pixels for 15 units of the window. */
   const scrollBar = (about, usual = Math.round(15 * outerScale()) / devicePixelRatio) => (Math.abs(about - usual) < 1 ? usual : about);
 
-  /** What was last seen of the window's border and of the bars above the page, in the browser's own units, and of these; the most. */
+  /**
+   * What was last seen of the window's border (while nothing was docked, or by another page) and of the bars above the page, in the browser's
+   * own units; the most of these.
+   */
   const bars = {};
   const [MOST_BORDER, MOST_MARGIN, USUAL_BORDER, MOST_BARS] = [48, 16, 4, 180];
 
@@ -266,7 +269,7 @@
 
   /** What another page has seen of them, if this one never saw its window with nothing docked. */
   function learnBars([border, above, wide]) {
-    if (bars.seen || wide !== isWide() || Math.abs(bars.above - above) > MOST_MARGIN) return;
+    if (bars.border !== undefined || wide !== isWide() || Math.abs(bars.above - above) > MOST_MARGIN) return;
     Object.assign(bars, { border, above });
     look();
   }
@@ -284,7 +287,7 @@
     const beside = Math.max(0, Math.round((outerWidth - width / scale) / 2)); // innerWidth rounds up
     // More is something docked: at the right or below, so that the viewport begins where it began without.
     const docked = beside > MOST_BORDER;
-    if (!docked) [bars.border, bars.seen] = [beside, true];
+    if (!docked) bars.border = beside;
     const border = Math.min(beside, bars.border ?? (isWide() ? 0 : USUAL_BORDER));
     const above = Math.max(0, outerHeight - units(height) - border);
     if (above <= MOST_BARS && !(docked && bars.above)) bars.above = above;
@@ -298,7 +301,7 @@
       outer, viewportWidth: width, viewportHeight: height, calibrated: Boolean(good),
       viewportX: good && !near ? calibration.x : x,
       viewportY: good && !near ? calibration.y : y,
-      bars: bars.seen && bars.above ? [bars.border, bars.above, isWide()] : null,
+      bars: bars.border !== undefined && bars.above ? [bars.border, bars.above, isWide()] : null,
     };
   }
 

@@ -245,16 +245,11 @@ impl Far {
         self.assert_screen(when, |screen| {
             let (expected, seen) = (self.expected(screen), picture_on(screen));
             let holds = expected.zip(seen).is_some_and(|(expected, seen)| error(expected, seen) <= tolerance);
-            let reasons = self.reasons();
+            let reasons = reasons(&self.scene);
             let what =
                 format!("the picture is at {seen:?}, the element at {expected:?}, in the session: {reasons}");
             (holds && reasons == json!([]), what)
         });
-    }
-
-    /// Why video plays in the session, which would draw it below its other windows by itself.
-    fn reasons(&self) -> Value {
-        reasons(&self.scene)
     }
 
     pub(crate) fn assert_absent(&self, when: &str) {
@@ -276,7 +271,7 @@ impl Far {
             #[expect(clippy::cast_precision_loss, reason = "pixels of a screen")]
             let holds = inside > 0 && (total as f64 - expected).abs() <= expected * 0.04;
             let holds = holds && is_filled(screen, colour) && picture_on(screen).is_some();
-            let reasons = self.reasons();
+            let reasons = reasons(&self.scene);
             let what = format!(
                 "{total} pixels of the window are seen, {expected} should be, in the session: {reasons}"
             );
@@ -315,7 +310,7 @@ pub(crate) fn assert_screen(camera: &Camera, when: &str, look: impl Fn(&Picture)
     println!("{when}: after {} ms", began.elapsed().as_millis());
 }
 
-/// Why no video plays on the device, in whose place the session draws its own: an empty list if one does.
+/// Why video plays in the session, which would draw it below its other windows by itself: an empty list if it plays on the device.
 pub(crate) fn reasons(scene: &Scene) -> Value {
     let mut status = scene.session.status().unwrap();
     if status["redirected"] == 1 { status["in_session"].take() } else { status }

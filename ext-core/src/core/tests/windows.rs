@@ -1,7 +1,7 @@
 //! A device whose client shows all of the session's screen: the bridge is asked for the windows, and they decide what is seen.
 
 use offstage_protocol::message::{Rect, SessionWindow, SessionWindows};
-use offstage_protocol::{FEATURE_REMOTE_WINDOW, FEATURE_WINDOWS};
+use offstage_protocol::{FEATURE_REMOTE_WINDOW, FEATURE_SINGLE_WINDOWS, FEATURE_WINDOWS};
 
 use super::*;
 
@@ -66,6 +66,21 @@ fn a_picture_that_went_with_the_remote_desktops_window_is_tried_again() {
     let back = |retry| Some(HookCommand::Revert { ms: 1, code: 1214, retry });
     assert_eq!(failed(&[FEATURE_REMOTE_WINDOW]), back(true));
     assert_eq!(failed(&[]), back(false));
+}
+
+#[test]
+fn only_a_device_that_shows_single_windows_is_told_the_pages_title() {
+    for (client, told) in [
+        (&[FEATURE_REMOTE_WINDOW][..], ""),
+        (&[FEATURE_REMOTE_WINDOW, FEATURE_SINGLE_WINDOWS], "Film"),
+        (&[], ""),
+    ] {
+        let mut world = remote(&[FEATURE_WINDOWS], client);
+        world.core.handle_tab(1, "https://video.example/");
+        world.core.handle_tab_title(1, "Film");
+        geometry(&mut world);
+        assert_eq!(newest(&world).title, told, "{client:?}");
+    }
 }
 
 #[test]
